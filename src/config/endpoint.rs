@@ -1,0 +1,100 @@
+//! Endpoint: the URL that batches are posted to.
+
+use std::fmt;
+
+/// An `http` or `https` URL with a host, checked when it is set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: String,
+    secure: bool,
+    host: String,
+}
+
+/// Where the OpenAI Agents SDK sends traces.
+pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1/traces/ingest";
+
+impl Endpoint {
+    /// Reads `url`; the error says what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once("://").ok_or("it must begin with http:// or https://")?;
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("it must begin with http:// or https://".into()),
+        };
+        if let Some(bad) = url.chars().find(|c| {
+            !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
+        }) {
+            return Err(format!("the character {bad:?} is not allowed in a URL"));
+        }
+        if url.contains('#') {
+            return Err("a fragment (#) is not allowed".into());
+        }
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err("a user name or password in it is not allowed; use api_key".into());
+        }
+        Ok(Self { url: url.to_owned(), secure, host: host_of(authority)? })
+    }
+
+    /// The endpoint of the OpenAI Agents SDK.
+    pub fn openai() -> Self {
+        Self { url: OPENAI_ENDPOINT.into(), secure: true, host: "api.openai.com".into() }
+    }
+
+    /// The URL as it was set.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether this is the OpenAI endpoint (a trailing `/` does not matter), whose field limits are known.
+    pub fn is_openai(&self) -> bool {
+        self.url.trim_end_matches('/') == OPENAI_ENDPOINT
+    }
+
+    /// Whether a key may travel to it: over TLS, or not leaving the machine.
+    pub fn is_safe_for_keys(&self) -> bool {
+        self.secure || self.is_loopback()
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let name = self.host.trim_end_matches('.');
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// The host of `host[:port]` or `[v6][:port]`, without brackets.
+fn host_of(authority: &str) -> Result<String, String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, after) = v6.split_once(']').ok_or("the bracket of its IPv6 address is not closed")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| format!("'{host}' is not an IPv6 address"))?;
+            let port = match after {
+                "" => None,
+                _ => Some(after.strip_prefix(':').ok_or("after ']' only a port may follow")?),
+            };
+            (host, port)
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("it has no host".into());
+    }
+    if let Some(port) = port
+        && !port.parse::<u16>().is_ok_and(|p| p > 0)
+    {
+        return Err(format!("'{port}' is not a port: 1 to 65535"));
+    }
+    Ok(host.to_owned())
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}

@@ -1,0 +1,231 @@
+//! The settings: names, defaults and limits. No I/O and no environment.
+
+mod endpoint;
+mod setting;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use endpoint::Endpoint;
+pub(crate) use setting::header_text;
+pub use setting::{SETTINGS, Setting};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The settings of a client. Made with [`Config::new`], changed by name with [`Config::set`].
+///
+/// The names, defaults and what each allows stand in [`SETTINGS`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) spool_dir: PathBuf,
+    pub(crate) exporter: ExporterKind,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) api_key: Option<Secret>,
+    pub(crate) organization: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) max_batch_size: usize,
+    pub(crate) max_batch_bytes: usize,
+    pub(crate) max_queue_size: u64,
+    pub(crate) max_spool_bytes: u64,
+    pub(crate) overflow: Overflow,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) schedule_delay: Duration,
+    pub(crate) export_trigger_ratio: f64,
+    pub(crate) max_retries: u32,
+    pub(crate) base_delay: Duration,
+    pub(crate) max_delay: Duration,
+    pub(crate) jitter: f64,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) request_compression: RequestCompression,
+    pub(crate) durability: Durability,
+    pub(crate) sync_interval: Duration,
+    pub(crate) enqueue_timeout: Duration,
+    pub(crate) journal_bytes: u64,
+    pub(crate) max_item_bytes: usize,
+    pub(crate) validation: Validation,
+    pub(crate) sanitize: Sanitize,
+    pub(crate) adopt_interval: Duration,
+    pub(crate) max_rejected_bytes: u64,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) allow_insecure: bool,
+    pub(crate) log: Log,
+}
+
+/// Where items go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExporterKind {
+    Backend,
+    Console,
+    None,
+}
+
+/// What becomes of a new item when the spool is at its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    Reject,
+    DropOldest,
+}
+
+/// Whether a request's body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestCompression {
+    None,
+    Gzip,
+}
+
+/// What an OK survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The death of the process.
+    Process,
+    /// A power cut.
+    Power,
+}
+
+/// How far an item is checked at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validation {
+    Full,
+    None,
+}
+
+/// Whether the ingest's field limits are applied to what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sanitize {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How grave a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum Level {
+    /// Something was lost or can't go on.
+    Error = 1,
+    /// Something went wrong and is being handled.
+    Warn = 2,
+    /// A change of state.
+    Info = 3,
+    /// One line a batch.
+    Debug = 4,
+}
+
+/// Receives log lines, from any thread, several at once.
+pub type LogFn = dyn Fn(Level, &str) + Send + Sync;
+
+/// The way out for log lines; without a receiver they are dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Option<Arc<LogFn>>);
+
+impl Log {
+    pub(crate) fn line(&self, level: Level, message: fmt::Arguments<'_>) {
+        if let Some(receiver) = &self.0 {
+            receiver(level, &message.to_string());
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Log(set)" } else { "Log(unset)" })
+    }
+}
+
+/// Text that never shows in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Config {
+    /// The defaults. `spool_dir` is still to be set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the setting `key` to `value`, both as in [`SETTINGS`]. On an error nothing was changed.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
+        setting::apply(self, key, value)?;
+        Ok(self)
+    }
+
+    /// Sends log lines to `receiver`. Without one the library prints nothing.
+    pub fn set_log(&mut self, receiver: impl Fn(Level, &str) + Send + Sync + 'static) -> &mut Self {
+        self.log = Log(Some(Arc::new(receiver)));
+        self
+    }
+
+    /// Checks what no single setting can see.
+    pub(crate) fn check(&self) -> Result<()> {
+        let fail = |message: &str| Err(Error::new(ErrorKind::InvalidArgument, message));
+        if self.spool_dir.as_os_str().is_empty() {
+            return fail("spool_dir is not set: it names the folder that keeps the items");
+        }
+        if self.base_delay > self.max_delay {
+            return fail("base_delay_ms is over max_delay_ms: it may be at most equal");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            spool_dir: PathBuf::new(),
+            exporter: ExporterKind::Backend,
+            endpoint: Endpoint::openai(),
+            api_key: None,
+            organization: None,
+            project: None,
+            headers: Vec::new(),
+            max_batch_size: 128,
+            max_batch_bytes: 1 << 20,
+            max_queue_size: 0,
+            max_spool_bytes: 1 << 30,
+            overflow: Overflow::Reject,
+            max_age: None,
+            schedule_delay: Duration::from_millis(5000),
+            export_trigger_ratio: 0.7,
+            max_retries: 0,
+            base_delay: Duration::from_millis(1000),
+            max_delay: Duration::from_millis(30_000),
+            jitter: 0.1,
+            connect_timeout: Duration::from_millis(5000),
+            request_timeout: Duration::from_millis(60_000),
+            max_in_flight: 1,
+            request_compression: RequestCompression::None,
+            durability: Durability::Process,
+            sync_interval: Duration::from_millis(1000),
+            enqueue_timeout: Duration::from_millis(100),
+            journal_bytes: 16 << 20,
+            max_item_bytes: 16 << 20,
+            validation: Validation::Full,
+            sanitize: Sanitize::Auto,
+            adopt_interval: Duration::from_millis(30_000),
+            max_rejected_bytes: 64 << 20,
+            ca_file: None,
+            allow_insecure: false,
+            log: Log::default(),
+        }
+    }
+}

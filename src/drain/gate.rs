@@ -1,0 +1,91 @@
+//! Gate: whether a request may be made now: open, or shut by a backoff or a hold until some time.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::export::Backoff;
+
+/// One gate for all drain threads: when the ingest is down, one of them tries and the others wait for it.
+pub(super) struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Time between probes while on hold.
+    probe_after: Duration,
+}
+
+struct State {
+    shut: Option<Shut>,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shut {
+    why: Why,
+    until: Instant,
+}
+
+/// Why the gate is shut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    Backoff(String),
+    Hold(String),
+}
+
+impl Gate {
+    pub(super) fn new(backoff: Backoff, probe_after: Duration) -> Self {
+        Self { state: Mutex::new(State { shut: None, backoff }), changed: Condvar::new(), probe_after }
+    }
+
+    /// Waits until a request may be made; `false` when `stopped` says so. The thread that is let through a
+    /// shut gate probes for all.
+    pub(super) fn pass(&self, stopped: impl Fn() -> bool) -> bool {
+        let mut state = self.lock();
+        loop {
+            if stopped() {
+                return false;
+            }
+            let Some(shut) = &mut state.shut else { return true };
+            let now = Instant::now();
+            if shut.until <= now {
+                shut.until = now + self.probe_after;
+                return true;
+            }
+            let wait = shut.until - now;
+            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Opens the gate after a request went through; returns whether it was shut.
+    pub(super) fn open(&self) -> bool {
+        let mut state = self.lock();
+        state.backoff.reset();
+        let was_shut = state.shut.take().is_some();
+        self.changed.notify_all();
+        was_shut
+    }
+
+    /// Shuts the gate after a failure, for at least `at_least`. Returns until when, and whether that is news.
+    pub(super) fn shut(&self, why: Why, at_least: Option<Duration>) -> (Instant, bool) {
+        let mut state = self.lock();
+        let wait = match why {
+            Why::Backoff(_) => state.backoff.next().max(at_least.unwrap_or_default()),
+            Why::Hold(_) => self.probe_after,
+        };
+        let until = Instant::now() + wait;
+        let news = state.shut.as_ref().is_none_or(|shut| shut.why != why);
+        state.shut = Some(Shut { why, until });
+        (until, news)
+    }
+
+    /// Lets the next request through at once; the threads look whether they are stopped.
+    pub(super) fn kick(&self) {
+        if let Some(shut) = &mut self.lock().shut {
+            shut.until = Instant::now();
+        }
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

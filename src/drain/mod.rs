@@ -1,0 +1,297 @@
+//! Drain: the loop that joins spool and exporter: take a batch, send it, settle it by the outcome.
+//!
+//! ```text
+//!            ┌──────────────── Accepted: settle ───────────────┐
+//!   take ─▶ gate ─▶ export ─┼─ Retry: shut the gate (backoff) ─┤
+//!            ▲              ├─ Hold: shut the gate (probe) ────┤
+//!            │              ├─ TooLarge, Refused: halve ───────┤
+//!            │              └─ NoKey: set aside ──────────▶ settle
+//!            └─────────────────────────────────────────────────┘
+//! ```
+
+mod gate;
+mod job;
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gate::{Gate, Why};
+use job::Job;
+
+use crate::config::{Config, Level, Log};
+use crate::export::{Backoff, Outcome, TracingExporter};
+use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
+
+const REFUSED: &str = "refused";
+const TOO_LARGE: &str = "too_large";
+/// Batches that are tried before refusals of all their items are put down to the endpoint.
+const WITNESSES: usize = 2;
+/// How long after the rejected store failed it is tried again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What `export_state` in the stats means.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Idle = 0,
+    Sending = 1,
+    Backoff = 2,
+    Hold = 3,
+}
+
+/// The drain loop of one lane, run by as many threads as `max_in_flight` allows.
+pub(crate) struct Drain {
+    lane: Arc<Lane>,
+    exporter: Arc<dyn TracingExporter>,
+    gate: Gate,
+    max_retries: u32,
+    stopped: AtomicBool,
+    deadline: Mutex<Option<Instant>>,
+    log: Log,
+}
+
+/// How sending a job ended.
+enum End {
+    /// Every item was accepted or refused alone.
+    Sent,
+    /// Nothing was accepted: is it the items or the endpoint?
+    Suspect,
+    /// The client stops; what is not settled stays in the lane.
+    Stopped,
+}
+
+impl Drain {
+    pub(crate) fn new(lane: Arc<Lane>, exporter: Arc<dyn TracingExporter>, config: &Config) -> Self {
+        let backoff = Backoff::new(config.base_delay, config.max_delay, config.jitter);
+        Self {
+            lane,
+            exporter,
+            gate: Gate::new(backoff, config.max_delay),
+            max_retries: config.max_retries,
+            stopped: AtomicBool::new(false),
+            deadline: Mutex::new(None),
+            log: config.log.clone(),
+        }
+    }
+
+    /// A drain thread's life: until `stop`.
+    pub(crate) fn run(&self) {
+        while !self.is_stopped() {
+            let seen = self.lane.drain.seen();
+            match self.lane.take_batch() {
+                Take::Batch(stored) => self.deliver(stored),
+                Take::Wait(until) => self.lane.drain.wait(seen, until),
+            }
+        }
+    }
+
+    /// Tries at once, whatever backoff or hold says.
+    pub(crate) fn kick(&self) {
+        self.gate.kick();
+        self.lane.drain.raise();
+    }
+
+    /// Requests that begin from now on must end by `deadline`.
+    pub(crate) fn end_by(&self, deadline: Instant) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the threads after what they are doing.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Release);
+        self.kick();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Acquire)
+    }
+
+    /// Sends a batch until every item of it is settled.
+    ///
+    /// When every item is refused, the next batch is a witness: if the ingest takes anything of that, it is
+    /// the items that are bad; if not, it is the endpoint, and nothing is given up.
+    fn deliver(&self, stored: Box<StoredBatch>) {
+        let mut waiting = VecDeque::from([Job::new(stored)]);
+        let mut suspects: Vec<Job> = Vec::new();
+        let mut proved = false;
+        loop {
+            let wants_witness = (1..WITNESSES).contains(&suspects.len());
+            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness()).flatten());
+            let Some(mut job) = next else {
+                if suspects.is_empty() {
+                    return;
+                }
+                self.hold_for(&suspects);
+                waiting = suspects.drain(..).map(Job::restart).collect();
+                proved = false;
+                continue;
+            };
+            match self.send(&mut job) {
+                End::Stopped => return,
+                End::Suspect if !proved => suspects.push(job),
+                End::Sent | End::Suspect => {
+                    proved |= job.delivered > 0;
+                    self.finish(job);
+                    if proved {
+                        suspects.drain(..).for_each(|job| self.finish(job));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The batch behind those that are under way, if there is one.
+    fn witness(&self) -> Option<Job> {
+        match self.lane.take_batch() {
+            Take::Batch(stored) => Some(Job::new(stored)),
+            Take::Wait(_) => None,
+        }
+    }
+
+    /// Sends the parts of `job` until none is left.
+    fn send(&self, job: &mut Job) -> End {
+        while let Some(part) = job.part() {
+            if !self.gate.pass(|| self.is_stopped()) {
+                return End::Stopped;
+            }
+            if self.lane.is_obsolete(&job.stored) {
+                return End::Sent;
+            }
+            self.set_state(State::Sending, "", 0);
+            match self.exporter.export(&part, self.deadline()) {
+                Outcome::Accepted { status } => {
+                    self.answered(status);
+                    self.lane.add_live(Live::BatchesSent, 1);
+                    job.accepted();
+                }
+                Outcome::TooLarge(answer) => {
+                    self.answered(answer.status);
+                    job.refused(TOO_LARGE, answer);
+                }
+                Outcome::Refused(answer) => {
+                    self.answered(answer.status);
+                    job.refused(REFUSED, answer);
+                    if job.is_suspect() {
+                        return End::Suspect;
+                    }
+                }
+                _ if self.is_stopped() => return End::Stopped,
+                Outcome::Retry { status, after, reason } => {
+                    job.attempts += 1;
+                    if self.max_retries > 0 && job.attempts >= self.max_retries {
+                        return self.set_aside(job, status, "max_retries", reason.as_bytes());
+                    }
+                    self.lane.add_live(Live::Retries, 1);
+                    self.put_off(status, Why::Backoff(reason), after);
+                }
+                Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
+                Outcome::NoKey => {
+                    let reason = format!("no_key:{}", job.stored.batch.key_name());
+                    return self.set_aside(job, 0, &reason, b"");
+                }
+            }
+        }
+        if job.is_suspect() { End::Suspect } else { End::Sent }
+    }
+
+    /// Settles `job`: offenders go to the rejected store first; what was not tried is obsolete.
+    fn finish(&self, mut job: Job) {
+        let batch_id = job.stored.batch.id();
+        for offender in std::mem::take(&mut job.offenders) {
+            let why = Rejection {
+                batch_id: batch_id.clone(),
+                status: offender.answer.status,
+                reason: offender.reason.into(),
+                answer: offender.answer.body,
+            };
+            if !self.store_rejected(&offender.item, &why) {
+                return;
+            }
+            job.rejected += 1;
+        }
+        // Before the cursor moves, so that whoever waited for it does not see a thread still sending.
+        self.set_state(State::Idle, "", 0);
+        self.lane.settle(&job.stored, job.delivered, job.rejected);
+        let (level, delivered, rejected) = match job.rejected {
+            0 => (Level::Debug, job.delivered, 0),
+            rejected => (Level::Error, job.delivered, rejected),
+        };
+        self.log.line(level, format_args!("batch {batch_id}: {delivered} items delivered, {rejected} rejected"));
+    }
+
+    /// Gives up what is left of `job`, which keeps all of it in the rejected store.
+    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &[u8]) -> End {
+        let why = Rejection { batch_id: job.stored.batch.id(), status, reason: reason.into(), answer: answer.into() };
+        while let Some(part) = job.part() {
+            if !self.store_rejected(&part, &why) {
+                return End::Stopped;
+            }
+            job.set_aside();
+        }
+        End::Sent
+    }
+
+    /// Puts `items` into the rejected store, trying until the disk takes them; `false` when the client stops first.
+    fn store_rejected(&self, items: &crate::batch::Batch, why: &Rejection) -> bool {
+        loop {
+            let Err(error) = self.lane.set_aside(items, why) else { return true };
+            let until = Instant::now() + STORE_AGAIN_AFTER;
+            self.log.line(Level::Error, format_args!("{error}; trying again"));
+            while Instant::now() < until {
+                if self.is_stopped() {
+                    return false;
+                }
+                let seen = self.lane.drain.seen();
+                self.lane.drain.wait(seen, Some(until));
+            }
+        }
+    }
+
+    fn hold_for(&self, suspects: &[Job]) {
+        let offender = suspects.iter().flat_map(|job| &job.offenders).next();
+        let (status, said) = offender.map_or((0, String::new()), |offender| {
+            let said = String::from_utf8_lossy(&offender.answer.body);
+            (offender.answer.status, said.chars().take(200).collect())
+        });
+        self.put_off(status, Why::Hold(format!("every item is refused with {status}: {said}")), None);
+    }
+
+    /// Shuts the gate, and tells whoever looks.
+    fn put_off(&self, status: u16, why: Why, at_least: Option<Duration>) {
+        if status != 0 {
+            self.lane.set_live(Live::LastHttpStatus, status.into());
+        }
+        let (state, level, what, reason) = match &why {
+            Why::Backoff(reason) => (State::Backoff, Level::Warn, "backoff", reason.clone()),
+            Why::Hold(reason) => (State::Hold, Level::Error, "hold", reason.clone()),
+        };
+        let (until, news) = self.gate.shut(why, at_least);
+        let wait_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
+        self.set_state(state, &reason, now_unix_ms() + wait_ms);
+        if news {
+            self.log.line(level, format_args!("export of lane {} is on {what}: {reason}", self.lane.id()));
+        }
+    }
+
+    /// The ingest answers: the gate is open.
+    fn answered(&self, status: u16) {
+        self.lane.set_live(Live::LastHttpStatus, status.into());
+        if self.gate.open() {
+            self.log.line(Level::Info, format_args!("export of lane {} goes on", self.lane.id()));
+        }
+    }
+
+    fn set_state(&self, state: State, reason: &str, next_attempt_unix_ms: u64) {
+        if !reason.is_empty() {
+            self.lane.set_reason(reason);
+        }
+        self.lane.set_live(Live::NextAttemptUnixMs, next_attempt_unix_ms);
+        self.lane.set_live(Live::ExportState, state as u64);
+    }
+}

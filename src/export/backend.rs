@@ -1,0 +1,260 @@
+//! Backend: the exporter that posts batches to an HTTP ingest. The only file that knows the HTTP client.
+
+use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderValue, Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
+
+use super::body::BodyForm;
+use super::keys::{Env, Keys, env_text};
+use super::verdict::verdict;
+use super::{Answer, Outcome, TracingExporter, roots};
+use crate::batch::Batch;
+use crate::config::{Config, Endpoint, Secret};
+use crate::error::{Error, ErrorKind, Result};
+
+const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
+
+/// The longest head of an answer.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// How much of an answer's body is read, and for how long, so that its connection can be used again.
+const MAX_DRAINED_BYTES: usize = 64 << 10;
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Posts batches to an HTTP ingest, in the wire format of the OpenAI Agents SDK. Redirects are never followed.
+///
+/// It may be shared by threads. Connections are kept open between requests, `max_in_flight` of them.
+pub struct BackendSpanExporter {
+    agent: Agent,
+    endpoint: Endpoint,
+    headers: Vec<(String, Secret)>,
+    keys: Keys,
+    form: BodyForm,
+    request_timeout: Duration,
+    /// Whether to wait for the ingest's consent before a body is sent (`Expect: 100-continue`, RFC 9110, 10.1.1).
+    ///
+    /// An ingest that answers the head alone, 413 say, and closes breaks the sending, and its answer is lost with the
+    /// connection. Asked first, its answer comes through.
+    ask_first: AtomicBool,
+}
+
+impl BackendSpanExporter {
+    /// An exporter with the settings of `config`.
+    ///
+    /// The environment is read here and never again: `OPENAI_API_KEY`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` for
+    /// settings that are unset, and for an endpoint on another machine `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` (the
+    /// first that is set, in upper or lower case) and `NO_PROXY`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when an endpoint or a variable can't be used, or `ca_file` holds no certificate; `Io` when
+    /// `ca_file` can't be read.
+    pub fn new(config: &Config) -> Result<Self> {
+        let env: Env = &|name| std::env::var_os(name);
+        if let Err(e) = config.endpoint.url().parse::<Uri>() {
+            return Err(invalid(format!("endpoint '{}': {e}", config.endpoint.url())));
+        }
+        Ok(Self {
+            agent: agent(config, env)?,
+            endpoint: config.endpoint.clone(),
+            headers: headers(config, env)?,
+            keys: Keys::new(config, env)?,
+            form: BodyForm::new(config),
+            request_timeout: config.request_timeout,
+            ask_first: AtomicBool::new(false),
+        })
+    }
+
+    fn send(&self, batch: &Batch, key: Option<&Secret>, deadline: Option<Instant>) -> Outcome {
+        let body = match self.form.body(batch) {
+            Ok(body) => body,
+            Err(e) => return retry(format!("cannot compress the request: {e}")),
+        };
+        let mut request = self.agent.post(self.endpoint.url()).header("Idempotency-Key", batch.id());
+        if let Some(key) = key {
+            let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.reveal())) else {
+                return hold("the API key may not stand in a header".into());
+            };
+            value.set_sensitive(true);
+            request = request.header("Authorization", value);
+        }
+        if self.form.gzip {
+            request = request.header("Content-Encoding", "gzip");
+        }
+        if self.ask_first.load(Relaxed) {
+            request = request.header("Expect", "100-continue");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value.reveal());
+        }
+        if let Some(left) = deadline.map(|d| d.saturating_duration_since(Instant::now()))
+            && left < self.request_timeout
+        {
+            request = request.config().timeout_global(Some(left)).build();
+        }
+        self.outcome(request.send(&body))
+    }
+
+    fn outcome(&self, result: std::result::Result<Response<Body>, ureq::Error>) -> Outcome {
+        match result {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                let status = head.status.as_u16();
+                // 417: the ingest does not like to be asked.
+                if head.status.is_success() || status == 417 {
+                    self.ask_first.store(false, Relaxed);
+                }
+                let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
+                verdict(status, header, drain(body))
+            }
+            Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
+            Err(e) => {
+                if let ureq::Error::Io(io) = &e
+                    && matches!(io.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
+                {
+                    self.ask_first.store(true, Relaxed);
+                }
+                retry(e.to_string())
+            }
+        }
+    }
+}
+
+impl TracingExporter for BackendSpanExporter {
+    fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome {
+        match self.keys.choose(batch.key_name()) {
+            Ok(key) => self.send(batch, key.as_ref(), deadline),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn shutdown(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    fn set_api_key(&self, key: &str) {
+        self.keys.set_default(key);
+    }
+
+    fn set_named_key(&self, name: &str, key: &str) {
+        self.keys.set_named(name, key);
+    }
+}
+
+fn agent(config: &Config, env: Env) -> Result<Agent> {
+    let mut tls = TlsConfig::builder();
+    if let Some(file) = &config.ca_file {
+        tls = tls.root_certs(roots_with(file)?);
+    }
+    let agent = Agent::config_builder()
+        .tls_config(tls.build())
+        .proxy(proxy(&config.endpoint, env)?)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(USER_AGENT)
+        .timeout_connect(Some(config.connect_timeout))
+        .timeout_global(Some(config.request_timeout))
+        .timeout_recv_body(Some(MAX_DRAIN_TIME))
+        .max_response_header_size(MAX_HEAD_BYTES)
+        .max_idle_connections(config.max_in_flight)
+        .max_idle_connections_per_host(config.max_in_flight)
+        .build()
+        .new_agent();
+    Ok(agent)
+}
+
+/// The built-in roots and those of a PEM file.
+fn roots_with(file: &Path) -> Result<RootCerts> {
+    let shown = file.display();
+    let pem = std::fs::read(file).map_err(|e| Error::io(format_args!("read ca_file {shown}"), &e))?;
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(e) => return Err(invalid(format!("ca_file {shown} is not a PEM file: {e}"))),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(invalid(format!("ca_file {shown} holds no certificate (-----BEGIN CERTIFICATE-----)")));
+    }
+    certificates.extend(roots::built_in().iter().map(|der| Certificate::from_der(der).to_owned()));
+    Ok(certificates.into())
+}
+
+/// The proxy the environment names. A loopback endpoint is reached without: what is sent there, perhaps a key over
+/// plain http, must not leave the machine.
+fn proxy(endpoint: &Endpoint, env: Env) -> Result<Option<Proxy>> {
+    if endpoint.is_loopback() {
+        return Ok(None);
+    }
+    match Proxy::try_from_env() {
+        Some(proxy) if matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) => {
+            Ok(Some(proxy))
+        }
+        Some(_) => {
+            Err(invalid("the proxy of the environment is none for HTTP: only http:// and https:// ones work"))
+        }
+        None => {
+            let names = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+            match names.iter().find(|name| env(name).is_some_and(|url| !url.is_empty())) {
+                Some(name) => Err(invalid(format!("environment variable {name} is not the URL of a proxy"))),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
+/// Every header that is the same in all requests. A user's header takes the place of ours.
+fn headers(config: &Config, env: Env) -> Result<Vec<(String, Secret)>> {
+    let or_env = |setting: &Option<String>, name| match setting {
+        Some(text) => Ok(Some(text.clone())),
+        None => env_text(name, env),
+    };
+    let ours = [
+        ("Content-Type", Some("application/json".to_owned())),
+        ("OpenAI-Beta", Some("traces=v1".to_owned())),
+        ("OpenAI-Organization", or_env(&config.organization, "OPENAI_ORG_ID")?),
+        ("OpenAI-Project", or_env(&config.project, "OPENAI_PROJECT_ID")?),
+    ];
+    let replaced = |name: &str| config.headers.iter().any(|(theirs, _)| theirs.eq_ignore_ascii_case(name));
+    let ours = ours.into_iter().filter(|(name, _)| !replaced(name));
+    let mut all: Vec<_> =
+        ours.filter_map(|(name, text)| Some((name.to_owned(), Secret::new(text?)))).collect();
+    all.extend(config.headers.iter().cloned());
+    Ok(all)
+}
+
+/// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided:
+/// a body that breaks off changes nothing.
+fn drain(body: Body) -> Vec<u8> {
+    let mut reader = body.into_reader();
+    let mut kept = Vec::new();
+    let mut chunk = [0; 8 << 10];
+    let mut drained = 0;
+    while drained < MAX_DRAINED_BYTES {
+        let Ok(n @ 1..) = reader.read(&mut chunk) else { break };
+        let room = Answer::MAX_BYTES - kept.len();
+        kept.extend(chunk.iter().take(n.min(room)));
+        drained += n;
+    }
+    kept
+}
+
+fn retry(reason: String) -> Outcome {
+    Outcome::Retry { status: 0, after: None, reason }
+}
+
+fn hold(reason: String) -> Outcome {
+    Outcome::Hold { status: 0, reason }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+}

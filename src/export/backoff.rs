@@ -1,0 +1,85 @@
+//! Backoff: how long to wait after a failed attempt.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// Delays that double from `base` to `max`, each with a random share of itself, at most `jitter`, added.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    base: Duration,
+    max: Duration,
+    jitter: f64,
+    delay: Duration,
+    random: Random,
+}
+
+impl Backoff {
+    /// `jitter` is 0 to 1.
+    pub(crate) fn new(base: Duration, max: Duration, jitter: f64) -> Self {
+        Self { base, max, jitter, delay: base, random: Random::seeded() }
+    }
+
+    /// The wait before the next attempt.
+    pub(crate) fn next(&mut self) -> Duration {
+        let wait = self.delay + self.delay.mul_f64(self.jitter * self.random.fraction());
+        self.delay = self.delay.saturating_mul(2).min(self.max);
+        wait
+    }
+
+    /// Starts again at `base`: an attempt succeeded.
+    pub(crate) fn reset(&mut self) {
+        self.delay = self.base;
+    }
+}
+
+/// xorshift64* (Marsaglia 2003, Vigna 2016): enough to keep many processes from knocking all at once.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    /// Seeded by the standard library's per-process random keys.
+    fn seeded() -> Self {
+        Self(RandomState::new().build_hasher().finish() | 1)
+    }
+
+    /// Evenly distributed from 0 up to 1, without 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
+        bits as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Duration = Duration::from_millis(1000);
+    const MAX: Duration = Duration::from_millis(5000);
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_begin_anew_after_a_reset() {
+        let mut backoff = Backoff::new(BASE, MAX, 0.0);
+        let waits: Vec<u128> = (0..5).map(|_| backoff.next().as_millis()).collect();
+        assert_eq!(waits, [1000, 2000, 4000, 5000, 5000]);
+        backoff.reset();
+        assert_eq!(backoff.next(), BASE);
+    }
+
+    #[test]
+    fn jitter_adds_a_share_that_differs() {
+        let mut backoff = Backoff::new(BASE, BASE, 0.5);
+        let waits: Vec<Duration> = (0..1000).map(|_| backoff.next()).collect();
+        assert!(waits.iter().all(|w| (BASE..BASE.mul_f64(1.5)).contains(w)));
+        assert!(waits.iter().any(|w| *w < BASE.mul_f64(1.1)) && waits.iter().any(|w| *w > BASE.mul_f64(1.4)));
+    }
+
+    #[test]
+    fn each_backoff_has_jitter_of_its_own() {
+        let first = |_| Backoff::new(BASE, MAX, 1.0).next();
+        let waits: std::collections::HashSet<Duration> = (0..100).map(first).collect();
+        assert!(waits.len() > 90, "{}", waits.len());
+    }
+}

@@ -1,0 +1,83 @@
+//! Body: what a request carries: `{"data":[item,...]}`.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::sanitize::sanitize;
+use crate::batch::Batch;
+use crate::config::{Config, RequestCompression, Sanitize};
+
+/// How a batch becomes a body; the same batch always becomes the same bytes.
+pub(super) struct BodyForm {
+    sanitize: bool,
+    pub(super) gzip: bool,
+}
+
+impl BodyForm {
+    pub(super) fn new(config: &Config) -> Self {
+        let sanitize = match config.sanitize {
+            Sanitize::Auto => config.endpoint.is_openai(),
+            Sanitize::Always => true,
+            Sanitize::Never => false,
+        };
+        Self { sanitize, gzip: config.request_compression == RequestCompression::Gzip }
+    }
+
+    /// The errors are those of the compressor.
+    pub(super) fn body(&self, batch: &Batch) -> io::Result<Vec<u8>> {
+        if self.gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            self.write(batch, &mut encoder)?;
+            encoder.finish()
+        } else {
+            let mut body = Vec::with_capacity(batch.joined().len() + 16);
+            self.write(batch, &mut body)?;
+            Ok(body)
+        }
+    }
+
+    fn write(&self, batch: &Batch, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(b"{\"data\":[")?;
+        if self.sanitize {
+            for (i, item) in batch.items().enumerate() {
+                if i > 0 {
+                    out.write_all(b",")?;
+                }
+                out.write_all(&sanitize(item))?;
+            }
+        } else {
+            out.write_all(batch.joined())?;
+        }
+        out.write_all(b"]}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn body(settings: &[(&str, &str)]) -> String {
+        let mut config = Config::new();
+        for (key, value) in settings {
+            config.set(key, value).unwrap();
+        }
+        let mut batch = Batch::new("lane", 0, "");
+        batch.push(br#"{ "a": 1 }"#);
+        batch.push(br#"{"span_data":{"type":"response","usage":{}}}"#);
+        String::from_utf8(BodyForm::new(&config).body(&batch).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn items_are_sanitised_for_the_openai_endpoint_or_when_told() {
+        let raw = r#"{"data":[{ "a": 1 },{"span_data":{"type":"response","usage":{}}}]}"#;
+        let clean = r#"{"data":[{ "a": 1 },{"span_data":{"type":"response"}}]}"#;
+        let custom = ("endpoint", "https://ingest.example/");
+        assert_eq!(body(&[]), clean);
+        assert_eq!(body(&[("sanitize", "never")]), raw);
+        assert_eq!(body(&[custom]), raw);
+        assert_eq!(body(&[custom, ("sanitize", "always")]), clean);
+    }
+}

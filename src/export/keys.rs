@@ -1,0 +1,160 @@
+//! Keys: which API key a batch is sent with. They live in memory only.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::{PoisonError, RwLock};
+
+use super::Outcome;
+use crate::config::{Config, Endpoint, Secret, header_text};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Reads a variable of the environment.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The default key and the named ones. Text that may not stand in a header never becomes a key.
+pub(super) struct Keys {
+    default: RwLock<Option<Secret>>,
+    named: RwLock<HashMap<String, Secret>>,
+    /// Without a default key nothing is sent: the ingest is known to want one.
+    required: bool,
+    /// Whether a key may travel to the endpoint.
+    safe: bool,
+}
+
+impl Keys {
+    /// The default key is the setting's, or else `OPENAI_API_KEY`'s.
+    pub(super) fn new(config: &Config, env: Env) -> Result<Self> {
+        let default = match &config.api_key {
+            Some(key) => Some(key.clone()),
+            None => env_text("OPENAI_API_KEY", env)?.map(Secret::new),
+        };
+        let endpoint: &Endpoint = &config.endpoint;
+        Ok(Self {
+            default: RwLock::new(default),
+            named: RwLock::default(),
+            required: endpoint.is_openai(),
+            safe: endpoint.is_safe_for_keys() || config.allow_insecure,
+        })
+    }
+
+    /// The key of a batch; none where the endpoint may do without. The error says why the batch can't be sent.
+    pub(super) fn choose(&self, name: &str) -> std::result::Result<Option<Secret>, Outcome> {
+        let key = if name.is_empty() {
+            self.default.read().unwrap_or_else(PoisonError::into_inner).clone()
+        } else {
+            let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+            Some(named.get(name).ok_or(Outcome::NoKey)?.clone())
+        };
+        match key {
+            None if self.required => Err(hold("no API key: set api_key or OPENAI_API_KEY")),
+            Some(_) if !self.safe => Err(hold(
+                "a key would travel over plain http: use an https endpoint or set allow_insecure=true",
+            )),
+            key => Ok(key),
+        }
+    }
+
+    pub(super) fn set_default(&self, key: &str) {
+        if header_text(key).is_ok() {
+            *self.default.write().unwrap_or_else(PoisonError::into_inner) = Some(Secret::new(key));
+        }
+    }
+
+    pub(super) fn set_named(&self, name: &str, key: &str) {
+        if header_text(key).is_ok() {
+            let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+            named.insert(name.to_owned(), Secret::new(key));
+        }
+    }
+}
+
+fn hold(reason: &str) -> Outcome {
+    Outcome::Hold { status: 0, reason: reason.to_owned() }
+}
+
+/// The variable's text, checked as a header's; an empty variable is as good as none. The error names the variable,
+/// never its text.
+pub(super) fn env_text(name: &str, env: Env) -> Result<Option<String>> {
+    let Some(text) = env(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.to_str().map(header_text) {
+        Some(Ok(text)) => Ok(Some(text.to_owned())),
+        _ => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "environment variable {name}: only visible ASCII, with no space at either end, is allowed"
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn config(settings: &[(&str, &str)]) -> Config {
+        let mut config = Config::new();
+        for (key, value) in settings {
+            config.set(key, value).unwrap();
+        }
+        config
+    }
+
+    fn key_of(keys: &Keys, name: &str) -> std::result::Result<Option<String>, Outcome> {
+        keys.choose(name).map(|key| key.map(|k| k.reveal().to_owned()))
+    }
+
+    #[test]
+    fn the_environment_steps_in_for_the_setting_only() {
+        let env = |_: &str| Some(OsString::from("from-env"));
+        let set = Keys::new(&config(&[("api_key", "from-setting")]), &env).unwrap();
+        assert_eq!(key_of(&set, ""), Ok(Some("from-setting".into())));
+        let unset = Keys::new(&Config::new(), &env).unwrap();
+        assert_eq!(key_of(&unset, ""), Ok(Some("from-env".into())));
+        let empty = Keys::new(&Config::new(), &|_| Some(OsString::new())).unwrap();
+        assert!(matches!(key_of(&empty, ""), Err(Outcome::Hold { status: 0, .. })));
+    }
+
+    #[test]
+    fn a_variable_that_can_not_be_a_header_is_an_error_that_does_not_show_it() {
+        let error = Keys::new(&Config::new(), &|_| Some(OsString::from("sk-1\nx"))).err().unwrap();
+        assert!(error.message().contains("OPENAI_API_KEY") && !error.message().contains("sk-1"), "{error}");
+    }
+
+    #[test]
+    fn a_custom_endpoint_may_do_without_a_key_but_not_without_a_named_one() {
+        let keys = Keys::new(&config(&[("endpoint", "https://ingest.example/")]), &|_| None).unwrap();
+        assert_eq!(key_of(&keys, ""), Ok(None));
+        assert_eq!(key_of(&keys, "team"), Err(Outcome::NoKey));
+        keys.set_named("team", "sk-team");
+        assert_eq!(key_of(&keys, "team"), Ok(Some("sk-team".into())));
+        assert_eq!(key_of(&keys, ""), Ok(None));
+    }
+
+    #[test]
+    fn a_key_stays_off_plain_http_to_other_machines() {
+        let plain = [("endpoint", "http://ingest.example/"), ("api_key", "sk-1")];
+        let keys = Keys::new(&config(&plain), &|_| None).unwrap();
+        let Err(Outcome::Hold { status: 0, reason }) = keys.choose("") else { unreachable!() };
+        assert!(reason.contains("allow_insecure") && !reason.contains("sk-1"), "{reason}");
+        keys.set_named("team", "sk-2");
+        assert!(matches!(keys.choose("team"), Err(Outcome::Hold { .. })));
+
+        let allowed =
+            Keys::new(&config(&[plain[0], plain[1], ("allow_insecure", "true")]), &|_| None).unwrap();
+        assert_eq!(key_of(&allowed, ""), Ok(Some("sk-1".into())));
+        let loopback = [("endpoint", "http://127.0.0.1:8080/"), plain[1]];
+        assert!(Keys::new(&config(&loopback), &|_| None).unwrap().choose("").is_ok());
+    }
+
+    #[test]
+    fn text_that_can_not_be_a_header_never_becomes_a_key() {
+        let keys = Keys::new(&config(&[("api_key", "sk-1")]), &|_| None).unwrap();
+        for bad in ["", "a\r\nHost: evil", " a", "é"] {
+            keys.set_default(bad);
+            keys.set_named("team", bad);
+        }
+        assert_eq!(key_of(&keys, ""), Ok(Some("sk-1".into())));
+        assert_eq!(key_of(&keys, "team"), Err(Outcome::NoKey));
+    }
+}

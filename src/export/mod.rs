@@ -1,0 +1,83 @@
+//! Exporters: they send a batch somewhere and say what became of it. They know nothing of disks.
+
+mod backend;
+mod backoff;
+mod body;
+mod console;
+mod keys;
+mod retry_after;
+mod roots;
+mod sanitize;
+mod verdict;
+
+use std::time::{Duration, Instant};
+
+pub use backend::BackendSpanExporter;
+pub(crate) use backoff::Backoff;
+pub use console::ConsoleSpanExporter;
+
+use crate::batch::Batch;
+
+/// Sends batches. One exporter serves all threads of a client at once.
+pub trait TracingExporter: Send + Sync {
+    /// Sends `batch` once and says what became of it; it does not retry.
+    ///
+    /// It must come back soon after `deadline`, when there is one.
+    fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome;
+
+    /// Gives up what is in flight, soon: called when a shutdown's deadline has passed. Later calls of `export` fail.
+    fn shutdown(&self) {}
+
+    /// Replaces the default API key.
+    fn set_api_key(&self, _key: &str) {}
+
+    /// Sets the key that batches of the key name `name` are sent with. It is kept in memory only.
+    fn set_named_key(&self, _name: &str, _key: &str) {}
+}
+
+/// What the exporter made of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The ingest has it.
+    Accepted {
+        /// The HTTP status, or 0 where there was none.
+        status: u16,
+    },
+    /// It may succeed later: try again after a backoff.
+    Retry {
+        /// The HTTP status, or 0 where there was none.
+        status: u16,
+        /// How long the ingest asked to wait at least.
+        after: Option<Duration>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// It can't succeed until something outside changes (a key, a permission, an address).
+    Hold {
+        /// The HTTP status, or 0 where there was none.
+        status: u16,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The request was too large: send it in halves.
+    TooLarge(Answer),
+    /// The ingest refused the content: find the offending item.
+    Refused(Answer),
+    /// This process has no key of the batch's key name.
+    NoKey,
+}
+
+/// What the ingest said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The first bytes of the body, at most [`Answer::MAX_BYTES`].
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The longest part of an answer's body that is kept, in bytes.
+    pub const MAX_BYTES: usize = 4096;
+}

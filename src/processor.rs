@@ -1,0 +1,313 @@
+//! Processor: what a program holds: open, enqueue, flush, shutdown. The C handle wraps it.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, ExporterKind, Validation, header_text};
+use crate::drain::Drain;
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
+use crate::fork;
+use crate::item::Item;
+use crate::model::{Span, Trace};
+use crate::spool::{Lane, Policy, RejectedItem, SpoolView, Stats, choose, shut_down};
+
+/// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.
+///
+/// All methods may be called from any thread, several at once.
+pub trait TracingProcessor: Send + Sync {
+    /// A trace began.
+    fn on_trace_start(&self, trace: &Trace) -> Result<()>;
+    /// A trace ended.
+    fn on_trace_end(&self, trace: &Trace) -> Result<()>;
+    /// A span began.
+    fn on_span_start(&self, span: &Span) -> Result<()>;
+    /// A span ended.
+    fn on_span_end(&self, span: &Span) -> Result<()>;
+    /// Delivers what was taken so far; comes back when that is done.
+    fn force_flush(&self) -> Result<()>;
+    /// Stops, delivering until `timeout` has passed.
+    fn shutdown(&self, timeout: Duration) -> Result<()>;
+}
+
+/// Takes finished traces and spans, keeps them durable and delivers them in the background.
+///
+/// All methods may be called from any thread, several at once. Dropping it is `shutdown` with no time:
+/// what is not delivered stays in the spool for the next client.
+pub struct BatchTraceProcessor {
+    lane: Arc<Lane>,
+    drain: Arc<Drain>,
+    exporter: Arc<dyn TracingExporter>,
+    spool_dir: PathBuf,
+    max_item_bytes: usize,
+    validation: Validation,
+    closed: AtomicBool,
+    threads: Arc<Threads>,
+}
+
+/// Counts the threads that run.
+#[derive(Default)]
+struct Threads {
+    running: Mutex<usize>,
+    ended: Condvar,
+    stop_committer: AtomicBool,
+}
+
+/// How long after its deadline a shutdown waits for threads that it told to end. A connection being made is
+/// the one thing that can't be interrupted; the thread that makes it ends by itself.
+const STOP_GRACE: Duration = Duration::from_millis(500);
+
+impl BatchTraceProcessor {
+    /// Opens the spool with the exporter that `config` names.
+    ///
+    /// Takes over the first lane in `spool_dir` that no living process owns, or makes one, and starts the
+    /// background threads. The environment is read here and never again.
+    pub fn open(config: Config) -> Result<Self> {
+        config.check()?;
+        let exporter: Option<Arc<dyn TracingExporter>> = match config.exporter {
+            ExporterKind::Backend => Some(Arc::new(BackendSpanExporter::new(&config)?)),
+            ExporterKind::Console => Some(Arc::new(ConsoleSpanExporter::new())),
+            ExporterKind::None => None,
+        };
+        Self::start(config, exporter)
+    }
+
+    /// Opens the spool with an exporter of the caller's; the setting `exporter` is not looked at.
+    pub fn with_exporter(config: Config, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
+        config.check()?;
+        Self::start(config, Some(exporter))
+    }
+
+    fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+        let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
+        let drain_threads = if exporter.is_some() { config.max_in_flight } else { 0 };
+        let exporter = exporter.unwrap_or_else(|| Arc::new(ConsoleSpanExporter::new()));
+        let processor = Self {
+            drain: Arc::new(Drain::new(lane.clone(), exporter.clone(), &config)),
+            lane,
+            exporter,
+            spool_dir: config.spool_dir,
+            max_item_bytes: config.max_item_bytes,
+            validation: config.validation,
+            closed: AtomicBool::new(false),
+            threads: Arc::default(),
+        };
+        let (lane, threads) = (processor.lane.clone(), processor.threads.clone());
+        processor.spawn("disk", move || lane.run_committer(|| threads.stop_committer.load(Acquire)))?;
+        for _ in 0..drain_threads {
+            let drain = processor.drain.clone();
+            processor.spawn("net", move || drain.run())?;
+        }
+        Ok(processor)
+    }
+
+    fn spawn(&self, role: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let threads = self.threads.clone();
+        let started = fork::spawn(role, move || {
+            work();
+            threads.count(|running| *running -= 1);
+        });
+        started.map_err(|e| Error::io("start a thread", &e))?;
+        self.threads.count(|running| *running += 1);
+        Ok(())
+    }
+
+    /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
+    ///
+    /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
+    /// was stored then, except that after `Io` with `durability=power` the item may be delivered all the same.
+    pub fn enqueue(&self, json: &[u8]) -> Result<()> {
+        self.enqueue_as("", json)
+    }
+
+    /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
+    ///
+    /// The spool keeps the name, never the key. At most 255 bytes; the empty name is the default key.
+    pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
+        self.lane.enqueue(&Item::check(json, key_name, self.max_item_bytes, self.validation)?)
+    }
+
+    /// Sends what was taken so far at once and waits until all of it is delivered or rejected.
+    ///
+    /// `Timeout` when that took longer than `timeout`: the rest stays in the spool and goes on.
+    pub fn flush(&self, timeout: Duration) -> Result<()> {
+        self.check_open()?;
+        self.flush_until(deadline_in(timeout))
+    }
+
+    fn flush_until(&self, deadline: Option<Instant>) -> Result<()> {
+        let number = self.lane.force();
+        self.drain.kick();
+        if self.lane.wait_settled(number, deadline) {
+            return Ok(());
+        }
+        let pending = self.lane.stats().pending;
+        Err(Error::new(ErrorKind::Timeout, format!("the time is over; {pending} items stay in the spool")))
+    }
+
+    /// Brings what was taken so far to stable storage, whatever `durability` says.
+    pub fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        self.lane.sync()
+    }
+
+    /// "The network is back": tries now, whatever backoff or hold says.
+    pub fn wake(&self) -> Result<()> {
+        self.check_open()?;
+        self.drain.kick();
+        Ok(())
+    }
+
+    /// Replaces the API key and tries now. The key is kept in memory only.
+    pub fn set_api_key(&self, key: &str) -> Result<()> {
+        self.check_open()?;
+        check_key(key)?;
+        self.exporter.set_api_key(key);
+        self.drain.kick();
+        Ok(())
+    }
+
+    /// Sets the key that items of `enqueue_as(name, …)` are sent with; those that were set aside for want of it
+    /// go back on their way. The key is kept in memory only.
+    pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
+        self.check_open()?;
+        check_key(key)?;
+        if name.is_empty() || name.len() > crate::item::MAX_KEY_NAME_BYTES {
+            let allowed = crate::item::MAX_KEY_NAME_BYTES;
+            return Err(Error::new(ErrorKind::UnknownKey, format!("a key name has 1 to {allowed} bytes")));
+        }
+        self.exporter.set_named_key(name, key);
+        let reason = format!("no_key:{name}");
+        let view = SpoolView::open(&self.spool_dir)?;
+        let own = view.rejected_of(self.lane.id())?;
+        self.requeue(&view, own.iter().filter(|item| item.reason == reason))?;
+        self.drain.kick();
+        Ok(())
+    }
+
+    /// The counters of this client's lane.
+    pub fn stats(&self) -> Result<Stats> {
+        self.check_open()?;
+        Ok(self.lane.stats())
+    }
+
+    /// Puts rejected items of any lane of the spool back on their way: those named in `ids`, or all when `ids`
+    /// is empty. Returns how many. They are new items of this client's lane.
+    ///
+    /// `InvalidArgument` when an id is not there: nothing was moved then. `Full`: some were moved.
+    pub fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
+        self.check_open()?;
+        let view = SpoolView::open(&self.spool_dir)?;
+        let items = view.rejected()?;
+        let chosen = choose(&items, ids)?;
+        self.requeue(&view, items.iter().filter(|item| chosen.contains(&item.id)))
+    }
+
+    fn requeue<'a>(&self, view: &SpoolView, items: impl Iterator<Item = &'a RejectedItem>) -> Result<u64> {
+        let mut moved = 0;
+        for item in items {
+            self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
+            self.lane.sync()?;
+            view.take_requeued(item)?;
+            moved += 1;
+        }
+        Ok(moved)
+    }
+
+    /// Takes no more items, delivers until `timeout` has passed and stops the threads.
+    ///
+    /// `Timeout` when items are left: they stay in the spool, and the next client delivers them. Every later
+    /// call answers `ShutDown`.
+    pub fn shutdown(&self, timeout: Duration) -> Result<()> {
+        if self.closed.swap(true, AcqRel) {
+            return Err(shut_down());
+        }
+        self.lane.close();
+        let deadline = deadline_in(timeout);
+        if let Some(deadline) = deadline {
+            self.drain.end_by(deadline);
+        }
+        let outcome = if timeout.is_zero() && self.lane.stats().pending > 0 {
+            Err(Error::new(ErrorKind::Timeout, "items stay in the spool"))
+        } else {
+            self.flush_until(deadline)
+        };
+        self.drain.stop();
+        self.exporter.shutdown();
+        self.threads.wait_for(1, STOP_GRACE);
+        self.threads.stop_committer.store(true, std::sync::atomic::Ordering::Release);
+        self.lane.wake_committer();
+        if self.threads.wait_for(0, STOP_GRACE) {
+            self.lane.unlock();
+        }
+        outcome
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Acquire) { Err(shut_down()) } else { Ok(()) }
+    }
+}
+
+impl TracingProcessor for BatchTraceProcessor {
+    /// Stores the trace.
+    fn on_trace_start(&self, trace: &Trace) -> Result<()> {
+        self.enqueue(&trace.to_json())
+    }
+
+    /// Does nothing: a trace is sent when it starts.
+    fn on_trace_end(&self, _trace: &Trace) -> Result<()> {
+        self.check_open()
+    }
+
+    /// Does nothing: a span is sent when it ended.
+    fn on_span_start(&self, _span: &Span) -> Result<()> {
+        self.check_open()
+    }
+
+    /// Stores the span.
+    fn on_span_end(&self, span: &Span) -> Result<()> {
+        self.enqueue(&span.to_json())
+    }
+
+    fn force_flush(&self) -> Result<()> {
+        self.flush(Duration::MAX)
+    }
+
+    fn shutdown(&self, timeout: Duration) -> Result<()> {
+        BatchTraceProcessor::shutdown(self, timeout)
+    }
+}
+
+impl Drop for BatchTraceProcessor {
+    fn drop(&mut self) {
+        // A client that was shut down says so again; one with items left leaves them in the spool.
+        drop(BatchTraceProcessor::shutdown(self, Duration::ZERO));
+    }
+}
+
+impl Threads {
+    fn count(&self, change: impl FnOnce(&mut usize)) {
+        change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ended.notify_all();
+    }
+
+    /// Waits until at most `left` threads run; `false` when that takes longer than `timeout`.
+    fn wait_for(&self, left: usize, timeout: Duration) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.ended.wait_timeout_while(running, timeout, |running| *running > left);
+        *outcome.unwrap_or_else(PoisonError::into_inner).0 <= left
+    }
+}
+
+/// `None` for a time too far away to be a deadline.
+fn deadline_in(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+fn check_key(key: &str) -> Result<()> {
+    let bad = |why| Error::new(ErrorKind::InvalidArgument, format!("the key can't be sent: {why}"));
+    header_text(key).map(drop).map_err(bad)
+}

@@ -1,0 +1,112 @@
+//! Checkpoint: how far a lane has come, changed as one: where the journal begins, the cursor, the ledger.
+
+/// Where a record of the journal stands: its place in the ring and among the lane's items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Point {
+    /// Position in the endless ring, in bytes.
+    pub(crate) pos: u64,
+    /// Links the record to the one before it.
+    pub(crate) chain: u32,
+    /// Items before it in the lane's whole life: the number of the item there.
+    pub(crate) number: u64,
+    /// Bytes of JSON before it in the lane's whole life.
+    pub(crate) bytes: u64,
+}
+
+/// What became of items that left the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) delivered: u64,
+    pub(crate) rejected: u64,
+    pub(crate) dropped_overflow: u64,
+    pub(crate) dropped_expired: u64,
+    pub(crate) dropped_corrupt: u64,
+}
+
+impl Tally {
+    pub(crate) fn total(&self) -> u64 {
+        self.delivered + self.rejected + self.dropped_overflow + self.dropped_expired + self.dropped_corrupt
+    }
+
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.delivered += other.delivered;
+        self.rejected += other.rejected;
+        self.dropped_overflow += other.dropped_overflow;
+        self.dropped_expired += other.dropped_expired;
+        self.dropped_corrupt += other.dropped_corrupt;
+    }
+}
+
+/// The state that a restart begins from.
+///
+/// Items before `cursor` are settled, and `tally` says how: `tally.total() == cursor`. Items from
+/// `cursor` to `head.number` are in segments, items from `head` on in the journal's ring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// Counts the checkpoints.
+    pub(crate) sequence: u64,
+    /// The oldest record that the ring must keep.
+    pub(crate) head: Point,
+    /// The number of the oldest item that is not settled.
+    pub(crate) cursor: u64,
+    /// Bytes of JSON of the settled items.
+    pub(crate) settled_bytes: u64,
+    pub(crate) tally: Tally,
+}
+
+/// Words that a checkpoint takes in the header, its check included.
+pub(crate) const SLOT_WORDS: usize = 13;
+
+impl Checkpoint {
+    pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
+        let mut words = [
+            self.sequence,
+            self.head.pos,
+            self.head.chain.into(),
+            self.head.number,
+            self.head.bytes,
+            self.cursor,
+            self.settled_bytes,
+            self.tally.delivered,
+            self.tally.rejected,
+            self.tally.dropped_overflow,
+            self.tally.dropped_expired,
+            self.tally.dropped_corrupt,
+            0,
+        ];
+        words[SLOT_WORDS - 1] = check(&words);
+        words
+    }
+
+    /// `None` when the words are not a whole checkpoint.
+    pub(crate) fn from_words(words: &[u64; SLOT_WORDS]) -> Option<Self> {
+        let [sequence, pos, chain, number, bytes, cursor, settled_bytes, delivered, rejected, overflow, expired, corrupt, stored] =
+            *words;
+        if stored != check(words) {
+            return None;
+        }
+        let chain = u32::try_from(chain).ok()?;
+        Some(Self {
+            sequence,
+            head: Point { pos, chain, number, bytes },
+            cursor,
+            settled_bytes,
+            tally: Tally {
+                delivered,
+                rejected,
+                dropped_overflow: overflow,
+                dropped_expired: expired,
+                dropped_corrupt: corrupt,
+            },
+        })
+    }
+}
+
+fn check(words: &[u64; SLOT_WORDS]) -> u64 {
+    let mut crc = crc32fast::Hasher::new();
+    for word in &words[..SLOT_WORDS - 1] {
+        crc.update(&word.to_ne_bytes());
+    }
+    // A slot of zeros, which a new file has, must not pass as whole.
+    u64::from(crc.finalize()) | 1 << 63
+}

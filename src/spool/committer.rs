@@ -1,0 +1,301 @@
+//! Committer: the thread that brings the journal to stable storage and moves it into segments.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::dir;
+use super::journal::now_unix_ms;
+use super::lane::{Lane, shut_down};
+use super::spill::{self, SWEEP_BYTES, Writer};
+use super::stored::StoredBatch;
+use crate::batch::Batch;
+use crate::config::{Level, Overflow};
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::Item;
+
+/// How long after a failed write to the disk it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A segment that was emptied is removed while still written when it is larger than this.
+const KEEP_EMPTY_BYTES: u64 = 6 << 20;
+/// Ring ahead of the tail whose write faults are taken in advance.
+const POPULATE_BYTES: u64 = 1 << 20;
+/// A new segment takes this much disk before anything is in it, and may have this much in reserve.
+const SEGMENT_OVERHEAD_BYTES: u64 = 8 << 20;
+
+/// Where a caller leaves an item that is too long for the ring, and finds the outcome.
+#[derive(Default)]
+pub(super) struct BypassSlot {
+    state: Mutex<Bypass>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum Bypass {
+    #[default]
+    Free,
+    Waiting(Batch),
+    Working,
+    Done(Result<()>),
+    Closed,
+}
+
+impl Lane {
+    /// The committer's life: until `stop` says so.
+    pub(crate) fn run_committer(&self, stop: impl Fn() -> bool) {
+        let mut writer = Writer::default();
+        let mut last_sync = Instant::now();
+        let mut retry_at: Option<Instant> = None;
+        let mut sync_failed = false;
+        while !stop() {
+            let seen = self.commit.seen();
+            let mut moved = false;
+            if retry_at.is_none_or(|at| at <= Instant::now()) {
+                let outcome = self.make_room(&mut writer);
+                self.log_trouble(&outcome, retry_at.is_some());
+                retry_at = outcome.is_err().then(|| Instant::now() + RETRY_AFTER);
+                moved = outcome.unwrap_or(false);
+            }
+            self.serve_bypass(&mut writer);
+            if !self.clean.load(Relaxed) && !sync_failed && last_sync.elapsed() >= self.policy.sync_interval {
+                last_sync = Instant::now();
+                let synced = self.sync_all();
+                sync_failed = synced.inspect_err(|e| self.log.line(Level::Error, format_args!("{e}"))).is_err();
+            }
+            self.remove_passed(&mut writer, false);
+            if !moved {
+                let sync_at = (!sync_failed).then(|| last_sync + self.policy.sync_interval);
+                self.rest(seen, sync_at, retry_at);
+            }
+        }
+        self.end(&mut writer);
+    }
+
+    /// Waits for the next thing to do.
+    fn rest(&self, seen: u64, sync_at: Option<Instant>, retry_at: Option<Instant>) {
+        let clean = self.clean.load(Relaxed);
+        let room = self.journal.ring_bytes() / 2;
+        let used = self.journal.used_bytes();
+        self.journal.populate(POPULATE_BYTES);
+        let until_room = if used < room { room - used } else { self.journal.ring_bytes() / 8 };
+        let wake_in = if clean { 1 } else { until_room.min(POPULATE_BYTES / 2) };
+        let before = self.journal.tail().pos;
+        let tail = self.journal.set_wake(|wake| wake.committer_pos = before + wake_in).pos;
+        if tail < before + wake_in {
+            let sync_at = sync_at.filter(|_| !clean);
+            self.commit.wait(seen, [sync_at, retry_at].into_iter().flatten().min());
+        }
+        if self.journal.tail().pos > before {
+            self.clean.store(false, Relaxed);
+        }
+    }
+
+    /// Brings the journal and its checkpoint to stable storage.
+    fn sync_all(&self) -> Result<()> {
+        self.clean.store(true, Relaxed);
+        self.sync()?;
+        self.journal.release()
+    }
+
+    /// Takes one step toward a ring that is at least half free and sorted. Returns whether there was one to take.
+    fn make_room(&self, writer: &mut Writer) -> Result<bool> {
+        let crowded = || self.journal.used_bytes() >= self.journal.ring_bytes() / 2;
+        if !crowded() && !self.lock_queue().wants_regroup() {
+            return Ok(false);
+        }
+        self.journal.release()?;
+        if !crowded() && !self.lock_queue().wants_regroup() {
+            return Ok(false);
+        }
+        self.sweep(writer, None)
+    }
+
+    /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
+    /// Returns whether anything moved: `false` when the spool is full.
+    fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>) -> Result<bool> {
+        let mut sweep = {
+            let mut queue = self.lock_queue();
+            let head = queue.checkpoint().head;
+            let max_bytes = if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
+            let sweep = spill::plan(&self.journal, &self.id, head, self.policy.limits, max_bytes);
+            queue.moving_to = Some(if extra.is_some() { u64::MAX } else { sweep.end.number });
+            sweep
+        };
+        let bypassed = extra.map(|batch| {
+            batch.renumber(sweep.end.number);
+            let now = now_unix_ms();
+            sweep.batches.push(StoredBatch {
+                batch: batch.clone(),
+                bytes_before: sweep.end.bytes,
+                oldest_unix_ms: now,
+                newest_unix_ms: now,
+            });
+            batch.items_bytes()
+        });
+        let stored = self.store(writer, &sweep.batches);
+        let mut queue = self.lock_queue();
+        if let Some((first, segment)) = writer.current() {
+            queue.segments.publish(first, segment);
+        }
+        match &stored {
+            Ok(true) => {
+                queue.moved(&self.journal, sweep.end);
+                if let Some(json_bytes) = bypassed {
+                    self.journal.count_bypass(json_bytes);
+                    queue.bypassed(&self.journal, json_bytes);
+                }
+            }
+            _ => queue.not_moved(&self.journal),
+        }
+        drop(queue);
+        self.count_disk();
+        self.drain.raise();
+        if matches!(stored, Ok(true)) {
+            self.journal.release()?;
+        }
+        stored
+    }
+
+    /// Writes `batches` durably into the segment being written. `false`: they would pass a limit.
+    fn store(&self, writer: &mut Writer, batches: &[StoredBatch]) -> Result<bool> {
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        let mut values = Vec::with_capacity(batches.len());
+        for stored in batches {
+            values.push((stored.batch.first(), stored.encode()?));
+        }
+        let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
+        if !self.has_room_for(bytes, writer) {
+            return Ok(false);
+        }
+        let before = writer.current().map(|(first, _)| first);
+        if writer.must_roll(bytes) {
+            writer.close(&mut self.lock_queue().segments);
+        }
+        let path = |first| self.lock_queue().segments.path(first);
+        writer.append(&values, path).inspect_err(|_| self.give_up_segment(before, values.first().map(|(id, _)| *id)))?;
+        Ok(true)
+    }
+
+    /// After a failed append: the segment of `before` keeps what it has; one made for `first` has nothing.
+    fn give_up_segment(&self, before: Option<u64>, first: Option<u64>) {
+        let mut queue = self.lock_queue();
+        if let Some(before) = before {
+            queue.segments.retire(before);
+        }
+        if let Some(first) = first.filter(|first| !queue.segments.contains(*first)) {
+            drop(dir::remove(&queue.segments.path(first)));
+        }
+    }
+
+    /// Whether `bytes` more fit under `max_spool_bytes`; with `drop_oldest`, makes them fit.
+    fn has_room_for(&self, bytes: u64, writer: &mut Writer) -> bool {
+        loop {
+            let overhead = if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { bytes / 2 };
+            let fits = self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes;
+            self.set_full(!fits);
+            if fits || self.policy.overflow == Overflow::Reject {
+                return fits;
+            }
+            writer.close(&mut self.lock_queue().segments);
+            let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
+            self.after_settling();
+            if dropped == 0 {
+                return false;
+            }
+            self.remove_passed(writer, false);
+        }
+    }
+
+    /// Removes the segments that nobody needs; at the end also the one being written.
+    fn remove_passed(&self, writer: &mut Writer, at_end: bool) {
+        let mut queue = self.lock_queue();
+        let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.number);
+        let emptied = cursor >= head && (at_end || queue.segments.disk_bytes() > KEEP_EMPTY_BYTES);
+        if emptied {
+            writer.close(&mut queue.segments);
+        }
+        let passed = queue.segments.take_passed(cursor, head);
+        drop(queue);
+        if passed.is_empty() {
+            return;
+        }
+        for path in passed {
+            if let Err(error) = dir::remove(&path) {
+                self.log.line(Level::Warn, format_args!("{error}"));
+            }
+        }
+        self.count_disk();
+        self.set_full(false);
+        self.commit.raise();
+    }
+
+    /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.
+    pub(super) fn enqueue_bypass(&self, item: &Item<'_>) -> Result<()> {
+        if self.tail_number() >= self.max_number() {
+            return Err(self.queue_full());
+        }
+        let mut batch = Batch::new(&self.id, 0, item.key_name());
+        batch.push(item.json());
+        let slot = &self.bypass;
+        let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mine = Some(batch);
+        loop {
+            match (&mut *state, mine.take()) {
+                (Bypass::Closed, _) => return Err(shut_down()),
+                (Bypass::Free, Some(batch)) => {
+                    *state = Bypass::Waiting(batch);
+                    self.commit.raise();
+                }
+                (Bypass::Done(_), None) => {
+                    let done = std::mem::replace(&mut *state, Bypass::Free);
+                    slot.changed.notify_all();
+                    return if let Bypass::Done(outcome) = done { outcome } else { Err(shut_down()) };
+                }
+                (_, unsent) => mine = unsent,
+            }
+            state = slot.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn serve_bypass(&self, writer: &mut Writer) {
+        let slot = &self.bypass;
+        let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Bypass::Waiting(batch) = &mut *state else { return };
+        let mut batch = std::mem::replace(batch, Batch::new("", 0, ""));
+        *state = Bypass::Working;
+        drop(state);
+        let outcome = match self.sweep(writer, Some(&mut batch)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(
+                ErrorKind::Full,
+                format!("lane {} has no room for an item of {} bytes", self.id, batch.joined().len()),
+            )),
+            Err(error) => Err(error),
+        };
+        *slot.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Done(outcome);
+        slot.changed.notify_all();
+    }
+
+    /// The last things to do: nothing is left to the page cache, nothing empty is left behind.
+    fn end(&self, writer: &mut Writer) {
+        self.serve_bypass(writer);
+        *self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Closed;
+        self.bypass.changed.notify_all();
+        if let Err(error) = self.sync_all() {
+            self.log.line(Level::Error, format_args!("{error}"));
+        }
+        self.remove_passed(writer, true);
+        writer.close(&mut self.lock_queue().segments);
+    }
+
+    /// Logs when trouble with the disk begins and when it ends.
+    fn log_trouble(&self, outcome: &Result<bool>, was_troubled: bool) {
+        match outcome {
+            Err(error) if !was_troubled => self.log.line(Level::Error, format_args!("{error}; trying again")),
+            Ok(_) if was_troubled => self.log.line(Level::Info, format_args!("lane {}: the disk takes items again", self.id)),
+            _ => {}
+        }
+    }
+}

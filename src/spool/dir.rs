@@ -1,0 +1,88 @@
+//! Dir: folders of the spool: private, and durable as soon as they are made.
+
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Makes `dir` (mode 0700) and those above it, where absent.
+pub(crate) fn create(dir: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| Error::io(format!("make the folder {}", dir.display()), &e))
+}
+
+/// Brings a file's or folder's own entry to stable storage.
+pub(crate) fn sync(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| Error::io(format!("bring {} to stable storage", path.display()), &e))
+}
+
+/// Removes `dir` and all in it; one that is gone already is no error.
+pub(crate) fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", dir.display()), &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Names of the entries of `dir`, sorted; none when it is absent.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
+    let failed = |e: io::Error| Error::io(format!("list the folder {}", dir.display()), &e);
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Bytes that a file takes on disk: a sparse file takes less than its length.
+pub(crate) fn bytes_on_disk(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
+}
+
+/// Bytes that all files below `dir` take on disk.
+pub(crate) fn tree_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(m) if m.is_dir() => tree_bytes(&entry.path()),
+            Ok(m) => bytes_on_disk(&m),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Copies the folder `from` with all in it to `to`; what vanishes meanwhile is left out.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    create(to)?;
+    for name in names(from)? {
+        let (source, target) = (from.join(&name), to.join(&name));
+        let copied = match fs::metadata(&source) {
+            Ok(m) if m.is_dir() => {
+                copy_tree(&source, &target)?;
+                continue;
+            }
+            Ok(_) => fs::copy(&source, &target).map(drop),
+            Err(e) => Err(e),
+        };
+        match copied {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("copy {} to {}", source.display(), target.display()), &e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Header: the first page of the journal's file: what the file is, live counters, and the checkpoint.
+//!
+//! ```text
+//!    0  magic, format version, ring size, time made, salt, check     written once
+//!   64  tail, items and bytes taken, time of the oldest item         written by enqueue
+//!  128  pid, export state, last status, counters, next attempt       written by the drain loop
+//!  256  reason of a backoff or hold: length, then up to 240 bytes
+//!  512  which checkpoint slot is valid
+//!  576  checkpoint slot 0, 704 slot 1                                written in turn
+//! ```
+//! All words are native-endian and change by single 8-byte stores, so that the death of a process at
+//! any instruction leaves each of them whole, and another process may read them at any time.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::map::{HEADER_BYTES, Map};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::checkpoint::{Checkpoint, SLOT_WORDS};
+
+const MAGIC: u64 = u64::from_le_bytes(*b"SPANJRNL");
+/// The version of the journal's format; raised with every change of it.
+pub(super) const FORMAT_VERSION: u64 = 1;
+
+const AT_MAGIC: usize = 0;
+const AT_VERSION: usize = 8;
+const AT_RING_BYTES: usize = 16;
+const AT_MADE: usize = 24;
+const AT_SALT: usize = 32;
+const AT_CHECK: usize = 40;
+const AT_REASON: usize = 256;
+const REASON_BYTES: usize = 240;
+const AT_ACTIVE: usize = 512;
+const AT_SLOTS: [usize; 2] = [576, 704];
+
+/// A counter or state of the header that any process may read.
+#[derive(Debug, Clone, Copy)]
+#[repr(usize)]
+pub(crate) enum Live {
+    /// Ring position behind the newest record.
+    Tail = 64,
+    /// Items taken in this lane's whole life.
+    Accepted = 72,
+    /// Bytes of JSON taken in this lane's whole life.
+    AcceptedBytes = 80,
+    /// Unix time in milliseconds of the oldest pending item; 0 when there is none.
+    OldestUnixMs = 88,
+    /// The process that owns the lane.
+    OwnerPid = 128,
+    /// 0 idle, 1 sending, 2 backoff, 3 hold.
+    ExportState = 136,
+    LastHttpStatus = 144,
+    BatchesSent = 152,
+    Retries = 160,
+    LanesAdopted = 168,
+    /// Unix time in milliseconds of the next attempt; 0 when nothing is put off.
+    NextAttemptUnixMs = 176,
+    /// Rejected items that went back on their way: they count as accepted again where they went.
+    Requeued = 184,
+    /// Bytes on disk as last counted by the owner.
+    DiskBytes = 192,
+}
+
+/// Writes the fixed part of a new file.
+pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64) {
+    let words = [(AT_VERSION, FORMAT_VERSION), (AT_RING_BYTES, map.ring_bytes()), (AT_MADE, made_unix_ms), (AT_SALT, salt)];
+    for (at, value) in words {
+        map.header_word(at).store(value, Relaxed);
+    }
+    store_checkpoint(map, &Checkpoint::default());
+    map.header_word(AT_CHECK).store(fixed_check(map), Relaxed);
+    map.header_word(AT_MAGIC).store(MAGIC, Release);
+}
+
+/// Checks the fixed part; `path` is for the error.
+pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
+    let corrupt = |what: String| Err(Error::new(ErrorKind::Corrupt, format!("journal {}: {what}", path.display())));
+    let word = |at| map.header_word(at).load(Acquire);
+    if word(AT_MAGIC) != MAGIC {
+        return corrupt("it is not a journal".into());
+    }
+    if word(AT_VERSION) != FORMAT_VERSION {
+        return corrupt(format!("format version {}; this release reads {FORMAT_VERSION}", word(AT_VERSION)));
+    }
+    if word(AT_CHECK) != fixed_check(map) || word(AT_RING_BYTES) != map.ring_bytes() {
+        return corrupt("its header is damaged".into());
+    }
+    if load_checkpoint(map).is_none() {
+        return corrupt("neither of its checkpoints is whole".into());
+    }
+    Ok(())
+}
+
+fn fixed_check(map: &Map) -> u64 {
+    let mut crc = crc32fast::Hasher::new();
+    for at in (AT_VERSION..AT_CHECK).step_by(8) {
+        crc.update(&map.header_word(at).load(Relaxed).to_ne_bytes());
+    }
+    crc.finalize().into()
+}
+
+/// The lane's random salt: it makes records of one lane no records in another.
+pub(super) fn salt(map: &Map) -> u64 {
+    map.header_word(AT_SALT).load(Relaxed)
+}
+
+/// The ring's size for a file of `file_bytes`, when that is a size a journal can have.
+pub(super) fn ring_bytes_of(file_bytes: u64) -> Option<u64> {
+    file_bytes.checked_sub(HEADER_BYTES).filter(|ring| *ring > 0 && ring.is_multiple_of(HEADER_BYTES))
+}
+
+/// Replaces the checkpoint: the idle slot is written whole, then one store makes it the valid one.
+pub(super) fn store_checkpoint(map: &Map, checkpoint: &Checkpoint) {
+    let idle = 1 - active(map);
+    for (i, word) in checkpoint.to_words().into_iter().enumerate() {
+        map.header_word(AT_SLOTS[idle] + 8 * i).store(word, Relaxed);
+    }
+    map.header_word(AT_ACTIVE).store(idle as u64, Release);
+}
+
+/// The valid checkpoint, or the other one when the valid one is torn; `None` when both are.
+pub(super) fn load_checkpoint(map: &Map) -> Option<Checkpoint> {
+    let slot = |i: usize| {
+        let mut words = [0; SLOT_WORDS];
+        for (w, word) in words.iter_mut().enumerate() {
+            *word = map.header_word(AT_SLOTS[i] + 8 * w).load(Acquire);
+        }
+        Checkpoint::from_words(&words)
+    };
+    let first = active(map);
+    slot(first).or_else(|| slot(1 - first))
+}
+
+fn active(map: &Map) -> usize {
+    (map.header_word(AT_ACTIVE).load(Acquire) & 1) as usize
+}
+
+/// Publishes why export waits; longer text is cut.
+pub(super) fn store_reason(map: &Map, reason: &str) {
+    let mut bytes = [0u8; REASON_BYTES];
+    let len = reason.floor_char_boundary(REASON_BYTES);
+    bytes[..len].copy_from_slice(&reason.as_bytes()[..len]);
+    map.header_word(AT_REASON).store(0, Release);
+    for (i, chunk) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        map.header_word(AT_REASON + 8 + 8 * i).store(u64::from_ne_bytes(*chunk), Relaxed);
+    }
+    map.header_word(AT_REASON).store(len as u64, Release);
+}
+
+/// The published reason; while it is being replaced it may read as empty.
+pub(super) fn load_reason(map: &Map) -> String {
+    let len = (map.header_word(AT_REASON).load(Acquire) as usize).min(REASON_BYTES);
+    let bytes: Vec<u8> = (0..REASON_BYTES / 8)
+        .flat_map(|i| map.header_word(AT_REASON + 8 + 8 * i).load(Relaxed).to_ne_bytes())
+        .take(len)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,205 @@
+//! Map: the journal's file in memory. The ring is mapped twice, one copy behind the other,
+//! so that a record that runs over the end of the ring is still one slice.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
+
+/// Bytes before the ring in the file and in memory: a multiple of every page size in use (4, 16, 64 KiB).
+pub(super) const HEADER_BYTES: u64 = 64 << 10;
+
+/// A shared mapping of header and ring.
+///
+/// Bytes are written by the thread that reserved them and read by others only after the release-store
+/// and acquire-load of a word beside them; words are atomics.
+pub(super) struct Map {
+    base: NonNull<u8>,
+    ring_bytes: u64,
+    page_bytes: u64,
+}
+
+// SAFETY: the mapping lives until drop and belongs to no thread; the protocol above orders all access.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Maps `file`, which is `HEADER_BYTES + ring_bytes` long; `ring_bytes` is a multiple of 64 KiB.
+    pub(super) fn new(file: &File, ring_bytes: u64, writable: bool) -> io::Result<Self> {
+        let header = HEADER_BYTES as usize;
+        let ring = ring_bytes as usize;
+        let total = header + 2 * ring;
+        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        // SAFETY: a fresh reservation of address space; nothing else refers to it.
+        let base = unsafe {
+            libc::mmap(ptr::null_mut(), total, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
+        let page_bytes = page_bytes();
+        let map = Self { base, ring_bytes, page_bytes };
+        for (at, length, offset) in [(0, header + ring, 0), (header + ring, ring, header)] {
+            // SAFETY: the target lies inside the reservation made above, which `map` owns.
+            let mapped = unsafe {
+                libc::mmap(
+                    map.base.as_ptr().add(at).cast(),
+                    length,
+                    protection,
+                    libc::MAP_SHARED | libc::MAP_FIXED,
+                    file.as_raw_fd(),
+                    offset as libc::off_t,
+                )
+            };
+            if mapped == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(map)
+    }
+
+    pub(super) fn ring_bytes(&self) -> u64 {
+        self.ring_bytes
+    }
+
+    /// The word at byte `offset` of the header; `offset` is a multiple of 8.
+    pub(super) fn header_word(&self, offset: usize) -> &AtomicU64 {
+        debug_assert!(offset.is_multiple_of(8) && offset < HEADER_BYTES as usize);
+        self.word(offset & (HEADER_BYTES as usize - 8))
+    }
+
+    /// The word at position `pos` of the endless ring; `pos` is a multiple of 8.
+    pub(super) fn ring_word(&self, pos: u64) -> &AtomicU64 {
+        debug_assert!(pos.is_multiple_of(8));
+        self.word(self.ring_offset(pos & !7))
+    }
+
+    /// The bytes from `pos` on, at most one ring long. The caller has seen them committed.
+    pub(super) fn ring_slice(&self, pos: u64, len: usize) -> &[u8] {
+        let len = len.min(self.ring_bytes as usize);
+        // SAFETY: offset < ring and len <= ring, so the slice ends inside the doubled mapping.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(self.ring_offset(pos)), len) }
+    }
+
+    /// Copies `bytes` to position `pos`, which the caller has reserved and nobody reads yet.
+    pub(super) fn ring_write(&self, pos: u64, bytes: &[u8]) {
+        let len = bytes.len().min(self.ring_bytes as usize);
+        // SAFETY: as in `ring_slice`; the reservation makes this thread the only one there.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(self.ring_offset(pos)), len) }
+    }
+
+    /// Makes ring positions `from..to` durable; an error means that they may never be.
+    pub(super) fn sync_ring(&self, file: &File, from: u64, to: u64) -> io::Result<()> {
+        let start = self.ring_offset(from) as u64;
+        let end = start + (to - from).min(self.ring_bytes);
+        let mirror = HEADER_BYTES + self.ring_bytes;
+        self.sync(file, start, end.min(mirror))?;
+        if end > mirror { self.sync(file, HEADER_BYTES, end - self.ring_bytes) } else { Ok(()) }
+    }
+
+    /// Makes the header durable.
+    pub(super) fn sync_header(&self, file: &File) -> io::Result<()> {
+        self.sync(file, 0, self.page_bytes)
+    }
+
+    /// Takes the write faults of positions `from..to` now, so that enqueue need not.
+    pub(super) fn populate(&self, from: u64, to: u64) {
+        #[cfg(target_os = "linux")]
+        {
+            let (start, end) = self.pages(self.ring_offset(from) as u64, to - from);
+            // SAFETY: the range lies inside the mapping; the advice changes no byte. Old kernels answer EINVAL.
+            unsafe {
+                libc::madvise(
+                    self.base.as_ptr().add(start as usize).cast(),
+                    (end - start) as usize,
+                    libc::MADV_POPULATE_WRITE,
+                )
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (from, to);
+    }
+
+    /// On Linux `msync` is a ranged fdatasync: it writes these pages only and flushes the device.
+    #[cfg(not(target_os = "macos"))]
+    fn sync(&self, _file: &File, start: u64, end: u64) -> io::Result<()> {
+        let (start, end) = self.pages(start, end - start);
+        // SAFETY: the range lies inside the mapping.
+        let answer = unsafe {
+            libc::msync(self.base.as_ptr().add(start as usize).cast(), (end - start) as usize, libc::MS_SYNC)
+        };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// On macOS only F_FULLFSYNC, which `sync_all` uses, reaches the medium.
+    #[cfg(target_os = "macos")]
+    fn sync(&self, file: &File, _start: u64, _end: u64) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    /// The whole pages that hold `len` bytes from `start`, kept inside the mapping.
+    fn pages(&self, start: u64, len: u64) -> (u64, u64) {
+        let mask = self.page_bytes - 1;
+        let end = (start + len + mask) & !mask;
+        (start & !mask, end.min(HEADER_BYTES + 2 * self.ring_bytes))
+    }
+
+    fn ring_offset(&self, pos: u64) -> usize {
+        (HEADER_BYTES + pos % self.ring_bytes) as usize
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        // SAFETY: both callers keep `offset` 8-aligned and inside header or ring, and the mapping
+        // is shared memory that is only ever touched here as atomics or under the protocol above.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        let total = (HEADER_BYTES + 2 * self.ring_bytes) as usize;
+        // SAFETY: the reservation of `new`; no slice of it outlives `self`.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), total) };
+    }
+}
+
+fn page_bytes() -> u64 {
+    // SAFETY: no memory is involved.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096).max(4096)
+}
+
+/// Reserves `bytes` of disk for `file`, so that a full disk is an error now and never a SIGBUS later.
+pub(super) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: no memory is involved.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes as libc::off_t) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) {
+            return Err(error);
+        }
+    }
+    write_zeros(file, bytes)
+}
+
+/// Writes `bytes` zeros: blocks that were written once need no metadata commit when they are written again.
+pub(super) fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let zeros = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < bytes {
+        let len = zeros.len().min((bytes - at) as usize);
+        file.write_all_at(&zeros[..len], at)?;
+        at += len as u64;
+    }
+    Ok(())
+}
+

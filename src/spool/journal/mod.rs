@@ -1,0 +1,367 @@
+//! Journal: the newest items, in a preallocated file that is mapped into memory as a ring.
+//!
+//! Design constraints:
+//! - What `append` wrote survives the death of the process at any instruction: it is in the page cache.
+//! - `append` makes no system call unless it must wake a thread or wait for room.
+//! - Many threads append at once: a short lock reserves, the copy runs outside it, a commit word ends it.
+//! - Ring space is used again only after the header that released it is on stable storage; so whatever
+//!   header a power cut leaves, the records from its head on are still there.
+//!
+//! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
+
+mod clock;
+mod header;
+mod map;
+mod record;
+mod sync;
+mod walk;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub(crate) use clock::{now_unix_ms, random};
+pub(crate) use header::Live;
+use map::{HEADER_BYTES, Map};
+use record::{Frame, State};
+use sync::Synced;
+pub(crate) use walk::JournalView;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::Item;
+use crate::spool::checkpoint::{Checkpoint, Point};
+
+/// The journal of a lane that this process owns.
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    map: Map,
+    salt: u64,
+    tail: Mutex<Tail>,
+    room: Condvar,
+    /// Position before which the ring may be overwritten.
+    released: AtomicU64,
+    synced: Synced,
+}
+
+/// The writing end.
+struct Tail {
+    at: Point,
+    closed: bool,
+    /// Callers that wait for room.
+    waiting: usize,
+    wake: WakeAt,
+}
+
+/// When an append must wake a thread; `u64::MAX` is never.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WakeAt {
+    /// Number of items at which the drain loop wants to know.
+    pub(crate) drain_number: u64,
+    /// Ring position at which the committer wants to know.
+    pub(crate) committer_pos: u64,
+}
+
+/// What an append asks its caller to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    /// Ring position behind the record.
+    pub(crate) end_pos: u64,
+    pub(crate) wake_drain: bool,
+    pub(crate) wake_committer: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The ring has no room now.
+    RingFull,
+    /// As many items are pending as the caller allows.
+    QueueFull,
+    Closed,
+}
+
+/// What stands at a point of the journal.
+pub(crate) enum Read<'a> {
+    Record(Record<'a>),
+    /// A record that its writer has not finished yet.
+    Unfinished,
+    /// Nothing yet.
+    End,
+}
+
+/// A committed record.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    frame: Frame,
+    /// The point behind it.
+    pub(crate) end: Point,
+    pub(crate) json: &'a [u8],
+    pub(crate) key_name: &'a str,
+    pub(crate) taken_unix_ms: u64,
+    /// Items of the batch that begins here; 0 when none was formed here.
+    pub(crate) batch_items: u64,
+}
+
+impl Journal {
+    /// Makes the journal file `path` of `bytes` bytes in all (rounded down to what a ring can have).
+    ///
+    /// `prewrite` also writes it once, which makes the first lap of `durability=power` as fast as the others.
+    pub(crate) fn create(path: &Path, bytes: u64, prewrite: bool) -> Result<Self> {
+        let ring_bytes = ring_bytes_for(bytes);
+        let file_bytes = HEADER_BYTES + ring_bytes;
+        let whole = || -> std::io::Result<Map> {
+            let file = open_file(path, true)?;
+            map::preallocate(&file, file_bytes)?;
+            if prewrite {
+                map::write_zeros(&file, file_bytes)?;
+            }
+            let map = Map::new(&file, ring_bytes, true)?;
+            header::initialise(&map, now_unix_ms(), clock::random());
+            file.sync_all()?;
+            Ok(map)
+        };
+        let map = whole().map_err(|e| {
+            Error::io(format!("make the journal {} of {file_bytes} bytes", path.display()), &e)
+        })?;
+        Self::recover(path, map)
+    }
+
+    /// Opens the journal file `path` and finds again what was committed to it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let map = walk::map_file(path, true)?;
+        Self::recover(path, map)
+    }
+
+    fn recover(path: &Path, map: Map) -> Result<Self> {
+        let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
+        let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
+        let salt = header::salt(&map);
+        let at = walk::recover_tail(&map, salt, checkpoint.head);
+        let journal = Self {
+            path: path.to_path_buf(),
+            file,
+            salt,
+            tail: Mutex::new(Tail {
+                at,
+                closed: false,
+                waiting: 0,
+                wake: WakeAt { drain_number: u64::MAX, committer_pos: u64::MAX },
+            }),
+            room: Condvar::new(),
+            released: AtomicU64::new(checkpoint.head.pos),
+            synced: Synced::new(checkpoint.head.pos),
+            map,
+        };
+        journal.publish_tail(&at);
+        Ok(journal)
+    }
+
+    /// Appends `item` unless as many as `max_number` items were taken before it.
+    pub(crate) fn append(&self, item: &Item<'_>, max_number: u64) -> std::result::Result<Appended, Refusal> {
+        let name = item.key_name().as_bytes();
+        let len = name.len() + item.json().len();
+        let mut tail = self.lock_tail();
+        if tail.closed {
+            return Err(Refusal::Closed);
+        }
+        if tail.at.number >= max_number {
+            return Err(Refusal::QueueFull);
+        }
+        if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
+            return Err(Refusal::RingFull);
+        }
+        let frame = Frame::after(&tail.at, self.salt, len as u32, now_unix_ms(), name.len() as u8);
+        frame.reserve(&self.map);
+        tail.at = frame.end(&tail.at);
+        self.publish_tail(&tail.at);
+        let appended = Appended {
+            end_pos: tail.at.pos,
+            wake_drain: tail.at.number >= tail.wake.drain_number,
+            wake_committer: tail.at.pos >= tail.wake.committer_pos,
+        };
+        // One caller does the waking; the thread that wakes says again when it wants to be woken next.
+        if appended.wake_drain {
+            tail.wake.drain_number = u64::MAX;
+        }
+        if appended.wake_committer {
+            tail.wake.committer_pos = u64::MAX;
+        }
+        drop(tail);
+        frame.commit(&self.map, name, item.json());
+        Ok(appended)
+    }
+
+    /// Counts an item that went around the ring, straight into a batch of its own.
+    pub(crate) fn count_bypass(&self, json_bytes: u64) {
+        let mut tail = self.lock_tail();
+        tail.at.number += 1;
+        tail.at.bytes += json_bytes;
+        self.publish_tail(&tail.at);
+    }
+
+    /// Waits until a record of `len` payload bytes fits, the journal is closed, or `deadline`.
+    pub(crate) fn wait_for_room(&self, len: usize, deadline: Instant) -> bool {
+        let mut tail = self.lock_tail();
+        loop {
+            let fits = tail.at.pos + record::size_of(len) <= self.released.load(Acquire) + self.map.ring_bytes();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if fits || tail.closed || left.is_zero() {
+                return fits || tail.closed;
+            }
+            tail.waiting += 1;
+            tail = self.room.wait_timeout(tail, left).unwrap_or_else(PoisonError::into_inner).0;
+            tail.waiting -= 1;
+        }
+    }
+
+    /// Whether a record of `len` payload bytes may go into the ring at all; longer ones go around it.
+    pub(crate) fn takes(&self, len: usize) -> bool {
+        record::size_of(len) <= self.map.ring_bytes() / 2
+    }
+
+    /// Refuses appends from now on. Appends under way are finished as usual.
+    pub(crate) fn close(&self) {
+        self.lock_tail().closed = true;
+        self.room.notify_all();
+    }
+
+    /// What stands at `at`. The answer stays valid until the ring is released beyond it.
+    pub(crate) fn read(&self, mut at: Point) -> Read<'_> {
+        loop {
+            if at.pos >= self.map.header_word(Live::Tail as usize).load(Acquire) {
+                return Read::End;
+            }
+            let Some(frame) = Frame::load(&self.map, &at, self.salt) else { return Read::End };
+            match frame.state(&self.map) {
+                State::Reserved => return Read::Unfinished,
+                State::Dead => at = frame.skip(&at),
+                State::Committed(_) => {
+                    let payload = frame.payload(&self.map);
+                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
+                    return Read::Record(Record {
+                        end: frame.end(&at),
+                        json,
+                        key_name: std::str::from_utf8(name).unwrap_or_default(),
+                        taken_unix_ms: frame.taken_unix_ms,
+                        batch_items: frame.batch_items(&self.map),
+                        frame,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Says that a batch of `items` begins with `record`; it will be the same batch after a crash.
+    pub(crate) fn mark_batch(&self, record: &Record<'_>, items: u64) {
+        record.frame.mark_batch(&self.map, items);
+    }
+
+    /// The point behind the newest record.
+    pub(crate) fn tail(&self) -> Point {
+        self.lock_tail().at
+    }
+
+    /// Says when appends are to wake the threads and returns the tail: what is behind it wakes.
+    pub(crate) fn set_wake(&self, change: impl FnOnce(&mut WakeAt)) -> Point {
+        let mut tail = self.lock_tail();
+        change(&mut tail.wake);
+        tail.at
+    }
+
+    /// Bytes of ring that are in use or not yet released.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.tail().pos - self.released.load(Acquire)
+    }
+
+    pub(crate) fn ring_bytes(&self) -> u64 {
+        self.map.ring_bytes()
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        HEADER_BYTES + self.map.ring_bytes()
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        header::load_checkpoint(&self.map).unwrap_or_default()
+    }
+
+    /// Replaces the checkpoint. It survives the process at once and a power cut after the next sync.
+    pub(crate) fn store_checkpoint(&self, checkpoint: &Checkpoint) {
+        header::store_checkpoint(&self.map, checkpoint);
+    }
+
+    /// Makes the checkpoint durable, then gives the ring space before its head free.
+    pub(crate) fn release(&self) -> Result<()> {
+        let head = self.checkpoint().head.pos;
+        self.map.sync_header(&self.file).map_err(|e| self.sync_failed(&e))?;
+        let tail = self.lock_tail();
+        self.released.store(head, Release);
+        if tail.waiting > 0 {
+            self.room.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Takes the write faults of the next `bytes` of ring now.
+    pub(crate) fn populate(&self, bytes: u64) {
+        let tail = self.tail().pos;
+        let end = (tail + bytes).min(self.released.load(Acquire) + self.map.ring_bytes());
+        if end > tail {
+            self.map.populate(tail, end);
+        }
+    }
+
+    /// A live counter of the header.
+    pub(crate) fn live(&self, counter: Live) -> u64 {
+        self.map.header_word(counter as usize).load(Relaxed)
+    }
+
+    pub(crate) fn set_live(&self, counter: Live, value: u64) {
+        self.map.header_word(counter as usize).store(value, Relaxed);
+    }
+
+    pub(crate) fn add_live(&self, counter: Live, more: u64) {
+        self.map.header_word(counter as usize).fetch_add(more, Relaxed);
+    }
+
+    /// Publishes why export waits.
+    pub(crate) fn set_reason(&self, reason: &str) {
+        header::store_reason(&self.map, reason);
+    }
+
+    fn publish_tail(&self, at: &Point) {
+        self.map.header_word(Live::AcceptedBytes as usize).store(at.bytes, Relaxed);
+        self.map.header_word(Live::Accepted as usize).store(at.number, Relaxed);
+        self.map.header_word(Live::Tail as usize).store(at.pos, Release);
+    }
+
+    fn lock_tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync_failed(&self, error: &std::io::Error) -> Error {
+        Error::new(
+            ErrorKind::Io,
+            format!("cannot bring the journal {} to stable storage: {error}", self.path.display()),
+        )
+    }
+}
+
+/// The ring of a journal file of `bytes` bytes: what the header leaves, in whole 64 KiB, at least one.
+fn ring_bytes_for(bytes: u64) -> u64 {
+    (bytes.saturating_sub(HEADER_BYTES) / HEADER_BYTES).max(1) * HEADER_BYTES
+}
+
+fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW);
+    if create {
+        options.create_new(true).mode(0o600);
+    }
+    options.open(path)
+}

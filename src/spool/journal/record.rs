@@ -1,0 +1,166 @@
+//! Record: one item in the ring.
+//!
+//! ```text
+//!  0  position in the endless ring     tells a record of this lap from one of an earlier lap
+//!  8  chain (low half), length         the chain depends on every record before it since the lane was made
+//! 16  state                            reserved, dead, or committed with the CRC of what follows
+//! 24  time taken, length of key name   written with the reservation
+//! 32  items of the batch that begins here; 0 until that batch is formed
+//! 40  key name, item, padding to 8 bytes
+//! ```
+//! Position, chain and length are written before the ring's tail moves over them, so a process killed while
+//! it copies leaves a record that is not committed but of known length.
+
+use super::map::Map;
+use crate::spool::checkpoint::Point;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+const HEADER: u64 = 40;
+const AT_CHAIN: u64 = 8;
+const AT_STATE: u64 = 16;
+const AT_TAKEN: u64 = 24;
+const AT_BATCH: u64 = 32;
+
+const COMMITTED: u64 = 1 << 32;
+const DEAD: u64 = 2 << 32;
+
+/// Bytes of ring that a payload of `len` bytes takes.
+pub(super) fn size_of(len: usize) -> u64 {
+    HEADER + (len as u64).next_multiple_of(8)
+}
+
+/// What stands in a record's header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) pos: u64,
+    pub(super) chain: u32,
+    pub(super) len: u32,
+    pub(super) taken_unix_ms: u64,
+    pub(super) key_name_len: u8,
+}
+
+impl Frame {
+    /// The record that follows `tail`, for a payload of `len` bytes.
+    pub(super) fn after(tail: &Point, salt: u64, len: u32, taken_unix_ms: u64, key_name_len: u8) -> Self {
+        Self { pos: tail.pos, chain: link(tail.chain, tail.pos, len, salt), len, taken_unix_ms, key_name_len }
+    }
+
+    /// The record at `at`, or `None` when what stands there does not continue the chain.
+    pub(super) fn load(map: &Map, at: &Point, salt: u64) -> Option<Self> {
+        if map.ring_word(at.pos).load(Acquire) != at.pos {
+            return None;
+        }
+        let word = map.ring_word(at.pos + AT_CHAIN).load(Relaxed);
+        let (chain, len) = (word as u32, (word >> 32) as u32);
+        if chain != link(at.chain, at.pos, len, salt) || size_of(len as usize) > map.ring_bytes() {
+            return None;
+        }
+        let taken = map.ring_word(at.pos + AT_TAKEN).load(Relaxed);
+        let key_name_len = (taken >> 48) as u8;
+        Some(Self { pos: at.pos, chain, len, taken_unix_ms: taken & ((1 << 48) - 1), key_name_len })
+    }
+
+    /// The record that is known to stand at `pos`; `None` when the ring was used again meanwhile.
+    pub(super) fn peek(map: &Map, pos: u64) -> Option<Self> {
+        let word = map.ring_word(pos + AT_CHAIN).load(Relaxed);
+        let frame =
+            Self { pos, chain: word as u32, len: (word >> 32) as u32, taken_unix_ms: 0, key_name_len: 0 };
+        (map.ring_word(pos).load(Acquire) == pos).then_some(frame)
+    }
+
+    /// The position behind this record.
+    pub(super) fn end_pos(&self) -> u64 {
+        self.pos + size_of(self.len as usize)
+    }
+
+    /// Writes the header as reserved; the caller moves the tail afterwards.
+    pub(super) fn reserve(&self, map: &Map) {
+        map.ring_word(self.pos + AT_STATE).store(0, Relaxed);
+        map.ring_word(self.pos + AT_TAKEN).store(self.taken_word(), Relaxed);
+        map.ring_word(self.pos + AT_BATCH).store(0, Relaxed);
+        map.ring_word(self.pos + AT_CHAIN).store(u64::from(self.len) << 32 | u64::from(self.chain), Relaxed);
+        map.ring_word(self.pos).store(self.pos, Release);
+    }
+
+    /// Copies the payload and commits the record.
+    pub(super) fn commit(&self, map: &Map, key_name: &[u8], json: &[u8]) {
+        let at = self.pos + HEADER;
+        map.ring_write(at, key_name);
+        map.ring_write(at + key_name.len() as u64, json);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(key_name);
+        crc.update(json);
+        map.ring_word(self.pos + AT_STATE).store(COMMITTED | u64::from(self.seal(crc.finalize())), Release);
+    }
+
+    pub(super) fn state(&self, map: &Map) -> State {
+        match map.ring_word(self.pos + AT_STATE).load(Acquire) {
+            state if state & COMMITTED != 0 => State::Committed(state as u32),
+            DEAD => State::Dead,
+            _ => State::Reserved,
+        }
+    }
+
+    /// Marks a record that will never be committed.
+    pub(super) fn bury(&self, map: &Map) {
+        map.ring_word(self.pos + AT_STATE).store(DEAD, Release);
+    }
+
+    /// Whether `payload` is what was committed with `seal`.
+    pub(super) fn is_whole(&self, payload: &[u8], seal: u32) -> bool {
+        usize::from(self.key_name_len) <= payload.len() && self.seal(crc32fast::hash(payload)) == seal
+    }
+
+    /// Items of the batch that begins with this record; 0 when none was formed here.
+    pub(super) fn batch_items(&self, map: &Map) -> u64 {
+        map.ring_word(self.pos + AT_BATCH).load(Acquire)
+    }
+
+    /// Says that a batch of `items` begins here.
+    pub(super) fn mark_batch(&self, map: &Map, items: u64) {
+        map.ring_word(self.pos + AT_BATCH).store(items, Release);
+    }
+
+    /// The payload: key name, then item.
+    pub(super) fn payload<'a>(&self, map: &'a Map) -> &'a [u8] {
+        map.ring_slice(self.pos + HEADER, self.len as usize)
+    }
+
+    /// The point behind this record when it counts as an item.
+    pub(super) fn end(&self, at: &Point) -> Point {
+        let json = u64::from(self.len) - u64::from(self.key_name_len).min(self.len.into());
+        Point { number: at.number + 1, bytes: at.bytes + json, ..self.skip(at) }
+    }
+
+    /// The point behind this record when it does not.
+    pub(super) fn skip(&self, at: &Point) -> Point {
+        Point { pos: self.end_pos(), chain: self.chain, ..*at }
+    }
+
+    fn taken_word(&self) -> u64 {
+        self.taken_unix_ms & ((1 << 48) - 1) | u64::from(self.key_name_len) << 48
+    }
+
+    /// The payload's CRC, bound to the rest of the header.
+    fn seal(&self, crc: u32) -> u32 {
+        let taken = self.taken_word();
+        crc ^ (taken as u32) ^ ((taken >> 32) as u32).rotate_left(16)
+    }
+}
+
+/// How far a record has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Reserved,
+    Dead,
+    /// With its seal.
+    Committed(u32),
+}
+
+/// Links a record to the one before it: what an earlier life of the lane left behind does not fit in.
+fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
+    let mut h = salt ^ pos.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(previous) << 32 | u64::from(len));
+    h ^= h >> 32;
+    h = h.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (h ^ (h >> 32)) as u32
+}

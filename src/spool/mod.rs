@@ -1,0 +1,37 @@
+//! The spool: everything on disk, and nothing of the network.
+//!
+//! ```text
+//!   enqueue ──▶ journal ──▶ queue ──▶ (drain loop) ──▶ settle
+//!                  │          ▲            │
+//!                  └─ spill ─▶ segments    └─ rejected
+//! ```
+//! An item is written to the journal, and read from there while the ingest keeps up. What does not fit there
+//! any more is moved into segments by the committer. Both ways give the same batches.
+
+mod checkpoint;
+mod committer;
+mod dir;
+mod form;
+mod fragment;
+mod journal;
+mod lane;
+mod ledger;
+mod outlet;
+mod queue;
+mod rejected;
+mod segment;
+mod segments;
+mod signal;
+mod spill;
+mod stored;
+mod view;
+
+pub(crate) use journal::{Live, now_unix_ms};
+pub(crate) use lane::{Lane, Policy, shut_down};
+pub use ledger::Stats;
+pub(crate) use outlet::Take;
+pub use rejected::RejectedItem;
+pub(crate) use rejected::Rejection;
+pub(crate) use stored::StoredBatch;
+pub(crate) use view::choose;
+pub use view::{LaneStatus, SpoolView};

@@ -1,0 +1,313 @@
+//! Queue: the reading side of a lane: hands out batches in order and settles them.
+//!
+//! ```text
+//!   settled    │ handed out │ in segments        │ in the journal
+//!   ───────────┼────────────┼────────────────────┼───────────────▶ number
+//!           cursor        next               head.number        tail
+//! ```
+//! `next` may also lie behind `head.number`: then segments hold nothing that is still to be handed out.
+
+use std::collections::BTreeMap;
+
+use super::checkpoint::{Checkpoint, Point, Tally};
+use super::form::{self, BatchLimits, Run, Stop};
+use super::journal::{Journal, Live, Read};
+use super::segments::{Found, Segments};
+use super::stored::StoredBatch;
+use crate::error::Error;
+
+/// The state of the reading side. Its owner keeps it under one lock.
+pub(crate) struct Queue {
+    lane: String,
+    checkpoint: Checkpoint,
+    pub(crate) segments: Segments,
+    /// Number of the next item to hand out.
+    next: u64,
+    /// Where that item is in the journal, or the journal's head when it is in a segment.
+    ring: Point,
+    /// The newest point of the journal that is settled.
+    settled_ring: Option<Point>,
+    out: BTreeMap<u64, Out>,
+    /// Batches that were dropped while they were under way: first number and items.
+    dropped_out: BTreeMap<u64, u64>,
+    /// The committer is moving the journal's items before this number into a segment.
+    pub(crate) moving_to: Option<u64>,
+    regroup: Regroup,
+}
+
+/// Whether the journal's items are to be sorted into batches of one key name, by way of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Regroup {
+    NotNeeded,
+    Wanted,
+    /// No segment can be written now: batches end where the key name changes.
+    Impossible,
+}
+
+/// A batch that was handed out.
+struct Out {
+    end: u64,
+    /// Bytes of JSON before its end in the lane's whole life, when known.
+    bytes_end: Option<u64>,
+    /// The point behind it, when it came from the journal.
+    ring_end: Option<Point>,
+    settled: Option<Tally>,
+}
+
+/// When a batch that is not full is formed all the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) now_unix_ms: u64,
+    pub(crate) delay_ms: u64,
+    /// Items before this number wait for nothing.
+    pub(crate) forced_before: u64,
+    /// Items taken before this time are dropped; 0 is never.
+    pub(crate) expired_before_unix_ms: u64,
+}
+
+/// What there is to send.
+pub(crate) enum Next {
+    Batch(Box<StoredBatch>),
+    /// Nothing yet; a batch falls due in this many milliseconds.
+    In(u64),
+    /// Nothing.
+    Idle,
+    /// The committer must first sort the journal's items by key name.
+    Regroup,
+    /// The committer is moving the next items: it tells when it is done.
+    Moving,
+    /// It could not be read now.
+    Later(Error),
+    /// Something was lost for good; ask again.
+    Lost(Error),
+}
+
+impl Queue {
+    pub(crate) fn open(lane: &str, segments: Segments, checkpoint: Checkpoint) -> Self {
+        Self {
+            lane: lane.to_owned(),
+            segments,
+            next: checkpoint.cursor,
+            ring: checkpoint.head,
+            settled_ring: None,
+            out: BTreeMap::new(),
+            dropped_out: BTreeMap::new(),
+            moving_to: None,
+            regroup: Regroup::NotNeeded,
+            checkpoint,
+        }
+    }
+
+    pub(crate) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Number of the next item to hand out.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The next batch to send; it stays handed out until it is settled.
+    pub(crate) fn next(&mut self, journal: &Journal, limits: BatchLimits, due: Due) -> Next {
+        loop {
+            let (stored, ring_end) = if self.next < self.checkpoint.head.number {
+                match self.segments.read(self.next, self.checkpoint.head.number) {
+                    Ok(Found::Batch(stored)) => (*stored, None),
+                    Ok(Found::Gap { end, why }) => {
+                        let lost = Tally { dropped_corrupt: end - self.next, ..Tally::default() };
+                        self.leave_out(journal, end, lost);
+                        return Next::Lost(why);
+                    }
+                    Err(error) => return Next::Later(error),
+                }
+            } else {
+                match self.from_journal(journal, limits, due) {
+                    Ok(found) => found,
+                    Err(next) => return next,
+                }
+            };
+            let end = stored.end();
+            if stored.newest_unix_ms < due.expired_before_unix_ms {
+                let expired = Tally { dropped_expired: end - self.next, ..Tally::default() };
+                self.hand_out(journal, &stored, ring_end);
+                self.settle(journal, stored.batch.first(), expired);
+                continue;
+            }
+            self.hand_out(journal, &stored, ring_end);
+            return Next::Batch(Box::new(stored));
+        }
+    }
+
+    fn from_journal(
+        &mut self,
+        journal: &Journal,
+        limits: BatchLimits,
+        due: Due,
+    ) -> std::result::Result<(StoredBatch, Option<Point>), Next> {
+        if self.moving_to.is_some_and(|end| self.next < end) {
+            return Err(Next::Moving);
+        }
+        let Some(run) = form::run(journal, self.ring, limits) else {
+            return Err(match journal.read(self.ring) {
+                Read::End => Next::Idle,
+                _ => Next::In(1),
+            });
+        };
+        let age_ms = due.now_unix_ms.saturating_sub(run.oldest_unix_ms);
+        let waited = self.ring.number < due.forced_before || age_ms >= due.delay_ms;
+        match run.stop {
+            Stop::OtherKey if self.regroup != Regroup::Impossible => {
+                self.regroup = Regroup::Wanted;
+                return Err(Next::Regroup);
+            }
+            Stop::Tail | Stop::Unfinished if !waited => return Err(Next::In(due.delay_ms - age_ms)),
+            _ => {}
+        }
+        Ok((form::take_run(journal, &self.lane, self.ring, &run), Some(run.end)))
+    }
+
+    fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<Point>) {
+        self.next = stored.end();
+        self.ring = ring_end.unwrap_or(self.checkpoint.head);
+        let out = Out { end: stored.end(), bytes_end: Some(stored.bytes_end()), ring_end, settled: None };
+        self.out.insert(stored.batch.first(), out);
+        if ring_end.is_none() {
+            journal.set_live(Live::OldestUnixMs, stored.oldest_unix_ms);
+        }
+    }
+
+    /// Passes over the items from `next` to `end`, which become `tally`.
+    fn leave_out(&mut self, journal: &Journal, end: u64, tally: Tally) {
+        let first = self.next;
+        self.out.insert(first, Out { end, bytes_end: None, ring_end: None, settled: None });
+        self.next = end;
+        self.settle(journal, first, tally);
+    }
+
+    /// Records what became of the batch `first`: survives the process at once.
+    pub(crate) fn settle(&mut self, journal: &Journal, first: u64, tally: Tally) {
+        if let Some(items) = self.dropped_out.remove(&first) {
+            self.checkpoint.tally.dropped_overflow -= items;
+            self.checkpoint.tally.add(&tally);
+            self.store(journal);
+            return;
+        }
+        if let Some(out) = self.out.get_mut(&first) {
+            out.settled = Some(tally);
+        }
+        while let Some(entry) = self.out.first_entry() {
+            let Some(tally) = entry.get().settled else { break };
+            let out = entry.remove();
+            self.pass(&out, &tally);
+        }
+        self.store(journal);
+    }
+
+    /// Moves the cursor over `out`.
+    fn pass(&mut self, out: &Out, tally: &Tally) {
+        self.checkpoint.cursor = out.end;
+        self.checkpoint.tally.add(tally);
+        self.checkpoint.settled_bytes = out.bytes_end.unwrap_or(self.checkpoint.settled_bytes);
+        self.settled_ring = out.ring_end.or(self.settled_ring);
+        if self.moving_to.is_none() {
+            self.move_head(self.checkpoint.head);
+        }
+    }
+
+    /// Moves the journal's head to `to`, or as far as the journal is settled, whichever is further.
+    fn move_head(&mut self, to: Point) {
+        let further = |a: Point, b: Point| if b.number > a.number { b } else { a };
+        let head = further(self.checkpoint.head, to);
+        self.checkpoint.head = self.settled_ring.map_or(head, |settled| further(head, settled));
+        if self.checkpoint.cursor >= self.checkpoint.head.number {
+            self.checkpoint.settled_bytes = self.checkpoint.settled_bytes.max(self.checkpoint.head.bytes);
+        }
+        self.ring = further(self.ring, self.checkpoint.head);
+    }
+
+    /// The journal's items up to `end` are in a segment now: they are read from there.
+    pub(crate) fn moved(&mut self, journal: &Journal, end: Point) {
+        self.moving_to = None;
+        self.regroup = Regroup::NotNeeded;
+        self.move_head(end);
+        self.store(journal);
+    }
+
+    /// The journal's items stay where they are.
+    pub(crate) fn not_moved(&mut self, journal: &Journal) {
+        self.moving_to = None;
+        if self.regroup == Regroup::Wanted {
+            self.regroup = Regroup::Impossible;
+        }
+        self.move_head(self.checkpoint.head);
+        self.store(journal);
+    }
+
+    pub(crate) fn wants_regroup(&self) -> bool {
+        self.regroup == Regroup::Wanted
+    }
+
+    /// Drops the oldest unit: the rest of the oldest segment, or where there is none a batch of the journal.
+    /// Returns how many items.
+    pub(crate) fn drop_oldest(&mut self, journal: &Journal, limits: BatchLimits) -> u64 {
+        let cursor = self.checkpoint.cursor;
+        let head = self.checkpoint.head;
+        let (end, ring_end) = if cursor < head.number {
+            (self.segments.next_first(cursor).map_or(head.number, |next| next.min(head.number)), None)
+        } else if self.moving_to.is_some() {
+            return 0;
+        } else {
+            match form::run(journal, head, limits) {
+                Some(Run { end, .. }) => (end.number, Some(end)),
+                None => return 0,
+            }
+        };
+        let mut settled_already = Tally::default();
+        while let Some(entry) = self.out.first_entry() {
+            if *entry.key() >= end {
+                break;
+            }
+            let first = *entry.key();
+            let out = entry.remove();
+            match out.settled {
+                Some(tally) => settled_already.add(&tally),
+                None => drop(self.dropped_out.insert(first, out.end - first)),
+            }
+        }
+        let items = end - cursor;
+        let mut tally = Tally { dropped_overflow: items - settled_already.total().min(items), ..Tally::default() };
+        tally.add(&settled_already);
+        self.next = self.next.max(end);
+        self.pass(&Out { end, bytes_end: None, ring_end, settled: None }, &tally);
+        self.store(journal);
+        items
+    }
+
+    /// Whether the batch `first` was dropped while it was under way.
+    pub(crate) fn is_dropped(&self, first: u64) -> bool {
+        self.dropped_out.contains_key(&first)
+    }
+
+    /// Counts an item that was stored in a segment without passing through the journal.
+    pub(crate) fn bypassed(&mut self, journal: &Journal, json_bytes: u64) {
+        let mut head = self.checkpoint.head;
+        head.number += 1;
+        head.bytes += json_bytes;
+        self.checkpoint.head = head;
+        self.ring = head;
+        self.store(journal);
+    }
+
+    /// Moves items between reasons: an evicted rejected item counts as dropped.
+    pub(crate) fn recount_evicted(&mut self, journal: &Journal, items: u64) {
+        let items = items.min(self.checkpoint.tally.rejected);
+        self.checkpoint.tally.rejected -= items;
+        self.checkpoint.tally.dropped_overflow += items;
+        self.store(journal);
+    }
+
+    fn store(&mut self, journal: &Journal) {
+        self.checkpoint.sequence += 1;
+        journal.store_checkpoint(&self.checkpoint);
+    }
+}

@@ -1,0 +1,149 @@
+//! Segment: one sled database that holds consecutive batches, is bounded, and is removed whole.
+//!
+//! sled 0.34 flushes to the page cache only, so durability is made here: `fdatasync` of its file after each
+//! append, `fsync` of its folders when it is made. Nothing is ever deleted inside one: sled's file never shrinks.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::fragment;
+use crate::error::{Error, ErrorKind, Result};
+
+/// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
+const SLED_SEGMENT_BYTES: usize = 4 << 20;
+/// Reads go once through a segment, in order: a cache is of little use.
+const SLED_CACHE_BYTES: u64 = 8 << 20;
+
+/// An open segment.
+pub(crate) struct Segment {
+    dir: PathBuf,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
+    file: File,
+}
+
+impl Segment {
+    /// Makes the segment `dir`, durably.
+    pub(crate) fn create(dir: &Path) -> Result<Self> {
+        super::dir::create(dir)?;
+        let segment = Self::open(dir)?;
+        for path in [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter()) {
+            super::dir::sync(path)?;
+        }
+        Ok(segment)
+    }
+
+    /// Opens the segment `dir`; sled's panics at damaged files come back as errors of kind `Corrupt`.
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        let db = guarded(dir, "open", || sled_config(dir).open())?;
+        let path = dir.join("db");
+        let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
+        Ok(Self { dir: dir.to_path_buf(), db: Some(db), file })
+    }
+
+    /// Appends the values (id, bytes), all or none, and comes back when they are on stable storage.
+    ///
+    /// After an error the segment must not be appended to again.
+    pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {
+        let mut pieces = sled::Batch::default();
+        for (id, value) in values {
+            let fragments = fragment::split(*id, value).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, format!("batch {id} of {} bytes is too long to store", value.len()))
+            })?;
+            for (index, bytes) in fragments.into_iter().enumerate() {
+                pieces.insert(&key(*id, index as u16), bytes);
+            }
+        }
+        let db = self.db()?;
+        guarded(&self.dir, "write to", || {
+            db.apply_batch(pieces)?;
+            db.flush()
+        })?;
+        self.file
+            .sync_data()
+            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir.display()), &e))
+    }
+
+    /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
+    pub(crate) fn read(&self, from: u64) -> Result<Option<(u64, Result<Vec<u8>>)>> {
+        let db = self.db()?;
+        guarded(&self.dir, "read", || {
+            let mut range = db.range(key(from, 0)..);
+            let Some(first) = range.next() else { return Ok(None) };
+            let (first_key, first_value) = first?;
+            let Some(id) = id_of(&first_key) else { return Ok(None) };
+            let mut values = vec![first_value];
+            for entry in range {
+                let (key, value) = entry?;
+                if id_of(&key) != Some(id) {
+                    break;
+                }
+                values.push(value);
+            }
+            let joined = fragment::join(id, values.iter().map(|v| &v[..]));
+            Ok(Some((id, joined.map_err(|flaw| self.flawed(id, flaw)))))
+        })
+    }
+
+    /// Bytes that the segment's file takes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |m| super::dir::bytes_on_disk(&m))
+    }
+
+    fn db(&self) -> Result<&sled::Db> {
+        self.db.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "segment is closed"))
+    }
+
+    fn flawed(&self, id: u64, flaw: fragment::Flaw) -> Error {
+        let what = match flaw {
+            fragment::Flaw::Damaged => "its bytes are damaged".to_owned(),
+            fragment::Flaw::Version(v) => format!("it has format version {v}, which this release does not read"),
+        };
+        Error::new(ErrorKind::Corrupt, format!("batch {id} in {}: {what}", self.dir.display()))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // sled syncs once more as it closes, and panics when the disk fails it then.
+        let db = self.db.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+}
+
+pub(super) fn sled_config(dir: &Path) -> sled::Config {
+    sled::Config::new()
+        .path(dir)
+        .segment_size(SLED_SEGMENT_BYTES)
+        .cache_capacity(SLED_CACHE_BYTES)
+        .flush_every_ms(None)
+        .mode(sled::Mode::HighThroughput)
+}
+
+/// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
+pub(super) fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let kind = match error {
+                sled::Error::Corruption { .. } => ErrorKind::Corrupt,
+                _ => ErrorKind::Io,
+            };
+            Err(Error::new(kind, format!("cannot {doing} the segment {}: {error}", dir.display())))
+        }
+        Err(_) => Err(Error::new(ErrorKind::Corrupt, format!("cannot {doing} the segment {}: it is damaged", dir.display()))),
+    }
+}
+
+/// Keys sort by id, then fragment.
+pub(super) fn key(id: u64, index: u16) -> [u8; 10] {
+    let mut key = [0; 10];
+    key[..8].copy_from_slice(&id.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+pub(super) fn id_of(key: &[u8]) -> Option<u64> {
+    key.first_chunk::<8>().map(|id| u64::from_be_bytes(*id))
+}

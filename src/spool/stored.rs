@@ -1,0 +1,91 @@
+//! Stored: the form that a batch has in a segment: bincode, the items compressed with LZ4.
+
+use bincode::{Decode, Encode};
+
+use crate::batch::Batch;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The longest encoded batch that is read back, a bound on what a damaged length can ask for.
+const MAX_BYTES: usize = 2 << 30;
+
+/// A batch and what the queue must know of it without looking at the items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredBatch {
+    pub(crate) batch: Batch,
+    /// Bytes of JSON before it in the lane's whole life.
+    pub(crate) bytes_before: u64,
+    /// When its newest item was taken.
+    pub(crate) newest_unix_ms: u64,
+    /// When its oldest item was taken.
+    pub(crate) oldest_unix_ms: u64,
+}
+
+#[derive(Encode, Decode)]
+struct Encoded {
+    key_name: String,
+    bytes_before: u64,
+    oldest_unix_ms: u64,
+    newest_unix_ms: u64,
+    item_bytes: Vec<u32>,
+    packing: u8,
+    joined_bytes: u32,
+    packed: Vec<u8>,
+}
+
+const PLAIN: u8 = 0;
+const LZ4: u8 = 1;
+
+impl StoredBatch {
+    /// Number behind the last item.
+    pub(crate) fn end(&self) -> u64 {
+        self.batch.first() + self.batch.len() as u64
+    }
+
+    /// Bytes of JSON before its end in the lane's whole life.
+    pub(crate) fn bytes_end(&self) -> u64 {
+        self.bytes_before + self.batch.items_bytes()
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        let joined = self.batch.joined();
+        let squeezed = lz4_flex::block::compress(joined);
+        let (packing, packed) =
+            if squeezed.len() < joined.len() { (LZ4, squeezed) } else { (PLAIN, joined.to_vec()) };
+        let encoded = Encoded {
+            key_name: self.batch.key_name().to_owned(),
+            bytes_before: self.bytes_before,
+            oldest_unix_ms: self.oldest_unix_ms,
+            newest_unix_ms: self.newest_unix_ms,
+            item_bytes: self.batch.items().map(|item| item.len() as u32).collect(),
+            packing,
+            joined_bytes: joined.len() as u32,
+            packed,
+        };
+        bincode::encode_to_vec(encoded, bincode::config::standard())
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
+    }
+
+    /// Reads batch `first` of `lane` back.
+    pub(crate) fn decode(lane: &str, first: u64, bytes: &[u8]) -> Result<Self> {
+        let damaged = |what: &str| {
+            Error::new(ErrorKind::Corrupt, format!("batch {first} of lane {lane} cannot be read back: {what}"))
+        };
+        let config = bincode::config::standard().with_limit::<MAX_BYTES>();
+        let (encoded, _): (Encoded, usize) =
+            bincode::decode_from_slice(bytes, config).map_err(|e| damaged(&e.to_string()))?;
+        let joined = match encoded.packing {
+            PLAIN => encoded.packed,
+            LZ4 => lz4_flex::block::decompress(&encoded.packed, encoded.joined_bytes as usize)
+                .map_err(|e| damaged(&e.to_string()))?,
+            other => return Err(damaged(&format!("unknown packing {other}"))),
+        };
+        let batch = Batch::from_joined(lane, first, encoded.key_name, joined, &encoded.item_bytes)
+            .ok_or_else(|| damaged("its items do not add up"))?;
+        Ok(Self {
+            batch,
+            bytes_before: encoded.bytes_before,
+            newest_unix_ms: encoded.newest_unix_ms,
+            oldest_unix_ms: encoded.oldest_unix_ms,
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! View: a spool seen from outside, by any process, while its owners run.
+
+use std::path::{Path, PathBuf};
+
+use super::dir;
+use super::journal::{JournalView, Live};
+use super::lane::lanes_dir;
+use super::ledger::Stats;
+use super::rejected::{RejectedItem, RejectedStore};
+use super::segments::{Found, Segments};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A spool folder, for looking at and for tidying by hand; owners may be running.
+pub struct SpoolView {
+    dir: PathBuf,
+}
+
+/// One lane as it stands.
+#[derive(Debug, Clone)]
+pub struct LaneStatus {
+    /// The lane's id: the name of its folder.
+    pub id: String,
+    /// The process that owns it; `None` for an orphan, which the next client takes over.
+    pub owner_pid: Option<u32>,
+    /// Its counters.
+    pub stats: Stats,
+    /// Why export is in backoff or on hold, for people; else empty.
+    pub reason: String,
+    /// Unix time in milliseconds of the next attempt while in backoff or on hold; else 0.
+    pub next_attempt_unix_ms: u64,
+}
+
+impl SpoolView {
+    /// Looks at the spool in `dir`. A folder without lanes is an empty spool; a missing folder is an error.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        match std::fs::metadata(dir) {
+            Ok(m) if m.is_dir() => Ok(Self { dir: dir.to_path_buf() }),
+            Ok(_) => Err(Error::new(ErrorKind::InvalidArgument, format!("spool_dir {} is not a folder", dir.display()))),
+            Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), &e)),
+        }
+    }
+
+    /// Every lane, sorted by id. One whose journal is damaged or not finished yet is left out.
+    pub fn lanes(&self) -> Result<Vec<LaneStatus>> {
+        let mut lanes = Vec::new();
+        for (id, path) in self.lane_dirs()? {
+            if let Ok(journal) = JournalView::open(&path.join("journal")) {
+                lanes.push(status_of(id, &path, &journal));
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// Calls `each` with every pending item, oldest first within a lane. It stops early when `each` returns false.
+    ///
+    /// Items that are delivered meanwhile may show or not.
+    pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+        for (id, path) in self.lane_dirs()? {
+            let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
+            if !pending_of(&id, &path, &journal, each)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Every rejected item, oldest first within a lane.
+    pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
+        let mut items = Vec::new();
+        for store in self.rejected_stores()? {
+            items.extend(store.list()?);
+        }
+        Ok(items)
+    }
+
+    /// The rejected items of the lane `id`, oldest first.
+    pub(crate) fn rejected_of(&self, id: &str) -> Result<Vec<RejectedItem>> {
+        RejectedStore::new(id, lanes_dir(&self.dir).join(id).join("rejected")).list()
+    }
+
+    /// Removes rejected items for good: those named in `ids`, or all when `ids` is empty. Returns how many.
+    ///
+    /// They stay counted as rejected. An id that is not there is an error, and nothing is removed then.
+    pub fn purge(&self, ids: &[String]) -> Result<u64> {
+        let chosen = choose(&self.rejected()?, ids)?;
+        let mut removed = 0;
+        for store in self.rejected_stores()? {
+            let numbers: Vec<u64> = chosen.iter().filter_map(|id| store.number_of(id)).collect();
+            removed += store.remove(&numbers)?;
+        }
+        Ok(removed)
+    }
+
+    /// Takes `item` out of its store after it went back on its way elsewhere.
+    pub(crate) fn take_requeued(&self, item: &RejectedItem) -> Result<()> {
+        for (id, path) in self.lane_dirs()? {
+            let store = RejectedStore::new(&id, path.join("rejected"));
+            if let Some(number) = store.number_of(&item.id) {
+                let removed = store.remove(&[number])?;
+                JournalView::open_for_counting(&path.join("journal"))?.add_live(Live::Requeued, removed);
+            }
+        }
+        Ok(())
+    }
+
+    fn rejected_stores(&self) -> Result<Vec<RejectedStore>> {
+        Ok(self.lane_dirs()?.into_iter().map(|(id, path)| RejectedStore::new(&id, path.join("rejected"))).collect())
+    }
+
+    fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
+        let lanes = lanes_dir(&self.dir);
+        Ok(dir::names(&lanes)?.into_iter().map(|id| (id.clone(), lanes.join(id))).collect())
+    }
+}
+
+/// The rejected items that `ids` names, all of them when it is empty.
+pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<String>> {
+    for id in ids {
+        if !items.iter().any(|item| item.id == *id) {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("no rejected item has the id '{id}'")));
+        }
+    }
+    Ok(items.iter().map(|item| item.id.clone()).filter(|id| ids.is_empty() || ids.contains(id)).collect())
+}
+
+fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
+    let checkpoint = journal.checkpoint();
+    let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
+    let mut stats = Stats::read(&checkpoint, |counter| journal.live(counter), oldest_in_journal);
+    stats.disk_bytes = dir::tree_bytes(path);
+    let owner_pid = is_owned(path).then(|| journal.live(Live::OwnerPid) as u32);
+    if owner_pid.is_none() {
+        stats.export_state = 0;
+    }
+    let (reason, next_attempt_unix_ms) = match stats.export_state {
+        2 | 3 => (journal.reason(), journal.live(Live::NextAttemptUnixMs)),
+        _ => (String::new(), 0),
+    };
+    LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
+}
+
+/// Whether a living process holds the lane's lock. A shared lock is tried: it asks for no permission to write.
+fn is_owned(lane: &Path) -> bool {
+    std::fs::File::open(lane.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
+}
+
+/// Shows a lane's pending items; `false` when `each` has had enough.
+fn pending_of(id: &str, path: &Path, journal: &JournalView, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool> {
+    let checkpoint = journal.checkpoint();
+    let head = checkpoint.head.number;
+    let mut number = checkpoint.cursor;
+    let mut more = true;
+    if number < head {
+        let mut copy = SegmentsCopy::of(id, &path.join("segments"))?;
+        while number < head && more {
+            number = match copy.segments.read(number, head)? {
+                Found::Batch(stored) => {
+                    more = stored.batch.items().all(&mut *each);
+                    stored.end()
+                }
+                Found::Gap { end, .. } => end,
+            };
+        }
+    }
+    if more {
+        journal.records(checkpoint.head, |record| {
+            more = record.number < checkpoint.cursor || each(&record.json);
+            more
+        });
+    }
+    Ok(more)
+}
+
+/// A copy of a lane's segments: a living owner keeps sled's lock on those it has open.
+struct SegmentsCopy {
+    segments: Segments,
+    dir: PathBuf,
+}
+
+impl SegmentsCopy {
+    fn of(lane: &str, from: &Path) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("spanspool-view-{}-{lane}", std::process::id()));
+        dir::remove(&dir)?;
+        let copied = dir::copy_tree(from, &dir).and_then(|()| Segments::open(lane, &dir, 0, u64::MAX));
+        match copied {
+            Ok(segments) => Ok(Self { segments, dir }),
+            Err(error) => {
+                dir::remove(&dir)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for SegmentsCopy {
+    fn drop(&mut self) {
+        self.segments.close();
+        drop(dir::remove(&self.dir));
+    }
+}
