@@ -129,7 +129,7 @@
  *       allowed: 0 or more
  *   max_spool_bytes = 1 GiB
  *       bytes on disk at most, of this process's lane, journal and rejected store included
- *       allowed: 64 KiB or more
+ *       allowed: 256 KiB or more
  *   overflow = reject
  *       at a limit: refuse the newest item, or drop the oldest and count them
  *       allowed: reject, drop_oldest
@@ -146,7 +146,7 @@
  *       attempts at a batch before it goes to the rejected store; 0: never given up
  *       allowed: 0 to 4294967295
  *   base_delay_ms = 1000
- *       first backoff after a failed attempt; it doubles from there
+ *       first backoff after a failed attempt, at most max_delay_ms; it doubles from there
  *       allowed: 1 to 86400000
  *   max_delay_ms = 30000
  *       longest backoff, and the time between probes while on hold
@@ -416,7 +416,7 @@ void spanspool_config_free(spanspool_config* config);
  * key, value: UTF-8, ended by NUL, copied.
  * errbuf, errbuf_len: as under "Errors" at the top of this file; the text names key, value and what is allowed.
  *
- * OK; ERR_INVALID_ARGUMENT: unknown key, bad value, NULL or not UTF-8; ERR_INTERNAL.
+ * OK; ERR_UNKNOWN_KEY: no setting has that name; ERR_INVALID_ARGUMENT: bad value, NULL or not UTF-8; ERR_INTERNAL.
  * One thread at a time for one config. A handle that is already open keeps what it was opened with.
  */
 spanspool_status spanspool_config_set(spanspool_config* config,
@@ -473,7 +473,7 @@ spanspool_status spanspool_enqueue(const spanspool* handle, const char* json, si
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
  * json, json_len: as for spanspool_enqueue.
  *
- * As spanspool_enqueue; also ERR_UNKNOWN_KEY: name is empty or too long; ERR_INVALID_ARGUMENT: name is not UTF-8.
+ * As spanspool_enqueue; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
  * Thread-safe.
  */
 spanspool_status spanspool_enqueue_as(const spanspool* handle, const char* name, const char* json, size_t json_len);
@@ -497,8 +497,8 @@ spanspool_status spanspool_set_api_key(const spanspool* handle, const char* key)
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
  * key: visible ASCII, ended by NUL, copied.
  *
- * OK; ERR_INVALID_ARGUMENT: NULL, name not UTF-8, key empty or not visible ASCII; ERR_UNKNOWN_KEY: name is empty or
- * too long; ERR_SHUT_DOWN; ERR_INTERNAL.
+ * OK; ERR_INVALID_ARGUMENT: NULL, name empty, too long or not UTF-8, key empty or not visible ASCII; ERR_SHUT_DOWN;
+ * ERR_FULL, ERR_IO: what was set aside could not all go on its way; ERR_INTERNAL.
  * Thread-safe.
  */
 spanspool_status spanspool_set_named_key(const spanspool* handle, const char* name, const char* key);

@@ -14,7 +14,7 @@ pub enum ErrorKind {
     InvalidItem,
     /// The item is longer than `max_item_bytes`; nothing was stored.
     ItemTooLarge,
-    /// A key name that may not be used: empty, or longer than 255 bytes.
+    /// There is no setting of that name.
     UnknownKey,
     /// The spool is at its limit and `overflow` is `reject`; nothing was stored.
     Full,

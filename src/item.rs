@@ -18,9 +18,8 @@ pub(crate) struct Item<'a> {
 pub(crate) const MAX_KEY_NAME_BYTES: usize = 255;
 
 impl<'a> Item<'a> {
-    /// Checks `json` as far as `validation` asks, and its length always.
-    ///
-    /// The default key has the empty name.
+    /// Checks `json` as far as `validation` asks, and its length always. The default key has the empty name;
+    /// `key_name` has at most [`MAX_KEY_NAME_BYTES`].
     pub(crate) fn check(
         json: &'a [u8],
         key_name: &'a str,
@@ -31,12 +30,6 @@ impl<'a> Item<'a> {
             return Err(Error::new(
                 ErrorKind::ItemTooLarge,
                 format!("item of {} bytes is over max_item_bytes={max_item_bytes}", json.len()),
-            ));
-        }
-        if key_name.len() > MAX_KEY_NAME_BYTES {
-            return Err(Error::new(
-                ErrorKind::UnknownKey,
-                format!("key name of {} bytes; at most {MAX_KEY_NAME_BYTES} are allowed", key_name.len()),
             ));
         }
         match validation {

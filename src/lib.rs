@@ -5,8 +5,8 @@
 //!   Item ──▶ BatchTraceProcessor ──▶ spool (journal, segments) ──▶ drain ──▶ export ──▶ the ingest
 //! ```
 
-pub mod config;
 pub mod capi;
+pub mod config;
 mod error;
 
 mod batch;

@@ -11,7 +11,7 @@ use crate::drain::Drain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
 use crate::fork;
-use crate::item::Item;
+use crate::item::{Item, MAX_KEY_NAME_BYTES};
 use crate::model::{Span, Trace};
 use crate::spool::{Lane, Policy, RejectedItem, SpoolView, Stats, choose, shut_down};
 
@@ -120,13 +120,19 @@ impl BatchTraceProcessor {
     /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
     /// was stored then, except that after `Io` with `durability=power` the item may be delivered all the same.
     pub fn enqueue(&self, json: &[u8]) -> Result<()> {
-        self.enqueue_as("", json)
+        self.store("", json)
     }
 
     /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
     ///
-    /// The spool keeps the name, never the key. At most 255 bytes; the empty name is the default key.
+    /// The spool keeps the name, never the key. A name has 1 to 255 bytes. Errors: as `enqueue`, and
+    /// `InvalidArgument` for the name.
     pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
+        check_key_name(key_name)?;
+        self.store(key_name, json)
+    }
+
+    fn store(&self, key_name: &str, json: &[u8]) -> Result<()> {
         self.lane.enqueue(&Item::check(json, key_name, self.max_item_bytes, self.validation)?)
     }
 
@@ -142,6 +148,7 @@ impl BatchTraceProcessor {
         let number = self.lane.force();
         self.drain.kick();
         if self.lane.wait_settled(number, deadline) {
+            self.lane.wait_tidied(deadline);
             return Ok(());
         }
         let pending = self.lane.stats().pending;
@@ -175,10 +182,7 @@ impl BatchTraceProcessor {
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
         self.check_open()?;
         check_key(key)?;
-        if name.is_empty() || name.len() > crate::item::MAX_KEY_NAME_BYTES {
-            let allowed = crate::item::MAX_KEY_NAME_BYTES;
-            return Err(Error::new(ErrorKind::UnknownKey, format!("a key name has 1 to {allowed} bytes")));
-        }
+        check_key_name(name)?;
         self.exporter.set_named_key(name, key);
         let reason = format!("no_key:{name}");
         let view = SpoolView::open(&self.spool_dir)?;
@@ -310,4 +314,12 @@ fn deadline_in(timeout: Duration) -> Option<Instant> {
 fn check_key(key: &str) -> Result<()> {
     let bad = |why| Error::new(ErrorKind::InvalidArgument, format!("the key can't be sent: {why}"));
     header_text(key).map(drop).map_err(bad)
+}
+
+fn check_key_name(name: &str) -> Result<()> {
+    if (1..=MAX_KEY_NAME_BYTES).contains(&name.len()) {
+        return Ok(());
+    }
+    let what = format!("key name of {} bytes: 1 to {MAX_KEY_NAME_BYTES} are allowed", name.len());
+    Err(Error::new(ErrorKind::InvalidArgument, what))
 }

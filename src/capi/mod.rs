@@ -111,7 +111,7 @@ pub extern "C" fn spanspool_config_free(config: OwnedConfig) {
 /// key, value: UTF-8, ended by NUL, copied.
 /// errbuf, errbuf_len: as under "Errors" at the top of this file; the text names key, value and what is allowed.
 ///
-/// OK; ERR_INVALID_ARGUMENT: unknown key, bad value, NULL or not UTF-8; ERR_INTERNAL.
+/// OK; ERR_UNKNOWN_KEY: no setting has that name; ERR_INVALID_ARGUMENT: bad value, NULL or not UTF-8; ERR_INTERNAL.
 /// One thread at a time for one config. A handle that is already open keeps what it was opened with.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_config_set(
@@ -206,7 +206,7 @@ pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize)
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
 /// json, json_len: as for spanspool_enqueue.
 ///
-/// As spanspool_enqueue; also ERR_UNKNOWN_KEY: name is empty or too long; ERR_INVALID_ARGUMENT: name is not UTF-8.
+/// As spanspool_enqueue; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_enqueue_as(
@@ -243,8 +243,8 @@ pub extern "C" fn spanspool_set_api_key(handle: Handle, key: Text) -> spanspool_
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
 /// key: visible ASCII, ended by NUL, copied.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL, name not UTF-8, key empty or not visible ASCII; ERR_UNKNOWN_KEY: name is empty or
-/// too long; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// OK; ERR_INVALID_ARGUMENT: NULL, name empty, too long or not UTF-8, key empty or not visible ASCII; ERR_SHUT_DOWN;
+/// ERR_FULL, ERR_IO: what was set aside could not all go on its way; ERR_INTERNAL.
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_set_named_key(handle: Handle, name: Text, key: Text) -> spanspool_status {

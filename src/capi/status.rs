@@ -61,7 +61,7 @@ const TEXTS: &[(spanspool_status, &CStr)] = &[
     (SPANSPOOL_ERR_INVALID_ARGUMENT, c"an argument or a setting is not allowed"),
     (SPANSPOOL_ERR_INVALID_ITEM, c"the item is not exactly one JSON object in UTF-8"),
     (SPANSPOOL_ERR_ITEM_TOO_LARGE, c"the item is longer than max_item_bytes"),
-    (SPANSPOOL_ERR_UNKNOWN_KEY, c"the name of a key is empty or too long"),
+    (SPANSPOOL_ERR_UNKNOWN_KEY, c"there is no setting of that name"),
     (SPANSPOOL_ERR_FULL, c"the spool is at its limit"),
     (SPANSPOOL_ERR_TIMEOUT, c"the deadline passed; what is left stays in the spool"),
     (SPANSPOOL_ERR_SHUT_DOWN, c"the handle was shut down"),

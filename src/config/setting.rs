@@ -52,8 +52,8 @@ settings! {
         "bytes of a request's body at most; a longer single item travels alone", |c, v| bytes(v, 1 << 10, 64 << 20).map(|n| c.max_batch_bytes = n as usize);
     "max_queue_size", "0", "0 or more",
         "pending items at most; 0: bounded by bytes only", |c, v| number(v, 0, u64::MAX).map(|n| c.max_queue_size = n);
-    "max_spool_bytes", "1 GiB", "64 KiB or more",
-        "bytes on disk at most, of this process's lane, journal and rejected store included", |c, v| bytes(v, 64 << 10, u64::MAX).map(|n| c.max_spool_bytes = n);
+    "max_spool_bytes", "1 GiB", "256 KiB or more",
+        "bytes on disk at most, of this process's lane, journal and rejected store included", |c, v| bytes(v, 256 << 10, u64::MAX).map(|n| c.max_spool_bytes = n);
     "overflow", "reject", "reject, drop_oldest",
         "at a limit: refuse the newest item, or drop the oldest and count them", |c, v| {
         c.overflow = one_of(v, &[("reject", Overflow::Reject), ("drop_oldest", Overflow::DropOldest)])?;
@@ -70,7 +70,7 @@ settings! {
     "max_retries", "0", "0 to 4294967295",
         "attempts at a batch before it goes to the rejected store; 0: never given up", |c, v| number(v, 0, u32::MAX.into()).map(|n| c.max_retries = n as u32);
     "base_delay_ms", "1000", "1 to 86400000",
-        "first backoff after a failed attempt; it doubles from there", |c, v| millis(v, 1).map(|d| c.base_delay = d);
+        "first backoff after a failed attempt, at most max_delay_ms; it doubles from there", |c, v| millis(v, 1).map(|d| c.base_delay = d);
     "max_delay_ms", "30000", "1 to 86400000",
         "longest backoff, and the time between probes while on hold", |c, v| millis(v, 1).map(|d| c.max_delay = d);
     "jitter", "0.1", "0 to 1",
@@ -131,10 +131,7 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
         return set_header(config, name, value).map_err(|why| refused(key, "…", &why));
     }
     let Some(setting) = SETTINGS.iter().find(|s| s.name == key) else {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("unknown setting '{key}'{}", nearest(key)),
-        ));
+        return Err(Error::new(ErrorKind::UnknownKey, format!("unknown setting '{key}'{}", nearest(key))));
     };
     let shown = if key == "api_key" { "…" } else { value };
     (setting.set)(config, value)
@@ -148,7 +145,7 @@ fn refused(key: &str, value: &str, why: &str) -> Error {
 /// A hint at the setting that was probably meant.
 fn nearest(key: &str) -> String {
     let common = |name: &str| name.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count();
-    match SETTINGS.iter().max_by_key(|s| common(s.name)) {
+    match SETTINGS.iter().rev().max_by_key(|s| common(s.name)) {
         Some(s) if common(s.name) >= 4 => format!("; did you mean '{}'?", s.name),
         _ => format!(
             "; known: {}, header.NAME",

@@ -14,14 +14,11 @@ pub(super) struct Gate {
 }
 
 struct State {
-    shut: Option<Shut>,
+    /// Until when it is shut.
+    shut_until: Option<Instant>,
+    /// Why it was shut last, as long as nothing was accepted since: the same again is no news.
+    told: Option<Why>,
     backoff: Backoff,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Shut {
-    why: Why,
-    until: Instant,
 }
 
 /// Why the gate is shut.
@@ -33,7 +30,11 @@ pub(super) enum Why {
 
 impl Gate {
     pub(super) fn new(backoff: Backoff, probe_after: Duration) -> Self {
-        Self { state: Mutex::new(State { shut: None, backoff }), changed: Condvar::new(), probe_after }
+        Self {
+            state: Mutex::new(State { shut_until: None, told: None, backoff }),
+            changed: Condvar::new(),
+            probe_after,
+        }
     }
 
     /// Waits until a request may be made; `false` when `stopped` says so. The thread that is let through a
@@ -44,24 +45,24 @@ impl Gate {
             if stopped() {
                 return false;
             }
-            let Some(shut) = &mut state.shut else { return true };
+            let Some(until) = state.shut_until else { return true };
             let now = Instant::now();
-            if shut.until <= now {
-                shut.until = now + self.probe_after;
+            if until <= now {
+                state.shut_until = Some(now + self.probe_after);
                 return true;
             }
-            let wait = shut.until - now;
+            let wait = until - now;
             state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Opens the gate after a request went through; returns whether it was shut.
-    pub(super) fn open(&self) -> bool {
+    /// Opens the gate: the ingest answers. When it `accepted` something, says whether that is news.
+    pub(super) fn open(&self, accepted: bool) -> bool {
         let mut state = self.lock();
         state.backoff.reset();
-        let was_shut = state.shut.take().is_some();
+        state.shut_until = None;
         self.changed.notify_all();
-        was_shut
+        accepted && state.told.take().is_some()
     }
 
     /// Shuts the gate after a failure, for at least `at_least`. Returns until when, and whether that is news.
@@ -72,15 +73,16 @@ impl Gate {
             Why::Hold(_) => self.probe_after,
         };
         let until = Instant::now() + wait;
-        let news = state.shut.as_ref().is_none_or(|shut| shut.why != why);
-        state.shut = Some(Shut { why, until });
+        state.shut_until = Some(until);
+        let news = state.told.as_ref() != Some(&why);
+        state.told = Some(why);
         (until, news)
     }
 
     /// Lets the next request through at once; the threads look whether they are stopped.
     pub(super) fn kick(&self) {
-        if let Some(shut) = &mut self.lock().shut {
-            shut.until = Instant::now();
+        if let Some(until) = &mut self.lock().shut_until {
+            *until = Instant::now();
         }
         self.changed.notify_all();
     }

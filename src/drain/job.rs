@@ -31,7 +31,15 @@ pub(super) struct Offender {
 impl Job {
     pub(super) fn new(stored: Box<StoredBatch>) -> Self {
         let parts = VecDeque::from([0..stored.batch.len()]);
-        Self { stored, parts, delivered: 0, rejected: 0, offenders: Vec::new(), attempts: 0, probe_item: None }
+        Self {
+            stored,
+            parts,
+            delivered: 0,
+            rejected: 0,
+            offenders: Vec::new(),
+            attempts: 0,
+            probe_item: None,
+        }
     }
 
     /// The part to send next.

@@ -13,6 +13,7 @@ mod gate;
 mod job;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use gate::{Gate, Why};
 use job::Job;
 
+use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
@@ -164,18 +166,18 @@ impl Drain {
                 return End::Sent;
             }
             self.set_state(State::Sending, "", 0);
-            match self.exporter.export(&part, self.deadline()) {
+            match self.export(&part) {
                 Outcome::Accepted { status } => {
-                    self.answered(status);
+                    self.answered(status, true);
                     self.lane.add_live(Live::BatchesSent, 1);
                     job.accepted();
                 }
                 Outcome::TooLarge(answer) => {
-                    self.answered(answer.status);
+                    self.answered(answer.status, false);
                     job.refused(TOO_LARGE, answer);
                 }
                 Outcome::Refused(answer) => {
-                    self.answered(answer.status);
+                    self.answered(answer.status, false);
                     job.refused(REFUSED, answer);
                     if job.is_suspect() {
                         return End::Suspect;
@@ -200,6 +202,15 @@ impl Drain {
         if job.is_suspect() { End::Suspect } else { End::Sent }
     }
 
+    /// Sends `part` once. A panic of the exporter, which may be a user's, costs an attempt and not the thread.
+    fn export(&self, part: &Batch) -> Outcome {
+        let attempt = || self.exporter.export(part, self.deadline());
+        catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            let reason = "the exporter panicked".to_owned();
+            Outcome::Retry { status: 0, after: None, reason }
+        })
+    }
+
     /// Settles `job`: offenders go to the rejected store first; what was not tried is obsolete.
     fn finish(&self, mut job: Job) {
         let batch_id = job.stored.batch.id();
@@ -222,12 +233,18 @@ impl Drain {
             0 => (Level::Debug, job.delivered, 0),
             rejected => (Level::Error, job.delivered, rejected),
         };
-        self.log.line(level, format_args!("batch {batch_id}: {delivered} items delivered, {rejected} rejected"));
+        self.log
+            .line(level, format_args!("batch {batch_id}: {delivered} items delivered, {rejected} rejected"));
     }
 
     /// Gives up what is left of `job`, which keeps all of it in the rejected store.
     fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &[u8]) -> End {
-        let why = Rejection { batch_id: job.stored.batch.id(), status, reason: reason.into(), answer: answer.into() };
+        let why = Rejection {
+            batch_id: job.stored.batch.id(),
+            status,
+            reason: reason.into(),
+            answer: answer.into(),
+        };
         while let Some(part) = job.part() {
             if !self.store_rejected(&part, &why) {
                 return End::Stopped;
@@ -238,7 +255,7 @@ impl Drain {
     }
 
     /// Puts `items` into the rejected store, trying until the disk takes them; `false` when the client stops first.
-    fn store_rejected(&self, items: &crate::batch::Batch, why: &Rejection) -> bool {
+    fn store_rejected(&self, items: &Batch, why: &Rejection) -> bool {
         loop {
             let Err(error) = self.lane.set_aside(items, why) else { return true };
             let until = Instant::now() + STORE_AGAIN_AFTER;
@@ -280,9 +297,9 @@ impl Drain {
     }
 
     /// The ingest answers: the gate is open.
-    fn answered(&self, status: u16) {
+    fn answered(&self, status: u16, accepted: bool) {
         self.lane.set_live(Live::LastHttpStatus, status.into());
-        if self.gate.open() {
+        if self.gate.open(accepted) {
             self.log.line(Level::Info, format_args!("export of lane {} goes on", self.lane.id()));
         }
     }

@@ -258,3 +258,17 @@ fn hold(reason: String) -> Outcome {
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_ca_file_adds_to_the_built_in_roots() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls/ca.pem");
+        let RootCerts::Specific(certificates) = roots_with(&file).unwrap() else { unreachable!() };
+        let ders: Vec<&[u8]> = certificates.iter().map(|c| c.der()).collect();
+        assert_eq!(ders[1..], roots::built_in());
+    }
+}

@@ -16,6 +16,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// `jitter` is 0 to 1.
     pub(crate) fn new(base: Duration, max: Duration, jitter: f64) -> Self {
+        let base = base.min(max);
         Self { base, max, jitter, delay: base, random: Random::seeded() }
     }
 

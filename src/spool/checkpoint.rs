@@ -80,8 +80,21 @@ impl Checkpoint {
 
     /// `None` when the words are not a whole checkpoint.
     pub(crate) fn from_words(words: &[u64; SLOT_WORDS]) -> Option<Self> {
-        let [sequence, pos, chain, number, bytes, cursor, settled_bytes, delivered, rejected, overflow, expired, corrupt, stored] =
-            *words;
+        let [
+            sequence,
+            pos,
+            chain,
+            number,
+            bytes,
+            cursor,
+            settled_bytes,
+            delivered,
+            rejected,
+            overflow,
+            expired,
+            corrupt,
+            stored,
+        ] = *words;
         if stored != check(words) {
             return None;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::dir;
 use super::journal::now_unix_ms;
 use super::lane::{Lane, shut_down};
+use super::segment::SLED_SEGMENT_BYTES;
 use super::spill::{self, SWEEP_BYTES, Writer};
 use super::stored::StoredBatch;
 use crate::batch::Batch;
@@ -16,12 +17,10 @@ use crate::item::Item;
 
 /// How long after a failed write to the disk it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A segment that was emptied is removed while still written when it is larger than this.
-const KEEP_EMPTY_BYTES: u64 = 6 << 20;
 /// Ring ahead of the tail whose write faults are taken in advance.
 const POPULATE_BYTES: u64 = 1 << 20;
 /// A new segment takes this much disk before anything is in it, and may have this much in reserve.
-const SEGMENT_OVERHEAD_BYTES: u64 = 8 << 20;
+const SEGMENT_OVERHEAD_BYTES: u64 = 2 * SLED_SEGMENT_BYTES as u64;
 
 /// Where a caller leaves an item that is too long for the ring, and finds the outcome.
 #[derive(Default)]
@@ -60,7 +59,8 @@ impl Lane {
             if !self.clean.load(Relaxed) && !sync_failed && last_sync.elapsed() >= self.policy.sync_interval {
                 last_sync = Instant::now();
                 let synced = self.sync_all();
-                sync_failed = synced.inspect_err(|e| self.log.line(Level::Error, format_args!("{e}"))).is_err();
+                sync_failed =
+                    synced.inspect_err(|e| self.log.line(Level::Error, format_args!("{e}"))).is_err();
             }
             self.remove_passed(&mut writer, false);
             if !moved {
@@ -107,7 +107,14 @@ impl Lane {
         if !crowded() && !self.lock_queue().wants_regroup() {
             return Ok(false);
         }
-        self.sweep(writer, None)
+        let moved = self.sweep(writer, None)?;
+        if !moved && crowded() && self.policy.overflow == Overflow::DropOldest {
+            let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
+            self.after_settling();
+            self.journal.release()?;
+            return Ok(dropped > 0);
+        }
+        Ok(moved)
     }
 
     /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
@@ -116,7 +123,8 @@ impl Lane {
         let mut sweep = {
             let mut queue = self.lock_queue();
             let head = queue.checkpoint().head;
-            let max_bytes = if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
+            let max_bytes =
+                if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
             let sweep = spill::plan(&self.journal, &self.id, head, self.policy.limits, max_bytes);
             queue.moving_to = Some(if extra.is_some() { u64::MAX } else { sweep.end.number });
             sweep
@@ -174,7 +182,9 @@ impl Lane {
             writer.close(&mut self.lock_queue().segments);
         }
         let path = |first| self.lock_queue().segments.path(first);
-        writer.append(&values, path).inspect_err(|_| self.give_up_segment(before, values.first().map(|(id, _)| *id)))?;
+        writer
+            .append(&values, path)
+            .inspect_err(|_| self.give_up_segment(before, values.first().map(|(id, _)| *id)))?;
         Ok(true)
     }
 
@@ -189,21 +199,24 @@ impl Lane {
         }
     }
 
-    /// Whether `bytes` more fit under `max_spool_bytes`; with `drop_oldest`, makes them fit.
+    /// Whether `bytes` more fit under `max_spool_bytes`; `drop_oldest` lets whole segments go for them.
     fn has_room_for(&self, bytes: u64, writer: &mut Writer) -> bool {
         loop {
-            let overhead = if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { bytes / 2 };
+            let overhead =
+                if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
             let fits = self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes;
             self.set_full(!fits);
             if fits || self.policy.overflow == Overflow::Reject {
                 return fits;
             }
-            writer.close(&mut self.lock_queue().segments);
-            let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
-            self.after_settling();
-            if dropped == 0 {
+            let mut queue = self.lock_queue();
+            writer.close(&mut queue.segments);
+            if queue.segments.is_empty() {
                 return false;
             }
+            queue.drop_oldest(&self.journal, self.policy.limits);
+            drop(queue);
+            self.after_settling();
             self.remove_passed(writer, false);
         }
     }
@@ -212,20 +225,21 @@ impl Lane {
     fn remove_passed(&self, writer: &mut Writer, at_end: bool) {
         let mut queue = self.lock_queue();
         let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.number);
-        let emptied = cursor >= head && (at_end || queue.segments.disk_bytes() > KEEP_EMPTY_BYTES);
-        if emptied {
+        if cursor >= head && (at_end || queue.has_passed_segments()) {
             writer.close(&mut queue.segments);
         }
-        let passed = queue.segments.take_passed(cursor, head);
+        let passed = queue.segments.passed(cursor, head);
         drop(queue);
         if passed.is_empty() {
             return;
         }
-        for path in passed {
+        for (first, path) in passed {
             if let Err(error) = dir::remove(&path) {
                 self.log.line(Level::Warn, format_args!("{error}"));
             }
+            self.lock_queue().segments.forget(first);
         }
+        self.settled.notify_all();
         self.count_disk();
         self.set_full(false);
         self.commit.raise();
@@ -294,7 +308,9 @@ impl Lane {
     fn log_trouble(&self, outcome: &Result<bool>, was_troubled: bool) {
         match outcome {
             Err(error) if !was_troubled => self.log.line(Level::Error, format_args!("{error}; trying again")),
-            Ok(_) if was_troubled => self.log.line(Level::Info, format_args!("lane {}: the disk takes items again", self.id)),
+            Ok(_) if was_troubled => {
+                self.log.line(Level::Info, format_args!("lane {}: the disk takes items again", self.id))
+            }
             _ => {}
         }
     }

@@ -26,7 +26,9 @@ pub(crate) fn sync(path: &Path) -> Result<()> {
 /// Removes `dir` and all in it; one that is gone already is no error.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", dir.display()), &e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", dir.display()), &e))
+        }
         _ => Ok(()),
     }
 }

@@ -123,7 +123,13 @@ pub(crate) fn take_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> S
 /// Copies the records from `at` to `end`, none of them formed yet, out as batches of one key name each.
 ///
 /// Items are numbered anew batch by batch: the order within a key name stays.
-pub(crate) fn regroup(journal: &Journal, lane: &str, at: Point, end: Point, limits: BatchLimits) -> Vec<StoredBatch> {
+pub(crate) fn regroup(
+    journal: &Journal,
+    lane: &str,
+    at: Point,
+    end: Point,
+    limits: BatchLimits,
+) -> Vec<StoredBatch> {
     let mut groups: BTreeMap<&str, Vec<StoredBatch>> = BTreeMap::new();
     let mut order = Vec::new();
     each_record(journal, at, |record| {

@@ -87,7 +87,8 @@ impl<'a> Fragment<'a> {
             return Err(Flaw::Version(header[4]));
         }
         let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let u32_at =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let payload = rest.get(..u32_at(12) as usize).ok_or(Flaw::Damaged)?;
         if crc_of(&header[..AT_CRC], payload) != u32_at(AT_CRC) {
             return Err(Flaw::Damaged);

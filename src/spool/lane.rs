@@ -35,7 +35,7 @@ pub(crate) struct Lane {
     /// Work for the committer.
     pub(super) commit: Signal,
     /// An item was settled: with the queue's lock.
-    settled: Condvar,
+    pub(super) settled: Condvar,
     /// Items before this number are to be sent without delay.
     pub(super) forced_before: AtomicU64,
     /// Segments are as large as they may be: a full ring means a full spool.
@@ -88,6 +88,9 @@ impl Policy {
     }
 }
 
+/// The longest wait for folders to be removed.
+const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The folder of a spool's lanes.
 pub(crate) fn lanes_dir(spool_dir: &Path) -> PathBuf {
     spool_dir.join("lanes")
@@ -128,7 +131,10 @@ impl Lane {
             };
             match Self::open(&id, &path, lock, policy, log) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    log.line(crate::config::Level::Error, format_args!("lane {id} is left as it is: {error}"));
+                    log.line(
+                        crate::config::Level::Error,
+                        format_args!("lane {id} is left as it is: {error}"),
+                    );
                 }
                 outcome => return outcome,
             }
@@ -207,9 +213,12 @@ impl Lane {
                 (Refusal::Closed, _) => return Err(shut_down()),
                 (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
                 (Refusal::QueueFull, _) => return Err(self.queue_full()),
-                (Refusal::RingFull, Overflow::Reject) if self.full.load(Acquire) => return Err(self.spool_full()),
+                (Refusal::RingFull, Overflow::Reject) if self.full.load(Acquire) => {
+                    return Err(self.spool_full());
+                }
                 (Refusal::RingFull, _) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.policy.enqueue_timeout);
+                    let deadline =
+                        *deadline.get_or_insert_with(|| Instant::now() + self.policy.enqueue_timeout);
                     self.commit.raise();
                     if !self.journal.wait_for_room(len, deadline) {
                         return Err(self.spool_full());
@@ -251,8 +260,24 @@ impl Lane {
     /// Wakes whoever waits for the cursor.
     pub(super) fn after_settling(&self) {
         self.settled.notify_all();
-        if self.clean.swap(false, Relaxed) || self.full.load(Relaxed) {
+        let wanted = self.clean.swap(false, Relaxed) || self.full.load(Relaxed);
+        if wanted || self.lock_queue().has_passed_segments() {
             self.commit.raise();
+        }
+    }
+
+    /// Waits until the segments that are not needed any more are gone, or `deadline`.
+    pub(crate) fn wait_tidied(&self, deadline: Option<Instant>) {
+        let mut queue = self.lock_queue();
+        while queue.has_passed_segments() {
+            let left = deadline
+                .map_or(TIDY_TIMEOUT, |d| d.saturating_duration_since(Instant::now()).min(TIDY_TIMEOUT));
+            let (guard, waited) =
+                self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+            queue = guard;
+            if waited.timed_out() {
+                return;
+            }
         }
     }
 
@@ -278,7 +303,9 @@ impl Lane {
             }
             queue = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return false,
-                Some(left) => self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => {
+                    self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
                 None => self.settled.wait(queue).unwrap_or_else(PoisonError::into_inner),
             };
         }
@@ -291,12 +318,14 @@ impl Lane {
 
     /// The counters, as one consistent picture.
     pub(crate) fn stats(&self) -> Stats {
-        Stats::read(&self.journal.checkpoint(), |counter| self.journal.live(counter), || {
-            match self.journal.read(self.journal.checkpoint().head) {
+        Stats::read(
+            &self.journal.checkpoint(),
+            |counter| self.journal.live(counter),
+            || match self.journal.read(self.journal.checkpoint().head) {
                 Read::Record(record) => record.taken_unix_ms,
                 _ => 0,
-            }
-        })
+            },
+        )
     }
 
     pub(crate) fn set_live(&self, counter: Live, value: u64) {
@@ -329,7 +358,8 @@ impl Lane {
 
     /// Counts the bytes on disk anew.
     pub(super) fn count_disk(&self) -> u64 {
-        let bytes = self.journal.file_bytes() + self.lock_queue().segments.disk_bytes() + self.rejected.disk_bytes();
+        let bytes =
+            self.journal.file_bytes() + self.lock_queue().segments.disk_bytes() + self.rejected.disk_bytes();
         self.journal.set_live(Live::DiskBytes, bytes);
         bytes
     }

@@ -29,7 +29,8 @@ impl Lane {
         loop {
             let now_unix_ms = now_unix_ms();
             let pending = self.pending_at_least();
-            let delay_ms = if pending >= self.policy.trigger_items { 0 } else { self.policy.schedule_delay_ms };
+            let delay_ms =
+                if pending >= self.policy.trigger_items { 0 } else { self.policy.schedule_delay_ms };
             let due = Due {
                 now_unix_ms,
                 delay_ms,

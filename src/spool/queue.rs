@@ -102,6 +102,11 @@ impl Queue {
         &self.checkpoint
     }
 
+    /// Whether segments wait to be removed.
+    pub(crate) fn has_passed_segments(&self) -> bool {
+        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.number)
+    }
+
     /// Number of the next item to hand out.
     pub(crate) fn next_number(&self) -> u64 {
         self.next
@@ -275,7 +280,8 @@ impl Queue {
             }
         }
         let items = end - cursor;
-        let mut tally = Tally { dropped_overflow: items - settled_already.total().min(items), ..Tally::default() };
+        let mut tally =
+            Tally { dropped_overflow: items - settled_already.total().min(items), ..Tally::default() };
         tally.add(&settled_already);
         self.next = self.next.max(end);
         self.pass(&Out { end, bytes_end: None, ring_end, settled: None }, &tally);

@@ -103,10 +103,14 @@ impl RejectedStore {
                 json: json.to_vec(),
             };
             let value = bincode::encode_to_vec(encoded, bincode::config::standard()).map_err(|e| {
-                Error::new(ErrorKind::Internal, format!("cannot encode item {number} of lane {}: {e}", self.lane))
+                Error::new(
+                    ErrorKind::Internal,
+                    format!("cannot encode item {number} of lane {}: {e}", self.lane),
+                )
             })?;
             added += value.len() as u64;
-            for (index, bytes) in fragment::split(*number, &value).unwrap_or_default().into_iter().enumerate() {
+            for (index, bytes) in fragment::split(*number, &value).unwrap_or_default().into_iter().enumerate()
+            {
                 pieces.insert(&key(*number, index as u16), bytes);
             }
         }
@@ -147,7 +151,8 @@ impl RejectedStore {
             let mut pieces = sled::Batch::default();
             let mut removed = 0;
             for number in numbers {
-                let keys: Vec<_> = db.range(key(*number, 0)..=key(*number, u16::MAX)).keys().collect::<sled::Result<_>>()?;
+                let keys: Vec<_> =
+                    db.range(key(*number, 0)..=key(*number, u16::MAX)).keys().collect::<sled::Result<_>>()?;
                 removed += u64::from(!keys.is_empty());
                 keys.into_iter().for_each(|key| pieces.remove(key));
             }
@@ -203,7 +208,10 @@ impl RejectedStore {
         let value = outcome?;
         synced?;
         if fresh {
-            for path in [self.dir.join("conf"), self.dir.clone()].iter().chain(self.dir.parent().map(Path::to_path_buf).iter()) {
+            for path in [self.dir.join("conf"), self.dir.clone()]
+                .iter()
+                .chain(self.dir.parent().map(Path::to_path_buf).iter())
+            {
                 dir::sync(path)?;
             }
         }

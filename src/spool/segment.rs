@@ -3,32 +3,44 @@
 //! sled 0.34 flushes to the page cache only, so durability is made here: `fdatasync` of its file after each
 //! append, `fsync` of its folders when it is made. Nothing is ever deleted inside one: sled's file never shrinks.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fragment;
 use crate::error::{Error, ErrorKind, Result};
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
-const SLED_SEGMENT_BYTES: usize = 4 << 20;
+pub(super) const SLED_SEGMENT_BYTES: usize = 4 << 20;
 /// Reads go once through a segment, in order: a cache is of little use.
 const SLED_CACHE_BYTES: u64 = 8 << 20;
+
+/// Fragments in one sled tree. A tree's page is written anew, values and all, with its tenth change and when it
+/// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
+const TREE_FRAGMENTS: usize = 8;
 
 /// An open segment.
 pub(crate) struct Segment {
     dir: PathBuf,
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
+    /// The trees by the key of their first fragment, which is their name.
+    trees: Mutex<BTreeMap<[u8; KEY_BYTES], sled::Tree>>,
     file: File,
 }
+
+const KEY_BYTES: usize = 10;
 
 impl Segment {
     /// Makes the segment `dir`, durably.
     pub(crate) fn create(dir: &Path) -> Result<Self> {
         super::dir::create(dir)?;
         let segment = Self::open(dir)?;
-        for path in [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter()) {
+        for path in
+            [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
+        {
             super::dir::sync(path)?;
         }
         Ok(segment)
@@ -36,28 +48,46 @@ impl Segment {
 
     /// Opens the segment `dir`; sled's panics at damaged files come back as errors of kind `Corrupt`.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
-        let db = guarded(dir, "open", || sled_config(dir).open())?;
+        let (db, trees) = guarded(dir, "open", || {
+            let db = sled_config(dir).open()?;
+            let mut trees = BTreeMap::new();
+            for name in db.tree_names() {
+                if let Ok(first_key) = <[u8; KEY_BYTES]>::try_from(&name[..]) {
+                    trees.insert(first_key, db.open_tree(name)?);
+                }
+            }
+            Ok((db, trees))
+        })?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
-        Ok(Self { dir: dir.to_path_buf(), db: Some(db), file })
+        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::new(trees), file })
     }
 
-    /// Appends the values (id, bytes), all or none, and comes back when they are on stable storage.
+    /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.
     ///
-    /// After an error the segment must not be appended to again.
+    /// After an error the segment must not be appended to again; it may hold some of the values.
     pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {
-        let mut pieces = sled::Batch::default();
+        let mut fragments = Vec::new();
         for (id, value) in values {
-            let fragments = fragment::split(*id, value).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("batch {id} of {} bytes is too long to store", value.len()))
+            let pieces = fragment::split(*id, value).ok_or_else(|| {
+                let what = format!("batch {id} of {} bytes is too long to store", value.len());
+                Error::new(ErrorKind::Internal, what)
             })?;
-            for (index, bytes) in fragments.into_iter().enumerate() {
-                pieces.insert(&key(*id, index as u16), bytes);
-            }
+            fragments.extend((0..).zip(pieces).map(|(index, bytes)| (key(*id, index), bytes)));
         }
         let db = self.db()?;
+        let mut trees = self.lock_trees();
         guarded(&self.dir, "write to", || {
-            db.apply_batch(pieces)?;
+            while let Some((first_key, _)) = fragments.first() {
+                let first_key = *first_key;
+                let tree = db.open_tree(first_key)?;
+                let mut pieces = sled::Batch::default();
+                for (key, bytes) in fragments.drain(..fragments.len().min(TREE_FRAGMENTS)) {
+                    pieces.insert(&key, bytes);
+                }
+                tree.apply_batch(pieces)?;
+                trees.insert(first_key, tree);
+            }
             db.flush()
         })?;
         self.file
@@ -67,28 +97,33 @@ impl Segment {
 
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
     pub(crate) fn read(&self, from: u64) -> Result<Option<(u64, Result<Vec<u8>>)>> {
-        let db = self.db()?;
+        let from = key(from, 0);
+        let trees = self.lock_trees();
+        let begin = trees.range(..=from).next_back().map_or(from, |(first_key, _)| *first_key);
         guarded(&self.dir, "read", || {
-            let mut range = db.range(key(from, 0)..);
-            let Some(first) = range.next() else { return Ok(None) };
-            let (first_key, first_value) = first?;
-            let Some(id) = id_of(&first_key) else { return Ok(None) };
-            let mut values = vec![first_value];
-            for entry in range {
-                let (key, value) = entry?;
-                if id_of(&key) != Some(id) {
-                    break;
+            let mut value: Option<(u64, Vec<sled::IVec>)> = None;
+            for entry in trees.range(begin..).flat_map(|(_, tree)| tree.range(from..)) {
+                let (key, bytes) = entry?;
+                match (&mut value, id_of(&key)) {
+                    (None, Some(id)) => value = Some((id, vec![bytes])),
+                    (Some((id, pieces)), Some(next)) if *id == next => pieces.push(bytes),
+                    _ => break,
                 }
-                values.push(value);
             }
-            let joined = fragment::join(id, values.iter().map(|v| &v[..]));
-            Ok(Some((id, joined.map_err(|flaw| self.flawed(id, flaw)))))
+            Ok(value.map(|(id, pieces)| {
+                let joined = fragment::join(id, pieces.iter().map(|piece| &piece[..]));
+                (id, joined.map_err(|flaw| self.flawed(id, flaw)))
+            }))
         })
     }
 
     /// Bytes that the segment's file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |m| super::dir::bytes_on_disk(&m))
+    }
+
+    fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn db(&self) -> Result<&sled::Db> {
@@ -98,7 +133,9 @@ impl Segment {
     fn flawed(&self, id: u64, flaw: fragment::Flaw) -> Error {
         let what = match flaw {
             fragment::Flaw::Damaged => "its bytes are damaged".to_owned(),
-            fragment::Flaw::Version(v) => format!("it has format version {v}, which this release does not read"),
+            fragment::Flaw::Version(v) => {
+                format!("it has format version {v}, which this release does not read")
+            }
         };
         Error::new(ErrorKind::Corrupt, format!("batch {id} in {}: {what}", self.dir.display()))
     }
@@ -107,8 +144,9 @@ impl Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         // sled syncs once more as it closes, and panics when the disk fails it then.
+        let trees = std::mem::take(self.trees.get_mut().unwrap_or_else(PoisonError::into_inner));
         let db = self.db.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
     }
 }
 
@@ -132,13 +170,16 @@ pub(super) fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::R
             };
             Err(Error::new(kind, format!("cannot {doing} the segment {}: {error}", dir.display())))
         }
-        Err(_) => Err(Error::new(ErrorKind::Corrupt, format!("cannot {doing} the segment {}: it is damaged", dir.display()))),
+        Err(_) => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("cannot {doing} the segment {}: it is damaged", dir.display()),
+        )),
     }
 }
 
 /// Keys sort by id, then fragment.
-pub(super) fn key(id: u64, index: u16) -> [u8; 10] {
-    let mut key = [0; 10];
+pub(super) fn key(id: u64, index: u16) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
     key[..8].copy_from_slice(&id.to_be_bytes());
     key[8..].copy_from_slice(&index.to_be_bytes());
     key

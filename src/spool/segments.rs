@@ -24,11 +24,17 @@ struct Entry {
     disk_bytes: u64,
 }
 
+/// A segment that was emptied while it is written is kept until it is larger than this.
+const KEEP_EMPTY_BYTES: u64 = 6 << 20;
+
 /// What a segment has at a number.
 pub(crate) enum Found {
     Batch(Box<StoredBatch>),
     /// Items up to this number can't be read any more.
-    Gap { end: u64, why: Error },
+    Gap {
+        end: u64,
+        why: Error,
+    },
 }
 
 impl Segments {
@@ -52,7 +58,7 @@ impl Segments {
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(format!("{first:020}"))
+        self.dir.join(folder(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -69,12 +75,24 @@ impl Segments {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(crate) fn contains(&self, first: u64) -> bool {
         self.entries.contains_key(&first)
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.entries.values().map(|entry| entry.disk_bytes).sum()
+    }
+
+    /// Whether nothing is needed any more out of the oldest segment, and it is worth removing.
+    pub(crate) fn first_is_passed(&self, cursor: u64, head: u64) -> bool {
+        self.entries.first_key_value().is_some_and(|(first, entry)| {
+            let end = self.next_first(*first).unwrap_or(head);
+            end <= cursor && (!entry.writing || entry.disk_bytes > KEEP_EMPTY_BYTES)
+        })
     }
 
     /// The number of the first item of the segment behind the one that holds `number`, if there is one.
@@ -88,7 +106,8 @@ impl Segments {
     pub(crate) fn read(&mut self, number: u64, head: u64) -> Result<Found> {
         let end = self.next_first(number).map_or(head, |next| next.min(head));
         let Some(first) = self.entries.range(..=number).next_back().map(|(first, _)| *first) else {
-            let why = Error::new(ErrorKind::Corrupt, format!("lane {}: no segment holds item {number}", self.lane));
+            let why =
+                Error::new(ErrorKind::Corrupt, format!("lane {}: no segment holds item {number}", self.lane));
             return Ok(Found::Gap { end, why });
         };
         let found = match self.opened(first) {
@@ -110,18 +129,23 @@ impl Segments {
         }
     }
 
-    /// Takes the segments out of which nothing is needed any more: all before `cursor` that nobody writes.
-    pub(crate) fn take_passed(&mut self, cursor: u64, head: u64) -> Vec<PathBuf> {
+    /// The segments out of which nothing is needed any more: all before `cursor` that nobody writes. They are closed.
+    pub(crate) fn passed(&mut self, cursor: u64, head: u64) -> Vec<(u64, PathBuf)> {
         let firsts: Vec<u64> = self.entries.keys().copied().collect();
+        let ends = firsts.iter().skip(1).copied().chain([head]);
         let mut passed = Vec::new();
-        for (i, first) in firsts.iter().enumerate() {
-            let end = firsts.get(i + 1).copied().unwrap_or(head);
-            if end <= cursor && self.entries.get(first).is_some_and(|entry| !entry.writing) {
-                self.entries.remove(first);
-                passed.push(self.path(*first));
+        for (first, end) in firsts.iter().zip(ends) {
+            if let Some(entry) = self.entries.get_mut(first).filter(|entry| end <= cursor && !entry.writing) {
+                entry.open = None;
+                passed.push((*first, self.dir.join(folder(*first))));
             }
         }
         passed
+    }
+
+    /// The segment `first` was removed.
+    pub(crate) fn forget(&mut self, first: u64) {
+        self.entries.remove(&first);
     }
 
     /// Closes what is open for reading.
@@ -157,7 +181,11 @@ impl Segments {
     }
 }
 
+fn folder(first: u64) -> String {
+    format!("{first:020}")
+}
+
 /// The first item's number that a segment's folder is named after.
-pub(crate) fn number_of(name: &str) -> Option<u64> {
+fn number_of(name: &str) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
 }

@@ -80,7 +80,11 @@ impl Writer {
     /// Appends `values` durably, in a new segment at `path` when `must_roll` says so.
     ///
     /// After an error the segment is given up: what it held is safe, what was to be added is still in the journal.
-    pub(crate) fn append(&mut self, values: &[(u64, Vec<u8>)], path: impl Fn(u64) -> std::path::PathBuf) -> Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        values: &[(u64, Vec<u8>)],
+        path: impl Fn(u64) -> std::path::PathBuf,
+    ) -> Result<()> {
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
         let Some((first, _)) = values.first() else { return Ok(()) };
         if self.must_roll(bytes) {

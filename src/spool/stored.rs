@@ -68,7 +68,10 @@ impl StoredBatch {
     /// Reads batch `first` of `lane` back.
     pub(crate) fn decode(lane: &str, first: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |what: &str| {
-            Error::new(ErrorKind::Corrupt, format!("batch {first} of lane {lane} cannot be read back: {what}"))
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("batch {first} of lane {lane} cannot be read back: {what}"),
+            )
         };
         let config = bincode::config::standard().with_limit::<MAX_BYTES>();
         let (encoded, _): (Encoded, usize) =

@@ -36,7 +36,10 @@ impl SpoolView {
         let dir = dir.as_ref();
         match std::fs::metadata(dir) {
             Ok(m) if m.is_dir() => Ok(Self { dir: dir.to_path_buf() }),
-            Ok(_) => Err(Error::new(ErrorKind::InvalidArgument, format!("spool_dir {} is not a folder", dir.display()))),
+            Ok(_) => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("spool_dir {} is not a folder", dir.display()),
+            )),
             Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), &e)),
         }
     }
@@ -105,7 +108,11 @@ impl SpoolView {
     }
 
     fn rejected_stores(&self) -> Result<Vec<RejectedStore>> {
-        Ok(self.lane_dirs()?.into_iter().map(|(id, path)| RejectedStore::new(&id, path.join("rejected"))).collect())
+        Ok(self
+            .lane_dirs()?
+            .into_iter()
+            .map(|(id, path)| RejectedStore::new(&id, path.join("rejected")))
+            .collect())
     }
 
     fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
@@ -118,7 +125,10 @@ impl SpoolView {
 pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<String>> {
     for id in ids {
         if !items.iter().any(|item| item.id == *id) {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("no rejected item has the id '{id}'")));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("no rejected item has the id '{id}'"),
+            ));
         }
     }
     Ok(items.iter().map(|item| item.id.clone()).filter(|id| ids.is_empty() || ids.contains(id)).collect())
@@ -146,7 +156,12 @@ fn is_owned(lane: &Path) -> bool {
 }
 
 /// Shows a lane's pending items; `false` when `each` has had enough.
-fn pending_of(id: &str, path: &Path, journal: &JournalView, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool> {
+fn pending_of(
+    id: &str,
+    path: &Path,
+    journal: &JournalView,
+    each: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<bool> {
     let checkpoint = journal.checkpoint();
     let head = checkpoint.head.number;
     let mut number = checkpoint.cursor;

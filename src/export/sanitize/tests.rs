@@ -171,6 +171,8 @@ fn reasoning_is_taken_out_of_generations_only() {
     let data = |kind: &str, value: &str| span(&format!(r#"{{"type":"{kind}","output":{value}}}"#));
     assert_eq!(sanitized(&data("generation", messages)), data("generation", kept));
     assert!(is_untouched(data("function", messages).as_bytes()));
+    let spelt_otherwise = r#"[{"type":"r\u0065asoning"}]"#;
+    assert_eq!(sanitized(&data("generation", spelt_otherwise)), data("generation", "[]"));
 }
 
 #[test]

@@ -62,7 +62,12 @@ pub(crate) enum Live {
 
 /// Writes the fixed part of a new file.
 pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64) {
-    let words = [(AT_VERSION, FORMAT_VERSION), (AT_RING_BYTES, map.ring_bytes()), (AT_MADE, made_unix_ms), (AT_SALT, salt)];
+    let words = [
+        (AT_VERSION, FORMAT_VERSION),
+        (AT_RING_BYTES, map.ring_bytes()),
+        (AT_MADE, made_unix_ms),
+        (AT_SALT, salt),
+    ];
     for (at, value) in words {
         map.header_word(at).store(value, Relaxed);
     }
@@ -73,7 +78,8 @@ pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64) {
 
 /// Checks the fixed part; `path` is for the error.
 pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
-    let corrupt = |what: String| Err(Error::new(ErrorKind::Corrupt, format!("journal {}: {what}", path.display())));
+    let corrupt =
+        |what: String| Err(Error::new(ErrorKind::Corrupt, format!("journal {}: {what}", path.display())));
     let word = |at| map.header_word(at).load(Acquire);
     if word(AT_MAGIC) != MAGIC {
         return corrupt("it is not a journal".into());

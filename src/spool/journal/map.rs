@@ -36,7 +36,14 @@ impl Map {
         let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         // SAFETY: a fresh reservation of address space; nothing else refers to it.
         let base = unsafe {
-            libc::mmap(ptr::null_mut(), total, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            libc::mmap(
+                ptr::null_mut(),
+                total,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
         };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -90,7 +97,9 @@ impl Map {
     pub(super) fn ring_write(&self, pos: u64, bytes: &[u8]) {
         let len = bytes.len().min(self.ring_bytes as usize);
         // SAFETY: as in `ring_slice`; the reservation makes this thread the only one there.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(self.ring_offset(pos)), len) }
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(self.ring_offset(pos)), len)
+        }
     }
 
     /// Makes ring positions `from..to` durable; an error means that they may never be.
@@ -202,4 +211,3 @@ pub(super) fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     }
     Ok(())
 }
-

@@ -208,7 +208,8 @@ impl Journal {
     pub(crate) fn wait_for_room(&self, len: usize, deadline: Instant) -> bool {
         let mut tail = self.lock_tail();
         loop {
-            let fits = tail.at.pos + record::size_of(len) <= self.released.load(Acquire) + self.map.ring_bytes();
+            let fits =
+                tail.at.pos + record::size_of(len) <= self.released.load(Acquire) + self.map.ring_bytes();
             let left = deadline.saturating_duration_since(Instant::now());
             if fits || tail.closed || left.is_zero() {
                 return fits || tail.closed;

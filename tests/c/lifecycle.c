@@ -1,0 +1,147 @@
+/* The life of a config and a handle: reuse, log, shutdown with threads at work, calls that come too late. */
+
+#include "check.h"
+
+#include <pthread.h>
+
+static const char ITEM[] = "{\"object\":\"trace\"}";
+#define ITEM_LEN (sizeof ITEM - 1)
+
+static void config_outlived(const char *dir) {
+    spanspool_config *config = offline_config(dir);
+    spanspool *first = NULL, *second = NULL;
+    char why[256] = "not empty";
+    CHECK_STATUS(spanspool_init(config, &first, why, sizeof why), SPANSPOOL_OK);
+    CHECK(why[0] == 0);
+    CHECK_STATUS(spanspool_init(config, &second, NULL, 0), SPANSPOOL_OK);
+    spanspool_config_free(config);
+    CHECK(first && second && first != second);
+    CHECK_STATUS(spanspool_enqueue(first, ITEM, ITEM_LEN), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_enqueue(second, ITEM, ITEM_LEN), SPANSPOOL_OK);
+    CHECK(stats_of(first).pending == 1 && stats_of(second).pending == 1);
+    CHECK_STATUS(spanspool_sync(first), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_wake(first), SPANSPOOL_OK);
+    /* One is shut down first, the other just freed. */
+    CHECK_STATUS(spanspool_shutdown(first, 0), SPANSPOOL_ERR_TIMEOUT);
+    spanspool_free(first);
+    spanspool_free(second);
+}
+
+static void nothing_to_wait_for(const char *dir) {
+    spanspool *handle = open_offline(dir);
+    CHECK_STATUS(spanspool_flush(handle, 0), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_flush(handle, UINT64_MAX), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_shutdown(handle, UINT64_MAX), SPANSPOOL_OK);
+    spanspool_free(handle);
+}
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void count_invalid(int32_t level, const char *message, void *user_data) {
+    pthread_mutex_lock(&log_lock);
+    CHECK(level >= 1 && level <= 4);
+    if (strstr(message, "spanspool_enqueue: item is not")) ++*(int *)user_data;
+    pthread_mutex_unlock(&log_lock);
+}
+
+static void log_lines(const char *dir) {
+    int with_log = 0, without_log = 0;
+    spanspool_config *config = offline_config(dir);
+    CHECK_STATUS(spanspool_config_set_log(config, count_invalid, &without_log), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_config_set_log(config, NULL, &without_log), SPANSPOOL_OK);
+    spanspool *handle = open_with(config);
+    CHECK_STATUS(spanspool_enqueue(handle, "[]", 2), SPANSPOOL_ERR_INVALID_ITEM);
+    spanspool_free(handle);
+    CHECK(without_log == 0);
+
+    config = offline_config(dir);
+    CHECK_STATUS(spanspool_config_set_log(config, count_invalid, &with_log), SPANSPOOL_OK);
+    handle = open_with(config);
+    CHECK_STATUS(spanspool_enqueue(handle, "[]", 2), SPANSPOOL_ERR_INVALID_ITEM);
+    spanspool_free(handle);
+    CHECK(with_log == 1);
+}
+
+struct worker {
+    pthread_t thread;
+    const spanspool *handle;
+    uint64_t accepted;
+    spanspool_status end;
+};
+
+/* So many that a shutdown comes first; a library that never refuses must not hang the test. */
+#define MANY 10000000
+
+static void *enqueue_until_refused(void *argument) {
+    struct worker *worker = argument;
+    while (worker->accepted < MANY && !(worker->end = spanspool_enqueue(worker->handle, ITEM, ITEM_LEN)))
+        worker->accepted++;
+    return NULL;
+}
+
+/* Threads enqueue until the shutdown stops them. Every OK they saw is in the spool. */
+static void shutdown_under_load(const char *dir) {
+    enum { WORKERS = 4 };
+    struct worker workers[WORKERS];
+    memset(workers, 0, sizeof workers);
+    spanspool *handle = open_offline(dir);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i].handle = handle;
+        CHECK(pthread_create(&workers[i].thread, NULL, enqueue_until_refused, &workers[i]) == 0);
+    }
+    while (stats_of(handle).accepted < 1000 && !failures) continue;
+    CHECK_STATUS(spanspool_shutdown(handle, 0), SPANSPOOL_ERR_TIMEOUT);
+    uint64_t accepted = 0;
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        CHECK_STATUS(workers[i].end, SPANSPOOL_ERR_SHUT_DOWN);
+        accepted += workers[i].accepted;
+    }
+    spanspool_free(handle);
+    handle = open_offline(dir);
+    spanspool_stats stats = stats_of(handle);
+    CHECK(stats.accepted == accepted && stats.pending == accepted);
+    spanspool_free(handle);
+}
+
+static void calls_after_shutdown(const char *dir) {
+    spanspool *handle = open_offline(dir);
+    spanspool_stats stats;
+    memset(&stats, 0xab, sizeof stats);
+    const spanspool_stats before = stats;
+    CHECK_STATUS(spanspool_shutdown(handle, 1000), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_shutdown(handle, 1000), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_enqueue(handle, ITEM, ITEM_LEN), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_enqueue_as(handle, "team", ITEM, ITEM_LEN), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_set_api_key(handle, "key"), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_set_named_key(handle, "team", "key"), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_wake(handle), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_sync(handle), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_flush(handle, 1000), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_get_stats(handle, &stats, sizeof stats), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK(memcmp(&stats, &before, sizeof stats) == 0);
+    struct worker late = {0};
+    late.handle = handle;
+    CHECK(pthread_create(&late.thread, NULL, enqueue_until_refused, &late) == 0);
+    pthread_join(late.thread, NULL);
+    CHECK(late.accepted == 0);
+    CHECK_STATUS(late.end, SPANSPOOL_ERR_SHUT_DOWN);
+    spanspool_free(handle);
+}
+
+static const char *in(const char *folder, const char *name) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* usage: lifecycle FOLDER */
+int main(int argc, char **argv) {
+    if (argc != 2) return 2;
+    config_outlived(in(argv[1], "outlived"));
+    nothing_to_wait_for(in(argv[1], "empty"));
+    log_lines(in(argv[1], "log"));
+    calls_after_shutdown(in(argv[1], "late"));
+    shutdown_under_load(in(argv[1], "load"));
+    return verdict();
+}

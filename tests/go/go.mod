@@ -1,0 +1,3 @@
+module spanspool.example/smoke
+
+go 1.21
