@@ -109,7 +109,7 @@ static void settings_that_disagree(const char *dir) {
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set(config, "exporter", "backend", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "ca_file", "/proc/self/no.pem", NULL, 0), SPANSPOOL_OK);
-    init_fails(config, INVALID, "ca_file", "/proc/self/no.pem");
+    init_fails(config, SPANSPOOL_ERR_IO, "ca_file", "/proc/self/no.pem");
 }
 
 /* usage: settings FOLDER */
