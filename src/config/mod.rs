@@ -175,6 +175,11 @@ impl Config {
         self
     }
 
+    /// The longest item that is taken, in bytes: the setting `max_item_bytes`.
+    pub fn max_item_bytes(&self) -> usize {
+        self.max_item_bytes
+    }
+
     /// Checks what no single setting can see.
     pub(crate) fn check(&self) -> Result<()> {
         if self.spool_dir.as_os_str().is_empty() {

@@ -1,0 +1,197 @@
+//! Stage: the folder and the port that the demo plays on, and its acts up to the verdict.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ChildStdout;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use spanspool::{BatchTraceProcessor, Config, LaneStatus, SpoolView};
+
+use super::child::{self, Program};
+use super::{DEMO_KEY, REFUSALS, fact, failed, heading, items};
+use crate::command::Failure;
+use crate::human::{age, count};
+use crate::ingest::{Answer, Fault, Ingest};
+use crate::ledger::totals;
+use crate::progress::Progress;
+use crate::status::waiting;
+
+/// The program is killed when this many items were acknowledged.
+const KILL_AFTER: usize = 2000;
+/// Small, so that there are many requests to be watched.
+const BATCH_SIZE: usize = 32;
+/// How long the ingest takes for an answer: slow enough to be watched.
+const ANSWER_DELAY: Duration = Duration::from_millis(15);
+/// Longest wait for each thing that is bound to happen in moments.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The folder of the spool and the port of the ingest.
+pub struct Stage {
+    dir: PathBuf,
+    port: u16,
+}
+
+impl Stage {
+    pub fn set(dir: &Path) -> Result<Self, Failure> {
+        // The kernel names a free port; with the listener gone, nobody listens there.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|e| failed("find a free port of 127.0.0.1", e))?;
+        let port = listener.local_addr().map_err(|e| failed("find a free port of 127.0.0.1", e))?.port();
+        Ok(Self { dir: dir.to_path_buf(), port })
+    }
+
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/v1/traces/ingest", self.port)
+    }
+
+    /// The same for both processes. All delays are short: nobody wants to watch a real outage.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("spool_dir", self.dir.display().to_string()),
+            ("endpoint", self.endpoint()),
+            ("max_batch_size", BATCH_SIZE.to_string()),
+            ("schedule_delay_ms", "50".into()),
+            ("base_delay_ms", "100".into()),
+            ("max_delay_ms", "400".into()),
+        ]
+    }
+
+    pub fn lanes(&self) -> Result<Vec<LaneStatus>, Failure> {
+        Ok(SpoolView::open(&self.dir)?.lanes()?)
+    }
+
+    /// Acts 1 and 2. Returns the ids that the killed program had got OK for.
+    pub fn offline_and_kill(&self, out: &mut dyn Write) -> Result<HashSet<String>, Failure> {
+        heading(out, 1, "OFFLINE", "a program enqueues real items while the ingest is down")?;
+        fact(out, "spool", self.dir.display())?;
+        fact(out, "ingest", format!("{}, where nobody listens", self.endpoint()))?;
+        let (mut program, ids) = Program::start(&self.settings())?;
+        fact(out, "program", format!("process {}, {} threads", program.pid(), child::THREADS))?;
+        fact(
+            out,
+            "items",
+            format!("{} of an agent's run, again and again under new ids", items::per_round()),
+        )?;
+
+        let ids = listen(ids);
+        let mut acknowledged = wait_for_ids(&ids)?;
+        let by_sigkill = program.kill().map_err(|e| failed("kill the program", e))?;
+        // What the program still said before it died; then the pipe is at its end.
+        acknowledged.extend(ids.iter());
+        if !by_sigkill {
+            return Err(Failure::Failed("the program ended before it could be killed".into()));
+        }
+        let held = totals(&self.lanes()?).pending;
+        let told = acknowledged.len() as u64;
+        heading(out, 2, "KILL", "SIGKILL in the middle of its work: no handler, no flush, no goodbye")?;
+        fact(
+            out,
+            "acknowledged so far",
+            format!("{:>7} items, each counted after enqueue had said OK", count(told)),
+        )?;
+        let more = match held.checked_sub(told) {
+            None => "FEWER than acknowledged".to_owned(),
+            Some(0) => "exactly those".to_owned(),
+            Some(n) => format!("{n} more: on disk, but the kill was faster than the count"),
+        };
+        fact(out, "the spool holds", format!("{:>7} items, {more}", count(held)))?;
+        Ok(acknowledged)
+    }
+
+    /// Act 3: this process takes over what the killed one has left.
+    pub fn restart(&self, out: &mut dyn Write) -> Result<BatchTraceProcessor, Failure> {
+        let mut config = Config::new();
+        for (key, value) in self.settings() {
+            config.set(key, &value)?;
+        }
+        config.set("api_key", DEMO_KEY)?;
+        let processor = BatchTraceProcessor::open(config)?;
+        heading(out, 3, "RESTART", "another process opens the spool; the ingest is still down")?;
+        fact(out, "process", std::process::id())?;
+        fact(out, "found and taken over", format!("{:>7} items", count(processor.stats()?.pending)))?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(lane) = self.lanes()?.iter().find(|lane| lane.stats.export_state >= 2) {
+                fact(out, "exporter", waiting(lane))?;
+                return Ok(processor);
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::Failed("the exporter does not notice that the ingest is down".into()));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Act 4: the ingest comes up where it was expected, and everything is delivered.
+    pub fn online(&self, processor: &BatchTraceProcessor, out: &mut dyn Write) -> Result<Ingest, Failure> {
+        heading(out, 4, "ONLINE", "the ingest comes up, says 503 twice, and then takes what comes")?;
+        let seen = AtomicUsize::new(0);
+        let ingest = Ingest::start_on(self.port, move |_| {
+            let status = if seen.fetch_add(1, Ordering::Relaxed) < REFUSALS { 503 } else { 200 };
+            Answer::status(status).fault(Fault::DelayBefore(ANSWER_DELAY))
+        })
+        .map_err(|e| failed(format!("listen on 127.0.0.1:{}", self.port), e))?;
+        let progress = Progress::new("delivered");
+        let (start, deadline) = (Instant::now(), Instant::now() + PATIENCE);
+        let stats = loop {
+            let stats = processor.stats()?;
+            progress.show(stats.delivered, stats.accepted, "");
+            if stats.pending == 0 || Instant::now() >= deadline {
+                break stats;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        };
+        progress.clear();
+        let took = age(start.elapsed().as_millis() as u64);
+        fact(
+            out,
+            "delivered",
+            format!("{:>7} items in {took}, up to {BATCH_SIZE} a request", count(stats.delivered)),
+        )?;
+        fact(
+            out,
+            "put off and tried again",
+            format!("{:>7} times, while nobody listened and for the 503s", count(stats.retries)),
+        )?;
+        Ok(ingest)
+    }
+}
+
+/// Reads the ids in a thread of its own, so that waiting for them can have a deadline.
+fn listen(ids: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for id in BufReader::new(ids).lines().map_while(Result::ok) {
+            if sender.send(id).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn wait_for_ids(ids: &mpsc::Receiver<String>) -> Result<HashSet<String>, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut heard = HashSet::new();
+    while heard.len() < KILL_AFTER {
+        match ids.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(id) => heard.extend([id]),
+            Err(RecvTimeoutError::Timeout) => {
+                let so_far = count(heard.len() as u64);
+                return Err(Failure::Failed(format!(
+                    "the program has enqueued only {so_far} items in {PATIENCE:?}"
+                )));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::Failed("the program ended before it could be killed".into()));
+            }
+        }
+    }
+    Ok(heard)
+}

@@ -1,0 +1,92 @@
+//! Verdict: what the ingest received, held against what the killed program was told and what the ledger says.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+
+use spanspool::Stats;
+
+use super::REFUSALS;
+use super::items;
+use crate::command::Failure;
+use crate::human::count;
+use crate::ingest::{Request, items_of};
+use crate::ledger::{balances, equation};
+
+pub struct Verdict<'a> {
+    /// The ids that the killed program had got OK for.
+    pub acknowledged: &'a HashSet<String>,
+    /// All that came in, the refused attempts included.
+    pub requests: &'a [Request],
+    /// The counters at the end.
+    pub stats: &'a Stats,
+}
+
+impl Verdict<'_> {
+    /// Writes the checks and the ledger; says whether all hold.
+    pub fn write(&self, out: &mut dyn Write) -> Result<bool, Failure> {
+        let checks = self.checks();
+        for (holds, check, figure) in &checks {
+            let word = if *holds { "ok" } else { "FAILED" };
+            writeln!(out, "   {word:<8}{check:<51}{figure}")?;
+        }
+        let stats = self.stats;
+        writeln!(out, "\n   {}", equation(stats))?;
+        for (term, source) in [
+            (
+                "accepted",
+                "counted by the killed program in the spool's journal; the count outlived it".to_owned(),
+            ),
+            ("delivered", format!("answered 200 by the ingest, in {} requests", count(stats.batches_sent))),
+            ("the rest", "read from the spool at the end".to_owned()),
+        ] {
+            writeln!(out, "     {term:<10} {source}")?;
+        }
+        Ok(checks.iter().all(|(holds, ..)| *holds))
+    }
+
+    fn checks(&self) -> Vec<(bool, &'static str, String)> {
+        let (refused, taken) = self.requests.split_at(REFUSALS.min(self.requests.len()));
+        let arrived: Vec<String> = taken.iter().flat_map(items_of).collect();
+        let times = times_by_id(&arrived);
+        let missing = self.acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
+        let twice = times.values().filter(|times| **times > 1).count();
+        let changed = changed(&arrived, &times);
+        let again = taken.first().is_some_and(|taken| refused.iter().all(|r| is_same_batch(r, taken)));
+        let distinct = times.len() as u64;
+        let stats = self.stats;
+        let all = count(self.acknowledged.len() as u64);
+        let ledger = balances(stats) && stats.accepted == distinct && stats.delivered == distinct;
+        vec![
+            (missing == 0, "every acknowledged item arrived", format!("{missing} of {all} missing")),
+            (twice == 0, "no item arrived twice", format!("{twice} twice")),
+            (changed == 0, "each is byte for byte what was enqueued", format!("{changed} changed")),
+            (
+                again && refused.len() == REFUSALS,
+                "the refused batch came again, same id, same bytes",
+                format!("{REFUSALS} refusals"),
+            ),
+            (ledger, "the ledger agrees with the ingest", format!("{} items arrived", count(distinct))),
+        ]
+    }
+}
+
+fn times_by_id(arrived: &[String]) -> HashMap<String, u64> {
+    let mut times = HashMap::new();
+    for item in arrived {
+        *times.entry(items::id_of(item).unwrap_or_default()).or_default() += 1;
+    }
+    times
+}
+
+/// How many of the arrived items nobody enqueued in just these bytes.
+fn changed(arrived: &[String], times: &HashMap<String, u64>) -> usize {
+    let rounds: HashSet<u32> = times.keys().filter_map(|id| items::round_of(id)).collect();
+    let enqueued: HashSet<String> = rounds.into_iter().flat_map(items::of_round).collect();
+    arrived.iter().filter(|item| !enqueued.contains(*item)).count()
+}
+
+fn is_same_batch(a: &Request, b: &Request) -> bool {
+    a.body == b.body
+        && a.header("idempotency-key").is_some()
+        && a.header("idempotency-key") == b.header("idempotency-key")
+}
