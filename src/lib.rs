@@ -15,6 +15,10 @@ pub mod model;
 
 mod processor;
 
+mod adopter;
+mod runner;
+mod threads;
+
 mod spool;
 
 mod drain;

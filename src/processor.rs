@@ -1,18 +1,18 @@
 //! Processor: what a program holds: open, enqueue, flush, shutdown. The C handle wraps it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::adopter::Adopter;
 use crate::config::{Config, ExporterKind, Validation, header_text};
-use crate::drain::Drain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
-use crate::fork;
 use crate::item::{Item, MAX_KEY_NAME_BYTES};
 use crate::model::{Span, Trace};
+use crate::runner::Runner;
 use crate::spool::{Lane, Policy, RejectedItem, SpoolView, Stats, choose, shut_down};
 
 /// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.
@@ -39,26 +39,14 @@ pub trait TracingProcessor: Send + Sync {
 /// what is not delivered stays in the spool for the next client.
 pub struct BatchTraceProcessor {
     lane: Arc<Lane>,
-    drain: Arc<Drain>,
+    runner: Runner,
+    adopter: Option<Adopter>,
     exporter: Arc<dyn TracingExporter>,
     spool_dir: PathBuf,
     max_item_bytes: usize,
     validation: Validation,
     closed: AtomicBool,
-    threads: Arc<Threads>,
 }
-
-/// Counts the threads that run.
-#[derive(Default)]
-struct Threads {
-    running: Mutex<usize>,
-    ended: Condvar,
-    stop_committer: AtomicBool,
-}
-
-/// How long after its deadline a shutdown waits for threads that it told to end. A connection being made is
-/// the one thing that can't be interrupted; the thread that makes it ends by itself.
-const STOP_GRACE: Duration = Duration::from_millis(500);
 
 impl BatchTraceProcessor {
     /// Opens the spool with the exporter that `config` names.
@@ -84,35 +72,23 @@ impl BatchTraceProcessor {
     fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
         let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
         let drain_threads = if exporter.is_some() { config.max_in_flight } else { 0 };
+        let adopts = exporter.is_some();
         let exporter = exporter.unwrap_or_else(|| Arc::new(ConsoleSpanExporter::new()));
-        let processor = Self {
-            drain: Arc::new(Drain::new(lane.clone(), exporter.clone(), &config)),
-            lane,
-            exporter,
-            spool_dir: config.spool_dir,
+        let runner = Runner::start(lane.clone(), exporter.clone(), &config, drain_threads)?;
+        let mut processor = Self {
+            lane: lane.clone(),
+            runner,
+            adopter: None,
+            exporter: exporter.clone(),
+            spool_dir: config.spool_dir.clone(),
             max_item_bytes: config.max_item_bytes,
             validation: config.validation,
             closed: AtomicBool::new(false),
-            threads: Arc::default(),
         };
-        let (lane, threads) = (processor.lane.clone(), processor.threads.clone());
-        processor.spawn("disk", move || lane.run_committer(|| threads.stop_committer.load(Acquire)))?;
-        for _ in 0..drain_threads {
-            let drain = processor.drain.clone();
-            processor.spawn("net", move || drain.run())?;
+        if adopts {
+            processor.adopter = Some(Adopter::start(config, lane, exporter)?);
         }
         Ok(processor)
-    }
-
-    fn spawn(&self, role: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-        let threads = self.threads.clone();
-        let started = fork::spawn(role, move || {
-            work();
-            threads.count(|running| *running -= 1);
-        });
-        started.map_err(|e| Error::io("start a thread", &e))?;
-        self.threads.count(|running| *running += 1);
-        Ok(())
     }
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
@@ -141,18 +117,8 @@ impl BatchTraceProcessor {
     /// `Timeout` when that took longer than `timeout`: the rest stays in the spool and goes on.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         self.check_open()?;
-        self.flush_until(deadline_in(timeout))
-    }
-
-    fn flush_until(&self, deadline: Option<Instant>) -> Result<()> {
-        let number = self.lane.force();
-        self.drain.kick();
-        if self.lane.wait_settled(number, deadline) {
-            self.lane.wait_tidied(deadline);
-            return Ok(());
-        }
-        let pending = self.lane.stats().pending;
-        Err(Error::new(ErrorKind::Timeout, format!("the time is over; {pending} items stay in the spool")))
+        self.adopter.iter().for_each(Adopter::kick);
+        self.runner.flush(deadline_in(timeout))
     }
 
     /// Brings what was taken so far to stable storage, whatever `durability` says.
@@ -164,7 +130,7 @@ impl BatchTraceProcessor {
     /// "The network is back": tries now, whatever backoff or hold says.
     pub fn wake(&self) -> Result<()> {
         self.check_open()?;
-        self.drain.kick();
+        self.kick();
         Ok(())
     }
 
@@ -173,7 +139,7 @@ impl BatchTraceProcessor {
         self.check_open()?;
         check_key(key)?;
         self.exporter.set_api_key(key);
-        self.drain.kick();
+        self.kick();
         Ok(())
     }
 
@@ -188,7 +154,7 @@ impl BatchTraceProcessor {
         let view = SpoolView::open(&self.spool_dir)?;
         let own = view.rejected_of(self.lane.id())?;
         self.requeue(&view, own.iter().filter(|item| item.reason == reason))?;
-        self.drain.kick();
+        self.kick();
         Ok(())
     }
 
@@ -232,22 +198,26 @@ impl BatchTraceProcessor {
         self.lane.close();
         let deadline = deadline_in(timeout);
         if let Some(deadline) = deadline {
-            self.drain.end_by(deadline);
+            self.runner.end_by(deadline);
         }
         let outcome = if timeout.is_zero() && self.lane.stats().pending > 0 {
             Err(Error::new(ErrorKind::Timeout, "items stay in the spool"))
         } else {
-            self.flush_until(deadline)
+            self.runner.flush(deadline)
         };
-        self.drain.stop();
+        self.adopter.iter().for_each(Adopter::ask_to_stop);
+        self.runner.ask_to_stop();
         self.exporter.shutdown();
-        self.threads.wait_for(1, STOP_GRACE);
-        self.threads.stop_committer.store(true, std::sync::atomic::Ordering::Release);
-        self.lane.wake_committer();
-        if self.threads.wait_for(0, STOP_GRACE) {
+        let ended = self.runner.stop() & self.adopter.as_ref().is_none_or(Adopter::wait);
+        if ended {
             self.lane.unlock();
         }
         outcome
+    }
+
+    fn kick(&self) {
+        self.runner.kick();
+        self.adopter.iter().for_each(Adopter::kick);
     }
 
     fn check_open(&self) -> Result<()> {
@@ -289,20 +259,6 @@ impl Drop for BatchTraceProcessor {
     fn drop(&mut self) {
         // A client that was shut down says so again; one with items left leaves them in the spool.
         drop(BatchTraceProcessor::shutdown(self, Duration::ZERO));
-    }
-}
-
-impl Threads {
-    fn count(&self, change: impl FnOnce(&mut usize)) {
-        change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        self.ended.notify_all();
-    }
-
-    /// Waits until at most `left` threads run; `false` when that takes longer than `timeout`.
-    fn wait_for(&self, left: usize, timeout: Duration) -> bool {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = self.ended.wait_timeout_while(running, timeout, |running| *running > left);
-        *outcome.unwrap_or_else(PoisonError::into_inner).0 <= left
     }
 }
 

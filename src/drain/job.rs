@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::batch::Batch;
 use crate::export::Answer;
-use crate::spool::StoredBatch;
+use crate::spool::{Rejection, StoredBatch, now_unix_ms};
 
 /// A batch under way. It begins as one part and is halved where the ingest refuses.
 pub(super) struct Job {
@@ -50,6 +50,19 @@ impl Job {
         } else {
             self.stored.batch.slice(part)
         })
+    }
+
+    /// What the rejected store is to keep of `items`, which belong to this job.
+    pub(super) fn rejection(&self, items: &Batch, status: u16, reason: &str, answer: Vec<u8>) -> Rejection {
+        Rejection {
+            batch_id: self.stored.batch.id(),
+            status,
+            reason: reason.to_owned(),
+            answer,
+            key_name: items.key_name().to_owned(),
+            rejected_unix_ms: now_unix_ms(),
+            items: (items.first()..).zip(items.items().map(<[u8]>::to_vec)).collect(),
+        }
     }
 
     /// The next part was accepted.

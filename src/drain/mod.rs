@@ -187,7 +187,7 @@ impl Drain {
                 Outcome::Retry { status, after, reason } => {
                     job.attempts += 1;
                     if self.max_retries > 0 && job.attempts >= self.max_retries {
-                        return self.set_aside(job, status, "max_retries", reason.as_bytes());
+                        return self.set_aside(job, status, "max_retries", &reason);
                     }
                     self.lane.add_live(Live::Retries, 1);
                     self.put_off(status, Why::Backoff(reason), after);
@@ -195,7 +195,7 @@ impl Drain {
                 Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
                 Outcome::NoKey => {
                     let reason = format!("no_key:{}", job.stored.batch.key_name());
-                    return self.set_aside(job, 0, &reason, b"");
+                    return self.set_aside(job, 0, &reason, "");
                 }
             }
         }
@@ -213,15 +213,10 @@ impl Drain {
 
     /// Settles `job`: offenders go to the rejected store first; what was not tried is obsolete.
     fn finish(&self, mut job: Job) {
-        let batch_id = job.stored.batch.id();
         for offender in std::mem::take(&mut job.offenders) {
-            let why = Rejection {
-                batch_id: batch_id.clone(),
-                status: offender.answer.status,
-                reason: offender.reason.into(),
-                answer: offender.answer.body,
-            };
-            if !self.store_rejected(&offender.item, &why) {
+            let rejection =
+                job.rejection(&offender.item, offender.answer.status, offender.reason, offender.answer.body);
+            if !self.store_rejected(&rejection) {
                 return;
             }
             job.rejected += 1;
@@ -229,24 +224,15 @@ impl Drain {
         // Before the cursor moves, so that whoever waited for it does not see a thread still sending.
         self.set_state(State::Idle, "", 0);
         self.lane.settle(&job.stored, job.delivered, job.rejected);
-        let (level, delivered, rejected) = match job.rejected {
-            0 => (Level::Debug, job.delivered, 0),
-            rejected => (Level::Error, job.delivered, rejected),
-        };
-        self.log
-            .line(level, format_args!("batch {batch_id}: {delivered} items delivered, {rejected} rejected"));
+        let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
+        let (id, delivered, rejected) = (job.stored.batch.id(), job.delivered, job.rejected);
+        self.log.line(level, format_args!("batch {id}: {delivered} items delivered, {rejected} rejected"));
     }
 
     /// Gives up what is left of `job`, which keeps all of it in the rejected store.
-    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &[u8]) -> End {
-        let why = Rejection {
-            batch_id: job.stored.batch.id(),
-            status,
-            reason: reason.into(),
-            answer: answer.into(),
-        };
+    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &str) -> End {
         while let Some(part) = job.part() {
-            if !self.store_rejected(&part, &why) {
+            if !self.store_rejected(&job.rejection(&part, status, reason, answer.into())) {
                 return End::Stopped;
             }
             job.set_aside();
@@ -254,10 +240,10 @@ impl Drain {
         End::Sent
     }
 
-    /// Puts `items` into the rejected store, trying until the disk takes them; `false` when the client stops first.
-    fn store_rejected(&self, items: &Batch, why: &Rejection) -> bool {
+    /// Puts `rejection` into the rejected store, trying until the disk takes it; `false` when the client stops first.
+    fn store_rejected(&self, rejection: &Rejection) -> bool {
         loop {
-            let Err(error) = self.lane.set_aside(items, why) else { return true };
+            let Err(error) = self.lane.set_aside(rejection) else { return true };
             let until = Instant::now() + STORE_AGAIN_AFTER;
             self.log.line(Level::Error, format_args!("{error}; trying again"));
             while Instant::now() < until {

@@ -24,6 +24,21 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    fn to_words(self) -> [u64; 5] {
+        [self.delivered, self.rejected, self.dropped_overflow, self.dropped_expired, self.dropped_corrupt]
+    }
+
+    fn from_words(words: &[u64]) -> Self {
+        let word = |i| words.get(i).copied().unwrap_or(0);
+        Self {
+            delivered: word(0),
+            rejected: word(1),
+            dropped_overflow: word(2),
+            dropped_expired: word(3),
+            dropped_corrupt: word(4),
+        }
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.delivered + self.rejected + self.dropped_overflow + self.dropped_expired + self.dropped_corrupt
     }
@@ -52,14 +67,17 @@ pub(crate) struct Checkpoint {
     /// Bytes of JSON of the settled items.
     pub(crate) settled_bytes: u64,
     pub(crate) tally: Tally,
+    /// What became of the items of lanes that this one absorbed.
+    pub(crate) adopted: Tally,
 }
 
 /// Words that a checkpoint takes in the header, its check included.
-pub(crate) const SLOT_WORDS: usize = 13;
+pub(crate) const SLOT_WORDS: usize = 18;
 
 impl Checkpoint {
     pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
-        let mut words = [
+        let mut words = [0; SLOT_WORDS];
+        words[..7].copy_from_slice(&[
             self.sequence,
             self.head.pos,
             self.head.chain.into(),
@@ -67,50 +85,26 @@ impl Checkpoint {
             self.head.bytes,
             self.cursor,
             self.settled_bytes,
-            self.tally.delivered,
-            self.tally.rejected,
-            self.tally.dropped_overflow,
-            self.tally.dropped_expired,
-            self.tally.dropped_corrupt,
-            0,
-        ];
+        ]);
+        words[7..12].copy_from_slice(&self.tally.to_words());
+        words[12..17].copy_from_slice(&self.adopted.to_words());
         words[SLOT_WORDS - 1] = check(&words);
         words
     }
 
     /// `None` when the words are not a whole checkpoint.
     pub(crate) fn from_words(words: &[u64; SLOT_WORDS]) -> Option<Self> {
-        let [
-            sequence,
-            pos,
-            chain,
-            number,
-            bytes,
-            cursor,
-            settled_bytes,
-            delivered,
-            rejected,
-            overflow,
-            expired,
-            corrupt,
-            stored,
-        ] = *words;
-        if stored != check(words) {
+        if words[SLOT_WORDS - 1] != check(words) {
             return None;
         }
-        let chain = u32::try_from(chain).ok()?;
+        let chain = u32::try_from(words[2]).ok()?;
         Some(Self {
-            sequence,
-            head: Point { pos, chain, number, bytes },
-            cursor,
-            settled_bytes,
-            tally: Tally {
-                delivered,
-                rejected,
-                dropped_overflow: overflow,
-                dropped_expired: expired,
-                dropped_corrupt: corrupt,
-            },
+            sequence: words[0],
+            head: Point { pos: words[1], chain, number: words[3], bytes: words[4] },
+            cursor: words[5],
+            settled_bytes: words[6],
+            tally: Tally::from_words(&words[7..12]),
+            adopted: Tally::from_words(&words[12..17]),
         })
     }
 }

@@ -68,7 +68,7 @@ impl Lane {
                 self.rest(seen, sync_at, retry_at);
             }
         }
-        self.end(&mut writer);
+        self.wind_up(&mut writer);
     }
 
     /// Waits for the next thing to do.
@@ -293,7 +293,7 @@ impl Lane {
     }
 
     /// The last things to do: nothing is left to the page cache, nothing empty is left behind.
-    fn end(&self, writer: &mut Writer) {
+    fn wind_up(&self, writer: &mut Writer) {
         self.serve_bypass(writer);
         *self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Closed;
         self.bypass.changed.notify_all();

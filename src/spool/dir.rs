@@ -23,6 +23,16 @@ pub(crate) fn sync(path: &Path) -> Result<()> {
         .map_err(|e| Error::io(format!("bring {} to stable storage", path.display()), &e))
 }
 
+/// Renames `from` to `to`, durably; both are in folders that exist.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to)
+        .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?;
+    for dir in to.ancestors().skip(1).take(3).filter(|dir| !dir.as_os_str().is_empty()) {
+        sync(dir)?;
+    }
+    Ok(())
+}
+
 /// Removes `dir` and all in it; one that is gone already is no error.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
@@ -46,6 +56,16 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// The name of an entry that begins with item `number`: names sort as numbers do.
+pub(crate) fn numbered(number: u64) -> String {
+    format!("{number:020}")
+}
+
+/// The number that an entry was named after.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    (name.len() == 20).then(|| name.parse().ok()).flatten()
 }
 
 /// Bytes that a file takes on disk: a sparse file takes less than its length.

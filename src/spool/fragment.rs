@@ -61,6 +61,16 @@ pub(crate) fn join<'a>(id: u64, fragments: impl Iterator<Item = &'a [u8]>) -> Re
     if next == 0 || next != count { Err(Flaw::Damaged) } else { Ok(value) }
 }
 
+/// The fragments that stand one behind the other in `bytes`, as long as they are whole.
+pub(crate) fn cut(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let len = HEADER + Fragment::decode(bytes).ok()?.payload.len();
+        let (piece, rest) = bytes.split_at_checked(len)?;
+        bytes = rest;
+        Some(piece)
+    })
+}
+
 impl<'a> Fragment<'a> {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + self.payload.len());

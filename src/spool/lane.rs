@@ -1,13 +1,14 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::checkpoint::Tally;
 use super::dir;
 use super::form::BatchLimits;
 use super::journal::{Journal, Live, Read, Refusal, now_unix_ms};
@@ -16,7 +17,7 @@ use super::queue::Queue;
 use super::rejected::RejectedStore;
 use super::segments::Segments;
 use super::signal::Signal;
-use crate::config::{Config, Durability, Log, Overflow};
+use crate::config::{Config, Durability, Level, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -25,6 +26,7 @@ use crate::item::Item;
 /// Any thread enqueues; the committer thread (see `committer`) moves and syncs; drain threads take batches.
 pub(crate) struct Lane {
     pub(super) id: String,
+    dir: PathBuf,
     pub(super) journal: Journal,
     pub(super) queue: Mutex<Queue>,
     pub(super) rejected: RejectedStore,
@@ -42,6 +44,7 @@ pub(crate) struct Lane {
     pub(super) full: AtomicBool,
     /// The committer has nothing to bring to stable storage.
     pub(super) clean: AtomicBool,
+    ended: AtomicBool,
     pub(super) bypass: super::committer::BypassSlot,
     /// Held until the end: whoever can lock it owns the lane.
     lock: Mutex<Option<File>>,
@@ -91,70 +94,104 @@ impl Policy {
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The folder of a spool's lanes.
-pub(crate) fn lanes_dir(spool_dir: &Path) -> PathBuf {
-    spool_dir.join("lanes")
+/// Ends of the names of lanes that are being made, and that are being removed.
+const MAKING: &str = ".new";
+const REMOVING: &str = ".gone";
+/// New lanes that other processes may sweep up by mistake before making one is given up.
+const MAKE_ATTEMPTS: usize = 8;
+
+/// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
+fn lock(dir: &Path) -> Result<Option<File>> {
+    let path = dir.join("lock");
+    let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), &e);
+    let mut options = OpenOptions::new();
+    let file =
+        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
+    let file = match file {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(e)) => return Err(failed(e)),
+        Ok(()) => {}
+    }
+    // Between open and lock another process may have removed the lane: then the lock is on nothing.
+    let held = file.metadata().map_err(failed)?;
+    let stands =
+        std::fs::symlink_metadata(&path).is_ok_and(|m| (m.dev(), m.ino()) == (held.dev(), held.ino()));
+    Ok(stands.then_some(file))
 }
 
-/// Locks the lane in `dir`, whose lock file is made when `make` says so. `None`: another process owns it.
-pub(super) fn lock(dir: &Path, make: bool) -> Result<Option<File>> {
-    let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(make)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&path)
-        .map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(Error::io(format!("lock {}", path.display()), &e)),
-    }
+/// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
+pub(super) fn is_lane(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 impl Lane {
-    /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
-    pub(crate) fn take(spool_dir: &Path, policy: &Policy, log: &Log) -> Result<Self> {
-        let lanes = lanes_dir(spool_dir);
-        dir::create(&lanes)?;
-        for id in dir::names(&lanes)? {
-            let path = lanes.join(&id);
-            let lock = match lock(&path, true) {
-                Ok(Some(lock)) => lock,
-                Ok(None) => continue,
-                Err(error) => {
-                    log.line(crate::config::Level::Warn, format_args!("lane {id} is passed over: {error}"));
-                    continue;
-                }
-            };
-            match Self::open(&id, &path, lock, policy, log) {
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    log.line(
-                        crate::config::Level::Error,
-                        format_args!("lane {id} is left as it is: {error}"),
-                    );
-                }
-                outcome => return outcome,
-            }
-        }
-        Self::make(&lanes, policy, log)
+    /// The folder of a spool's lanes.
+    pub(crate) fn all_in(spool_dir: &Path) -> PathBuf {
+        spool_dir.join("lanes")
     }
 
-    fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
-        let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, super::journal::random() as u32);
-        let path = lanes.join(&id);
-        dir::create(&path)?;
-        let made = lock(&path, true).and_then(|lock| {
-            let lock = lock.ok_or_else(|| Error::new(ErrorKind::Locked, format!("lane {id} was taken")))?;
-            Self::open(&id, &path, lock, policy, log)
-        });
-        if made.is_err() {
-            // What was begun must not stay behind on a disk that is full.
-            drop(dir::remove(&path));
+    /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
+    pub(crate) fn take(spool_dir: &Path, policy: &Policy, log: &Log) -> Result<Self> {
+        let lanes = Self::all_in(spool_dir);
+        dir::create(&lanes)?;
+        match Self::next_orphan(&lanes, policy, log)? {
+            Some(lane) => Ok(lane),
+            None => Self::make(&lanes, policy, log),
         }
-        made
+    }
+
+    /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
+    pub(crate) fn next_orphan(lanes: &Path, policy: &Policy, log: &Log) -> Result<Option<Self>> {
+        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+            let path = lanes.join(&id);
+            let opened = lock(&path)
+                .and_then(|locked| locked.map(|lock| Self::open(&id, &path, lock, policy, log)).transpose());
+            match opened {
+                Ok(None) => {}
+                Ok(lane) => return Ok(lane),
+                Err(error) => log.line(Level::Error, format_args!("lane {id} is left as it is: {error}")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what a crash left of lanes that were being made or removed.
+    pub(crate) fn sweep_up(lanes: &Path) -> Result<()> {
+        for name in
+            dir::names(lanes)?.into_iter().filter(|name| name.ends_with(MAKING) || name.ends_with(REMOVING))
+        {
+            let path = lanes.join(name);
+            if lock(&path)?.is_some() {
+                dir::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a lane under another name, so that nobody takes it while it is not whole.
+    fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
+        for _ in 0..MAKE_ATTEMPTS {
+            let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, super::journal::random() as u32);
+            let fresh = lanes.join(format!("{id}{MAKING}"));
+            dir::create(&fresh)?;
+            let Some(lock) = lock(&fresh)? else { continue };
+            let path = lanes.join(&id);
+            let made = create_journal(&fresh, policy).and_then(|()| dir::rename(&fresh, &path));
+            if let Err(error) = made {
+                // What was begun must not stay behind on a disk that is full.
+                drop(dir::remove(&fresh));
+                return Err(error);
+            }
+            return Self::open(&id, &path, lock, policy, log);
+        }
+        Err(Error::new(
+            ErrorKind::Locked,
+            format!("other processes keep taking new lanes in {}", lanes.display()),
+        ))
     }
 
     fn open(id: &str, dir: &Path, lock: File, policy: &Policy, log: &Log) -> Result<Self> {
@@ -164,6 +201,7 @@ impl Lane {
         journal.set_live(Live::OwnerPid, std::process::id().into());
         let lane = Self {
             id: id.to_owned(),
+            dir: dir.to_path_buf(),
             queue: Mutex::new(Queue::open(id, segments, checkpoint)),
             journal,
             rejected: RejectedStore::new(id, dir.join("rejected")),
@@ -175,6 +213,7 @@ impl Lane {
             forced_before: AtomicU64::new(0),
             full: AtomicBool::new(false),
             clean: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             bypass: Default::default(),
             lock: Mutex::new(Some(lock)),
         };
@@ -294,12 +333,15 @@ impl Lane {
         number
     }
 
-    /// Waits until all items before `number` are settled, `given_up` says so, or `deadline`.
+    /// Waits until all items before `number` are settled, the lane has ended, or `deadline`.
     pub(crate) fn wait_settled(&self, number: u64, deadline: Option<Instant>) -> bool {
         let mut queue = self.lock_queue();
         loop {
             if queue.checkpoint().cursor >= number {
                 return true;
+            }
+            if self.ended.load(Acquire) {
+                return false;
             }
             queue = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return false,
@@ -340,14 +382,48 @@ impl Lane {
         self.journal.set_reason(reason);
     }
 
+    /// Counts a lane that was adopted.
+    pub(crate) fn count_adopted(&self) {
+        self.journal.add_live(Live::LanesAdopted, 1);
+    }
+
+    /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
+    pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
+        for group in drained.rejected.groups()? {
+            let numbers: Vec<u64> = group.items.iter().map(|(number, _)| *number).collect();
+            let items = numbers.len() as u64;
+            let evicted = self.rejected.adopt(group, self.policy.max_rejected_bytes)?;
+            self.lock_queue().adopted(&self.journal, Tally { rejected: items, ..Tally::default() });
+            self.lock_queue().recount_evicted(&self.journal, evicted);
+            drained.rejected.remove(&numbers)?;
+            drained.journal.add_live(Live::Requeued, items);
+        }
+        let gone = drained.dir.with_extension(&REMOVING[1..]);
+        dir::rename(&drained.dir, &gone)?;
+        self.lock_queue().adopted(&self.journal, drained.stats().tally());
+        dir::remove(&gone)?;
+        self.count_disk();
+        Ok(())
+    }
+
     /// Makes the committer look whether it is to stop.
     pub(crate) fn wake_committer(&self) {
         self.commit.raise();
     }
 
-    /// Lets the lane go: another process or client may take it over.
+    /// Nothing will be settled any more: nobody waits for it in vain.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Release);
+        drop(self.lock_queue());
+        self.settled.notify_all();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
+    }
+
+    /// Lets the lane go: another process or client may take it over. No thread may work for it any more.
     pub(crate) fn unlock(&self) {
-        self.journal.set_live(Live::OwnerPid, 0);
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -377,22 +453,28 @@ pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "the client was shut down")
 }
 
-/// Opens the lane's journal; makes it under another name first, so that a half made one never counts.
+/// Opens the lane's journal. A lane without one is begun anew, unless it has segments: without a journal nobody
+/// knows which of their items were delivered.
 fn open_journal(lane: &Path, policy: &Policy) -> Result<Journal> {
     let path = lane.join("journal");
     if !path.exists() {
-        let fresh = lane.join("journal.new");
-        match std::fs::remove_file(&fresh) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("remove {}", fresh.display()), &e));
-            }
-            _ => {}
+        if !dir::names(&lane.join("segments"))?.is_empty() {
+            return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
         }
-        Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
-        std::fs::rename(&fresh, &path).map_err(|e| Error::io(format!("name {}", path.display()), &e))?;
-        for dir in [Some(lane), lane.parent(), lane.parent().and_then(Path::parent)].into_iter().flatten() {
-            dir::sync(dir)?;
-        }
+        create_journal(lane, policy)?;
     }
     Journal::open(&path)
+}
+
+/// Makes the lane's journal under another name first, so that a half made one never counts.
+fn create_journal(lane: &Path, policy: &Policy) -> Result<()> {
+    let fresh = lane.join("journal.new");
+    match std::fs::remove_file(&fresh) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(format!("remove {}", fresh.display()), &e));
+        }
+        _ => {}
+    }
+    Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
+    dir::rename(&fresh, &lane.join("journal"))
 }

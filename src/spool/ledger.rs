@@ -1,6 +1,6 @@
 //! Ledger: what became of every item, accepted = delivered + pending + rejected + dropped, at all times.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Tally};
 use super::journal::{Live, now_unix_ms};
 
 /// The counters of a client, in the order of `spanspool_stats` in the C header: fields are only ever appended.
@@ -48,18 +48,18 @@ impl Stats {
         live: impl Fn(Live) -> u64,
         oldest_in_journal: impl Fn() -> u64,
     ) -> Self {
-        let tally = &checkpoint.tally;
+        let mut tally = checkpoint.tally;
+        tally.add(&checkpoint.adopted);
         // Requeued items were counted again where they went: here they leave the sum on both sides.
         let requeued = live(Live::Requeued).min(tally.rejected);
-        let accepted = live(Live::Accepted).max(checkpoint.cursor);
-        let pending = accepted - checkpoint.cursor;
+        let pending = live(Live::Accepted).saturating_sub(checkpoint.cursor);
         let oldest_unix_ms = match pending {
             0 => 0,
             _ if checkpoint.cursor < checkpoint.head.number => live(Live::OldestUnixMs),
             _ => oldest_in_journal(),
         };
         Self {
-            accepted: accepted - requeued,
+            accepted: tally.total() + pending - requeued,
             delivered: tally.delivered,
             rejected: tally.rejected - requeued,
             dropped_overflow: tally.dropped_overflow,
@@ -77,6 +77,17 @@ impl Stats {
             export_state: live(Live::ExportState),
             last_http_status: live(Live::LastHttpStatus),
             lanes_adopted: live(Live::LanesAdopted),
+        }
+    }
+
+    /// What became of the items that left the queue.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            delivered: self.delivered,
+            rejected: self.rejected,
+            dropped_overflow: self.dropped_overflow,
+            dropped_expired: self.dropped_expired,
+            dropped_corrupt: self.dropped_corrupt,
         }
     }
 }

@@ -32,6 +32,7 @@ pub use ledger::Stats;
 pub(crate) use outlet::Take;
 pub use rejected::RejectedItem;
 pub(crate) use rejected::Rejection;
+pub(crate) use signal::Signal;
 pub(crate) use stored::StoredBatch;
 pub(crate) use view::choose;
 pub use view::{LaneStatus, SpoolView};

@@ -9,7 +9,6 @@ use super::lane::Lane;
 use super::queue::{Due, Next};
 use super::rejected::Rejection;
 use super::stored::StoredBatch;
-use crate::batch::Batch;
 use crate::config::Level;
 use crate::error::Result;
 
@@ -112,11 +111,9 @@ impl Lane {
         self.after_settling();
     }
 
-    /// Puts the items of `batch` into the rejected store, durably. They count as rejected once the batch is settled.
-    pub(crate) fn set_aside(&self, batch: &Batch, why: &Rejection) -> Result<()> {
-        let items: Vec<(u64, &[u8])> = (batch.first()..).zip(batch.items()).collect();
-        let max_bytes = self.policy.max_rejected_bytes;
-        let evicted = self.rejected.put(&items, batch.key_name(), why, now_unix_ms(), max_bytes)?;
+    /// Puts `rejection` into the rejected store, durably. Its items count as rejected once the batch is settled.
+    pub(crate) fn set_aside(&self, rejection: &Rejection) -> Result<()> {
+        let evicted = self.rejected.put(rejection, self.policy.max_rejected_bytes)?;
         if evicted > 0 {
             self.lock_queue().recount_evicted(&self.journal, evicted);
         }

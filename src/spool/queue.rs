@@ -158,7 +158,8 @@ impl Queue {
                 _ => Next::In(1),
             });
         };
-        let age_ms = due.now_unix_ms.saturating_sub(run.oldest_unix_ms);
+        // After the clock was set back nobody knows the age: then it is due.
+        let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
         let waited = self.ring.number < due.forced_before || age_ms >= due.delay_ms;
         match run.stop {
             Stop::OtherKey if self.regroup != Regroup::Impossible => {
@@ -306,9 +307,19 @@ impl Queue {
 
     /// Moves items between reasons: an evicted rejected item counts as dropped.
     pub(crate) fn recount_evicted(&mut self, journal: &Journal, items: u64) {
-        let items = items.min(self.checkpoint.tally.rejected);
-        self.checkpoint.tally.rejected -= items;
-        self.checkpoint.tally.dropped_overflow += items;
+        let mut left = items;
+        for tally in [&mut self.checkpoint.tally, &mut self.checkpoint.adopted] {
+            let moved = left.min(tally.rejected);
+            tally.rejected -= moved;
+            tally.dropped_overflow += moved;
+            left -= moved;
+        }
+        self.store(journal);
+    }
+
+    /// Counts items of a lane that was absorbed.
+    pub(crate) fn adopted(&mut self, journal: &Journal, tally: Tally) {
+        self.checkpoint.adopted.add(&tally);
         self.store(journal);
     }
 

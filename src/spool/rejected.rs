@@ -1,24 +1,19 @@
 //! Rejected: the store of items that the ingest refused, each with the answer beside it.
 //!
-//! A sled database that is open only while it is used, so that other processes can look into it and take
-//! items out while the lane's owner runs: sled's own file lock keeps them apart.
+//! One file a group of items that were set aside together, named after the first one's number, written under
+//! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
 
 use bincode::{Decode, Encode};
 
-use super::segment::{guarded, id_of, key, sled_config};
 use super::{dir, fragment};
 use crate::error::{Error, ErrorKind, Result};
-
-/// How long another process's use of the store is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest encoded item that is read back, a bound on what a damaged length can ask for.
-const MAX_BYTES: usize = 2 << 30;
 
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +36,17 @@ pub struct RejectedItem {
     pub json: Vec<u8>,
 }
 
-/// Why items are set aside together.
-#[derive(Debug, Clone)]
+/// Items that were set aside together, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Rejection {
     pub(crate) batch_id: String,
     pub(crate) status: u16,
     pub(crate) reason: String,
     pub(crate) answer: Vec<u8>,
+    pub(crate) key_name: String,
+    pub(crate) rejected_unix_ms: u64,
+    /// Number and bytes of each item, in order.
+    pub(crate) items: Vec<(u64, Vec<u8>)>,
 }
 
 /// The rejected store of one lane.
@@ -56,17 +55,6 @@ pub(crate) struct RejectedStore {
     dir: PathBuf,
     /// Bytes on disk, as of the last use.
     disk_bytes: AtomicU64,
-}
-
-#[derive(Encode, Decode)]
-struct Encoded {
-    batch_id: String,
-    status: u16,
-    reason: String,
-    answer: Vec<u8>,
-    rejected_unix_ms: u64,
-    key_name: String,
-    json: Vec<u8>,
 }
 
 impl RejectedStore {
@@ -79,90 +67,58 @@ impl RejectedStore {
         self.disk_bytes.load(Relaxed)
     }
 
-    /// Sets the items (number, bytes) aside, durably. Setting one aside twice is the same as once.
+    /// Sets `rejection` aside, durably. Setting the same items aside twice is the same as once.
     ///
     /// Returns how many older items had to leave because all together may take `max_bytes`.
-    pub(crate) fn put(
-        &self,
-        items: &[(u64, &[u8])],
-        key_name: &str,
-        why: &Rejection,
-        now_unix_ms: u64,
-        max_bytes: u64,
-    ) -> Result<u64> {
-        let mut pieces = sled::Batch::default();
-        let mut added = 0;
-        for (number, json) in items {
-            let encoded = Encoded {
-                batch_id: why.batch_id.clone(),
-                status: why.status,
-                reason: why.reason.clone(),
-                answer: why.answer.clone(),
-                rejected_unix_ms: now_unix_ms,
-                key_name: key_name.to_owned(),
-                json: json.to_vec(),
-            };
-            let value = bincode::encode_to_vec(encoded, bincode::config::standard()).map_err(|e| {
-                Error::new(
-                    ErrorKind::Internal,
-                    format!("cannot encode item {number} of lane {}: {e}", self.lane),
-                )
-            })?;
-            added += value.len() as u64;
-            for (index, bytes) in fragment::split(*number, &value).unwrap_or_default().into_iter().enumerate()
-            {
-                pieces.insert(&key(*number, index as u16), bytes);
-            }
-        }
-        self.with(|db| {
-            let newest = items.iter().map(|(number, _)| *number).max().unwrap_or(0);
-            let evicted = evict(db, &mut pieces, max_bytes.saturating_sub(added), newest)?;
-            db.apply_batch(pieces)?;
-            Ok(evicted)
-        })
+    pub(crate) fn put(&self, rejection: &Rejection, max_bytes: u64) -> Result<u64> {
+        let Some((first, _)) = rejection.items.first() else { return Ok(0) };
+        dir::create(&self.dir)?;
+        self.write(*first, rejection)?;
+        let evicted = self.evict(*first, max_bytes)?;
+        self.count_disk();
+        Ok(evicted)
     }
 
-    /// The items, oldest first. What is damaged is left out.
-    pub(crate) fn list(&self) -> Result<Vec<RejectedItem>> {
-        if !self.dir.exists() {
-            return Ok(Vec::new());
+    /// Takes over a group of another lane's store, as `put`; its items get numbers that no item of this lane has.
+    pub(crate) fn adopt(&self, mut group: Rejection, max_bytes: u64) -> Result<u64> {
+        let last = self.firsts()?.last().and_then(|first| self.read(*first));
+        let behind_last = last.and_then(|group| group.items.last().map(|(number, _)| number + 1));
+        for ((number, _), fresh) in group.items.iter_mut().zip(behind_last.unwrap_or(0).max(ADOPTED_FROM)..) {
+            *number = fresh;
         }
-        let found = self.with(|db| {
-            let mut values: Vec<(u64, Vec<sled::IVec>)> = Vec::new();
-            for entry in db.iter() {
-                let (key, value) = entry?;
-                let Some(number) = id_of(&key) else { continue };
-                match values.last_mut() {
-                    Some((last, pieces)) if *last == number => pieces.push(value),
-                    _ => values.push((number, vec![value])),
+        self.put(&group, max_bytes)
+    }
+
+    /// The groups, oldest first. What is damaged or of another format version is left out.
+    pub(crate) fn groups(&self) -> Result<Vec<Rejection>> {
+        Ok(self.firsts()?.into_iter().filter_map(|first| self.read(first)).collect())
+    }
+
+    /// The items, oldest first.
+    pub(crate) fn list(&self) -> Result<Vec<RejectedItem>> {
+        Ok(self.groups()?.into_iter().flat_map(|group| self.items_of(group)).collect())
+    }
+
+    /// Removes the items `numbers`, durably. Returns how many there were.
+    pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
+        let mut removed = 0;
+        for first in self.firsts()? {
+            let Some(mut group) = self.read(first) else { continue };
+            let before = group.items.len();
+            group.items.retain(|(number, _)| !numbers.contains(number));
+            let gone = (before - group.items.len()) as u64;
+            if gone > 0 {
+                // The new file stands before the old one goes: an item is there twice rather than not at all.
+                if let Some((new_first, _)) = group.items.first() {
+                    self.write(*new_first, &group)?;
+                }
+                if group.items.first().is_none_or(|(new_first, _)| *new_first != first) {
+                    self.unlink(first)?;
                 }
             }
-            Ok(values)
-        })?;
-        Ok(found.into_iter().filter_map(|(number, pieces)| self.decode(number, &pieces)).collect())
-    }
-
-    /// Removes the items `numbers`, durably; the last one takes the store with it. Returns how many there were.
-    pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
-        if !self.dir.exists() {
-            return Ok(0);
+            removed += gone;
         }
-        let (removed, empty) = self.with(|db| {
-            let mut pieces = sled::Batch::default();
-            let mut removed = 0;
-            for number in numbers {
-                let keys: Vec<_> =
-                    db.range(key(*number, 0)..=key(*number, u16::MAX)).keys().collect::<sled::Result<_>>()?;
-                removed += u64::from(!keys.is_empty());
-                keys.into_iter().for_each(|key| pieces.remove(key));
-            }
-            db.apply_batch(pieces)?;
-            Ok((removed, db.is_empty()))
-        })?;
-        if empty {
-            dir::remove(&self.dir)?;
-        }
-        self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
+        self.count_disk();
         Ok(removed)
     }
 
@@ -171,97 +127,105 @@ impl RejectedStore {
         id.strip_prefix(&self.lane)?.strip_prefix('-')?.parse().ok()
     }
 
-    fn decode(&self, number: u64, pieces: &[sled::IVec]) -> Option<RejectedItem> {
-        let value = fragment::join(number, pieces.iter().map(|piece| &piece[..])).ok()?;
-        let config = bincode::config::standard().with_limit::<MAX_BYTES>();
-        let (item, _): (Encoded, usize) = bincode::decode_from_slice(&value, config).ok()?;
-        Some(RejectedItem {
+    /// Removes the oldest groups until what is left takes `max_bytes`; the group `kept` stays.
+    fn evict(&self, kept: u64, max_bytes: u64) -> Result<u64> {
+        let mut held = dir::tree_bytes(&self.dir);
+        let mut evicted = 0;
+        for first in self.firsts()? {
+            if held <= max_bytes {
+                break;
+            }
+            if first != kept {
+                held -= fs::metadata(self.path(first)).map_or(0, |m| dir::bytes_on_disk(&m)).min(held);
+                evicted += self.read(first).map_or(0, |group| group.items.len() as u64);
+                self.unlink(first)?;
+            }
+        }
+        Ok(evicted)
+    }
+
+    fn items_of(&self, group: Rejection) -> Vec<RejectedItem> {
+        let item = |(number, json)| RejectedItem {
             id: format!("{}-{number}", self.lane),
-            batch_id: item.batch_id,
-            status: item.status,
-            reason: item.reason,
-            answer: item.answer,
-            rejected_unix_ms: item.rejected_unix_ms,
-            key_name: item.key_name,
-            json: item.json,
-        })
+            batch_id: group.batch_id.clone(),
+            status: group.status,
+            reason: group.reason.clone(),
+            answer: group.answer.clone(),
+            rejected_unix_ms: group.rejected_unix_ms,
+            key_name: group.key_name.clone(),
+            json,
+        };
+        group.items.into_iter().map(item).collect()
     }
 
-    /// Opens the store, runs `work`, brings what it did to stable storage and closes the store.
-    fn with<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T> {
-        let fresh = !self.dir.exists();
-        dir::create(&self.dir)?;
-        let db = self.open()?;
-        let outcome = guarded(&self.dir, "use", || {
-            let value = work(&db)?;
-            db.flush()?;
-            Ok(value)
-        });
-        let path = self.dir.join("db");
-        let synced = File::open(&path)
-            .and_then(|file| file.sync_data())
-            .map_err(|e| Error::io(format!("bring {} to stable storage", path.display()), &e));
-        drop(guarded(&self.dir, "close", || {
-            drop(db);
-            Ok(())
-        }));
-        let value = outcome?;
-        synced?;
-        if fresh {
-            for path in [self.dir.join("conf"), self.dir.clone()]
-                .iter()
-                .chain(self.dir.parent().map(Path::to_path_buf).iter())
-            {
-                dir::sync(path)?;
+    fn write(&self, first: u64, group: &Rejection) -> Result<()> {
+        let bytes = encode(first, group)?;
+        let fresh = self.dir.join(format!("{first:020}.new"));
+        let write = || -> io::Result<()> {
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&fresh, self.path(first))
+        };
+        write().map_err(|e| {
+            // A file cut short by a full disk takes room that is needed.
+            drop(fs::remove_file(&fresh));
+            Error::io(format!("write {}", fresh.display()), &e)
+        })?;
+        self.sync_dir()
+    }
+
+    fn read(&self, first: u64) -> Option<Rejection> {
+        decode(first, &fs::read(self.path(first)).ok()?)
+    }
+
+    fn unlink(&self, first: u64) -> Result<()> {
+        match fs::remove_file(self.path(first)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(format!("remove {}", self.path(first).display()), &e))
             }
+            _ => self.sync_dir(),
         }
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        dir::sync(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), dir::sync)
+    }
+
+    fn firsts(&self) -> Result<Vec<u64>> {
+        Ok(dir::names(&self.dir)?.iter().filter_map(|name| dir::number_of(name)).collect())
+    }
+
+    fn path(&self, first: u64) -> PathBuf {
+        self.dir.join(dir::numbered(first))
+    }
+
+    fn count_disk(&self) {
         self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
-        Ok(value)
-    }
-
-    fn open(&self) -> Result<sled::Db> {
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            let outcome = guarded(&self.dir, "open", || match sled_config(&self.dir).open() {
-                Err(sled::Error::Io(e)) if is_lock_conflict(&e) => Ok(None),
-                other => other.map(Some),
-            });
-            if let Some(db) = outcome? {
-                return Ok(db);
-            }
-            if Instant::now() >= deadline {
-                let what = format!("another process keeps the rejected store {} in use", self.dir.display());
-                return Err(Error::new(ErrorKind::Locked, what));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 
-/// Adds to `pieces` the removal of the oldest items, so that those left take `room` bytes at most.
-/// Items from `newest` on stay: they are being set aside right now.
-fn evict(db: &sled::Db, pieces: &mut sled::Batch, room: u64, newest: u64) -> sled::Result<u64> {
-    let mut held = 0;
-    for entry in db.iter() {
-        held += entry?.1.len() as u64;
-    }
-    let mut evicted = 0;
-    let mut last = None;
-    for entry in db.iter() {
-        let (key, value) = entry?;
-        let Some(number) = id_of(&key) else { continue };
-        if number >= newest || (held <= room && last != Some(number)) {
-            break;
-        }
-        evicted += u64::from(last != Some(number));
-        last = Some(number);
-        held -= value.len() as u64;
-        pieces.remove(key);
-    }
-    Ok(evicted)
+/// Numbers from here on are those of adopted items: a lane's own stay below it for centuries.
+const ADOPTED_FROM: u64 = 1 << 48;
+
+/// The longest encoded group that is read back, a bound on what a damaged length can ask for.
+const MAX_BYTES: usize = 2 << 30;
+
+/// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
+fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
+    let failed =
+        |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
+    let value =
+        bincode::encode_to_vec(group, bincode::config::standard()).map_err(|e| failed(e.to_string()))?;
+    fragment::split(first, &value)
+        .map(|pieces| pieces.concat())
+        .ok_or_else(|| failed("it is too long".into()))
 }
 
-/// sled wraps the lock's error in one of kind `Other`, with the text only.
-fn is_lock_conflict(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+fn decode(first: u64, bytes: &[u8]) -> Option<Rejection> {
+    let value = fragment::join(first, fragment::cut(bytes)).ok()?;
+    let config = bincode::config::standard().with_limit::<MAX_BYTES>();
+    bincode::decode_from_slice(&value, config).ok().map(|(group, _)| group)
 }

@@ -150,7 +150,7 @@ impl Drop for Segment {
     }
 }
 
-pub(super) fn sled_config(dir: &Path) -> sled::Config {
+fn sled_config(dir: &Path) -> sled::Config {
     sled::Config::new()
         .path(dir)
         .segment_size(SLED_SEGMENT_BYTES)
@@ -160,7 +160,7 @@ pub(super) fn sled_config(dir: &Path) -> sled::Config {
 }
 
 /// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
-pub(super) fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
@@ -178,13 +178,13 @@ pub(super) fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::R
 }
 
 /// Keys sort by id, then fragment.
-pub(super) fn key(id: u64, index: u16) -> [u8; KEY_BYTES] {
+fn key(id: u64, index: u16) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[..8].copy_from_slice(&id.to_be_bytes());
     key[8..].copy_from_slice(&index.to_be_bytes());
     key
 }
 
-pub(super) fn id_of(key: &[u8]) -> Option<u64> {
+fn id_of(key: &[u8]) -> Option<u64> {
     key.first_chunk::<8>().map(|id| u64::from_be_bytes(*id))
 }

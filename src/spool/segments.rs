@@ -41,7 +41,7 @@ impl Segments {
     /// Finds the segments in `dir`, and removes those whose items are settled or still in the journal.
     pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<Self> {
         dir::create(dir)?;
-        let mut firsts: Vec<u64> = dir::names(dir)?.iter().filter_map(|name| number_of(name)).collect();
+        let mut firsts: Vec<u64> = dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)).collect();
         firsts.sort_unstable();
         let mut segments = Self { lane: lane.to_owned(), dir: dir.to_path_buf(), entries: BTreeMap::new() };
         for (i, first) in firsts.iter().enumerate() {
@@ -58,7 +58,7 @@ impl Segments {
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(folder(first))
+        self.dir.join(dir::numbered(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -137,7 +137,7 @@ impl Segments {
         for (first, end) in firsts.iter().zip(ends) {
             if let Some(entry) = self.entries.get_mut(first).filter(|entry| end <= cursor && !entry.writing) {
                 entry.open = None;
-                passed.push((*first, self.dir.join(folder(*first))));
+                passed.push((*first, self.dir.join(dir::numbered(*first))));
             }
         }
         passed
@@ -179,13 +179,4 @@ impl Segments {
     fn missing(&self, from: u64, to: u64) -> Error {
         Error::new(ErrorKind::Corrupt, format!("lane {}: items {from} to {} are missing", self.lane, to - 1))
     }
-}
-
-fn folder(first: u64) -> String {
-    format!("{first:020}")
-}
-
-/// The first item's number that a segment's folder is named after.
-fn number_of(name: &str) -> Option<u64> {
-    (name.len() == 20).then(|| name.parse().ok()).flatten()
 }

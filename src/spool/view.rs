@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::dir;
 use super::journal::{JournalView, Live};
-use super::lane::lanes_dir;
+use super::lane::{Lane, is_lane};
 use super::ledger::Stats;
 use super::rejected::{RejectedItem, RejectedStore};
 use super::segments::{Found, Segments};
@@ -79,7 +79,7 @@ impl SpoolView {
 
     /// The rejected items of the lane `id`, oldest first.
     pub(crate) fn rejected_of(&self, id: &str) -> Result<Vec<RejectedItem>> {
-        RejectedStore::new(id, lanes_dir(&self.dir).join(id).join("rejected")).list()
+        RejectedStore::new(id, Lane::all_in(&self.dir).join(id).join("rejected")).list()
     }
 
     /// Removes rejected items for good: those named in `ids`, or all when `ids` is empty. Returns how many.
@@ -116,8 +116,9 @@ impl SpoolView {
     }
 
     fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
-        let lanes = lanes_dir(&self.dir);
-        Ok(dir::names(&lanes)?.into_iter().map(|id| (id.clone(), lanes.join(id))).collect())
+        let lanes = Lane::all_in(&self.dir);
+        let ids = dir::names(&lanes)?.into_iter().filter(|name| is_lane(name));
+        Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }
 }
 

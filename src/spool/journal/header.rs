@@ -6,7 +6,7 @@
 //!  128  pid, export state, last status, counters, next attempt       written by the drain loop
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
 //!  512  which checkpoint slot is valid
-//!  576  checkpoint slot 0, 704 slot 1                                written in turn
+//!  576  checkpoint slot 0, 832 slot 1                                written in turn
 //! ```
 //! All words are native-endian and change by single 8-byte stores, so that the death of a process at
 //! any instruction leaves each of them whole, and another process may read them at any time.
@@ -30,7 +30,7 @@ const AT_CHECK: usize = 40;
 const AT_REASON: usize = 256;
 const REASON_BYTES: usize = 240;
 const AT_ACTIVE: usize = 512;
-const AT_SLOTS: [usize; 2] = [576, 704];
+const AT_SLOTS: [usize; 2] = [576, 832];
 
 /// A counter or state of the header that any process may read.
 #[derive(Debug, Clone, Copy)]

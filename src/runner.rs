@@ -1,0 +1,86 @@
+//! Runner: a lane at work: its committer and drain threads, from start to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::drain::Drain;
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::TracingExporter;
+use crate::spool::{Lane, shut_down};
+use crate::threads::Threads;
+
+/// A lane and the threads that work for it.
+pub(crate) struct Runner {
+    lane: Arc<Lane>,
+    drain: Arc<Drain>,
+    threads: Threads,
+    stop_committer: Arc<AtomicBool>,
+}
+
+impl Runner {
+    /// Starts the committer and `drain_threads` drain threads.
+    pub(crate) fn start(
+        lane: Arc<Lane>,
+        exporter: Arc<dyn TracingExporter>,
+        config: &Config,
+        drain_threads: usize,
+    ) -> Result<Self> {
+        let drain = Arc::new(Drain::new(lane.clone(), exporter, config));
+        let runner =
+            Self { lane: lane.clone(), drain, threads: Threads::default(), stop_committer: Arc::default() };
+        let stop = runner.stop_committer.clone();
+        runner.threads.spawn("disk", move || lane.run_committer(|| stop.load(Acquire)))?;
+        for _ in 0..drain_threads {
+            let drain = runner.drain.clone();
+            if let Err(error) = runner.threads.spawn("net", move || drain.run()) {
+                runner.stop();
+                return Err(error);
+            }
+        }
+        Ok(runner)
+    }
+
+    /// Tries at once, whatever backoff or hold says.
+    pub(crate) fn kick(&self) {
+        self.drain.kick();
+    }
+
+    /// Requests that begin from now on must end by `deadline`.
+    pub(crate) fn end_by(&self, deadline: Instant) {
+        self.drain.end_by(deadline);
+    }
+
+    /// Sends what was taken so far at once and waits until all of it is settled.
+    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
+        let number = self.lane.force();
+        self.drain.kick();
+        if self.lane.wait_settled(number, deadline) {
+            self.lane.wait_tidied(deadline);
+            return Ok(());
+        }
+        if self.lane.has_ended() {
+            return Err(shut_down());
+        }
+        let pending = self.lane.stats().pending;
+        Err(Error::new(ErrorKind::Timeout, format!("the time is over; {pending} items stay in the spool")))
+    }
+
+    /// Tells the threads to end, without waiting for them; whoever waits for the lane is told.
+    pub(crate) fn ask_to_stop(&self) {
+        self.drain.stop();
+        self.lane.end();
+    }
+
+    /// Ends the threads. `false`: one could not be ended in time; it keeps the lane until it ends.
+    pub(crate) fn stop(&self) -> bool {
+        self.lane.close();
+        self.ask_to_stop();
+        self.threads.wait_for(1);
+        self.stop_committer.store(true, Release);
+        self.lane.wake_committer();
+        self.threads.wait_for(0)
+    }
+}
