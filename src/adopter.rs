@@ -101,7 +101,7 @@ impl Search {
         if pending > 0 {
             log.line(Level::Info, format_args!("lane {id} of a dead process is adopted: {pending} items"));
             self.own.count_adopted();
-            let runner = Arc::new(Runner::start(lane.clone(), self.exporter.clone(), &self.config, 1)?);
+            let runner = Arc::new(Runner::start(lane.clone(), Some(self.exporter.clone()), &self.config, 1)?);
             *self.lock_current() = Some(runner.clone());
             let drained = !self.is_stopped() && runner.flush(None).is_ok();
             *self.lock_current() = None;

@@ -13,6 +13,7 @@ mod batch;
 mod item;
 pub mod model;
 
+mod client;
 mod processor;
 
 mod adopter;

@@ -1,19 +1,18 @@
 //! Processor: what a program holds: open, enqueue, flush, shutdown. The C handle wraps it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::{Duration, Instant};
 
-use crate::adopter::Adopter;
-use crate::config::{Config, ExporterKind, Validation, header_text};
+use crate::client::Client;
+use crate::config::{Config, ExporterKind, header_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
-use crate::item::{Item, MAX_KEY_NAME_BYTES};
+use crate::fork::{self, PerProcess};
+use crate::item::MAX_KEY_NAME_BYTES;
 use crate::model::{Span, Trace};
-use crate::runner::Runner;
-use crate::spool::{Lane, Policy, RejectedItem, SpoolView, Stats, choose, shut_down};
+use crate::spool::{Stats, shut_down};
 
 /// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.
 ///
@@ -37,14 +36,11 @@ pub trait TracingProcessor: Send + Sync {
 ///
 /// All methods may be called from any thread, several at once. Dropping it is `shutdown` with no time:
 /// what is not delivered stays in the spool for the next client.
+///
+/// After `fork` the child's first call opens a lane of its own with the same settings and keys; the parent's is
+/// not touched.
 pub struct BatchTraceProcessor {
-    lane: Arc<Lane>,
-    runner: Runner,
-    adopter: Option<Adopter>,
-    exporter: Arc<dyn TracingExporter>,
-    spool_dir: PathBuf,
-    max_item_bytes: usize,
-    validation: Validation,
+    client: PerProcess<Client>,
     closed: AtomicBool,
 }
 
@@ -70,25 +66,9 @@ impl BatchTraceProcessor {
     }
 
     fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
-        let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
-        let drain_threads = if exporter.is_some() { config.max_in_flight } else { 0 };
-        let adopts = exporter.is_some();
-        let exporter = exporter.unwrap_or_else(|| Arc::new(ConsoleSpanExporter::new()));
-        let runner = Runner::start(lane.clone(), exporter.clone(), &config, drain_threads)?;
-        let mut processor = Self {
-            lane: lane.clone(),
-            runner,
-            adopter: None,
-            exporter: exporter.clone(),
-            spool_dir: config.spool_dir.clone(),
-            max_item_bytes: config.max_item_bytes,
-            validation: config.validation,
-            closed: AtomicBool::new(false),
-        };
-        if adopts {
-            processor.adopter = Some(Adopter::start(config, lane, exporter)?);
-        }
-        Ok(processor)
+        fork::watch();
+        let client = PerProcess::new(Client::open(config, exporter)?);
+        Ok(Self { client, closed: AtomicBool::new(false) })
     }
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
@@ -96,7 +76,7 @@ impl BatchTraceProcessor {
     /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
     /// was stored then, except that after `Io` with `durability=power` the item may be delivered all the same.
     pub fn enqueue(&self, json: &[u8]) -> Result<()> {
-        self.store("", json)
+        self.client()?.enqueue("", json)
     }
 
     /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
@@ -105,63 +85,45 @@ impl BatchTraceProcessor {
     /// `InvalidArgument` for the name.
     pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
         check_key_name(key_name)?;
-        self.store(key_name, json)
-    }
-
-    fn store(&self, key_name: &str, json: &[u8]) -> Result<()> {
-        self.lane.enqueue(&Item::check(json, key_name, self.max_item_bytes, self.validation)?)
+        self.client()?.enqueue(key_name, json)
     }
 
     /// Sends what was taken so far at once and waits until all of it is delivered or rejected.
     ///
     /// `Timeout` when that took longer than `timeout`: the rest stays in the spool and goes on.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
-        self.check_open()?;
-        self.adopter.iter().for_each(Adopter::kick);
-        self.runner.flush(deadline_in(timeout))
+        self.client()?.flush(deadline_in(timeout))
     }
 
     /// Brings what was taken so far to stable storage, whatever `durability` says.
     pub fn sync(&self) -> Result<()> {
-        self.check_open()?;
-        self.lane.sync()
+        self.client()?.sync()
     }
 
     /// "The network is back": tries now, whatever backoff or hold says.
     pub fn wake(&self) -> Result<()> {
-        self.check_open()?;
-        self.kick();
+        self.client()?.kick();
         Ok(())
     }
 
     /// Replaces the API key and tries now. The key is kept in memory only.
     pub fn set_api_key(&self, key: &str) -> Result<()> {
-        self.check_open()?;
         check_key(key)?;
-        self.exporter.set_api_key(key);
-        self.kick();
+        self.client()?.set_api_key(key);
         Ok(())
     }
 
     /// Sets the key that items of `enqueue_as(name, …)` are sent with; those that were set aside for want of it
     /// go back on their way. The key is kept in memory only.
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
-        self.check_open()?;
         check_key(key)?;
         check_key_name(name)?;
-        self.exporter.set_named_key(name, key);
-        let reason = format!("no_key:{name}");
-        let view = SpoolView::open(&self.spool_dir)?;
-        let own = view.rejected_of(self.lane.id())?;
-        self.requeue(&view, own.iter().filter(|item| item.reason == reason))?;
-        self.kick();
-        Ok(())
+        self.client()?.set_named_key(name, key)
     }
 
     /// The counters of this client's lane.
     pub fn stats(&self) -> Result<Stats> {
-        self.check_open()?;
-        Ok(self.lane.stats())
+        Ok(self.client()?.stats())
     }
 
     /// Puts rejected items of any lane of the spool back on their way: those named in `ids`, or all when `ids`
@@ -169,22 +131,7 @@ impl BatchTraceProcessor {
     ///
     /// `InvalidArgument` when an id is not there: nothing was moved then. `Full`: some were moved.
     pub fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
-        self.check_open()?;
-        let view = SpoolView::open(&self.spool_dir)?;
-        let items = view.rejected()?;
-        let chosen = choose(&items, ids)?;
-        self.requeue(&view, items.iter().filter(|item| chosen.contains(&item.id)))
-    }
-
-    fn requeue<'a>(&self, view: &SpoolView, items: impl Iterator<Item = &'a RejectedItem>) -> Result<u64> {
-        let mut moved = 0;
-        for item in items {
-            self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
-            self.lane.sync()?;
-            view.take_requeued(item)?;
-            moved += 1;
-        }
-        Ok(moved)
+        self.client()?.requeue_rejected(ids)
     }
 
     /// Takes no more items, delivers until `timeout` has passed and stops the threads.
@@ -195,33 +142,15 @@ impl BatchTraceProcessor {
         if self.closed.swap(true, AcqRel) {
             return Err(shut_down());
         }
-        self.lane.close();
-        let deadline = deadline_in(timeout);
-        if let Some(deadline) = deadline {
-            self.runner.end_by(deadline);
-        }
-        let outcome = if timeout.is_zero() && self.lane.stats().pending > 0 {
-            Err(Error::new(ErrorKind::Timeout, "items stay in the spool"))
-        } else {
-            self.runner.flush(deadline)
-        };
-        self.adopter.iter().for_each(Adopter::ask_to_stop);
-        self.runner.ask_to_stop();
-        self.exporter.shutdown();
-        let ended = self.runner.stop() & self.adopter.as_ref().is_none_or(Adopter::wait);
-        if ended {
-            self.lane.unlock();
-        }
-        outcome
+        // A child that never used it has nothing to shut down.
+        self.client.get().map_or(Ok(()), |client| client.shutdown(timeout, deadline_in(timeout)))
     }
 
-    fn kick(&self) {
-        self.runner.kick();
-        self.adopter.iter().for_each(Adopter::kick);
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.closed.load(Acquire) { Err(shut_down()) } else { Ok(()) }
+    fn client(&self) -> Result<&Client> {
+        if self.closed.load(Acquire) {
+            return Err(shut_down());
+        }
+        self.client.get_or_renew(Client::for_child)?.ok_or_else(shut_down)
     }
 }
 
@@ -233,12 +162,12 @@ impl TracingProcessor for BatchTraceProcessor {
 
     /// Does nothing: a trace is sent when it starts.
     fn on_trace_end(&self, _trace: &Trace) -> Result<()> {
-        self.check_open()
+        self.client().map(drop)
     }
 
     /// Does nothing: a span is sent when it ended.
     fn on_span_start(&self, _span: &Span) -> Result<()> {
-        self.check_open()
+        self.client().map(drop)
     }
 
     /// Stores the span.

@@ -15,26 +15,26 @@ use crate::threads::Threads;
 /// A lane and the threads that work for it.
 pub(crate) struct Runner {
     lane: Arc<Lane>,
-    drain: Arc<Drain>,
+    drain: Option<Arc<Drain>>,
     threads: Threads,
     stop_committer: Arc<AtomicBool>,
 }
 
 impl Runner {
-    /// Starts the committer and `drain_threads` drain threads.
+    /// Starts the committer and, when there is an exporter, `drain_threads` drain threads.
     pub(crate) fn start(
         lane: Arc<Lane>,
-        exporter: Arc<dyn TracingExporter>,
+        exporter: Option<Arc<dyn TracingExporter>>,
         config: &Config,
         drain_threads: usize,
     ) -> Result<Self> {
-        let drain = Arc::new(Drain::new(lane.clone(), exporter, config));
+        let drain = exporter.map(|exporter| Arc::new(Drain::new(lane.clone(), exporter, config)));
         let runner =
             Self { lane: lane.clone(), drain, threads: Threads::default(), stop_committer: Arc::default() };
         let stop = runner.stop_committer.clone();
         runner.threads.spawn("disk", move || lane.run_committer(|| stop.load(Acquire)))?;
-        for _ in 0..drain_threads {
-            let drain = runner.drain.clone();
+        for drain in std::iter::repeat_n(&runner.drain, drain_threads).flatten() {
+            let drain = drain.clone();
             if let Err(error) = runner.threads.spawn("net", move || drain.run()) {
                 runner.stop();
                 return Err(error);
@@ -45,18 +45,18 @@ impl Runner {
 
     /// Tries at once, whatever backoff or hold says.
     pub(crate) fn kick(&self) {
-        self.drain.kick();
+        self.drain.iter().for_each(|drain| drain.kick());
     }
 
     /// Requests that begin from now on must end by `deadline`.
     pub(crate) fn end_by(&self, deadline: Instant) {
-        self.drain.end_by(deadline);
+        self.drain.iter().for_each(|drain| drain.end_by(deadline));
     }
 
     /// Sends what was taken so far at once and waits until all of it is settled.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
         let number = self.lane.force();
-        self.drain.kick();
+        self.drain.iter().for_each(|drain| drain.kick());
         if self.lane.wait_settled(number, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());
@@ -70,7 +70,7 @@ impl Runner {
 
     /// Tells the threads to end, without waiting for them; whoever waits for the lane is told.
     pub(crate) fn ask_to_stop(&self) {
-        self.drain.stop();
+        self.drain.iter().for_each(|drain| drain.stop());
         self.lane.end();
     }
 

@@ -3,6 +3,7 @@
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -136,6 +137,18 @@ impl TracingExporter for BackendSpanExporter {
 
     fn shutdown(&self) {
         self.agent.clone().shutdown();
+    }
+
+    fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
+        Some(Arc::new(Self {
+            agent: self.agent.config().new_agent(),
+            endpoint: self.endpoint.clone(),
+            headers: self.headers.clone(),
+            keys: self.keys.copy(),
+            form: self.form,
+            request_timeout: self.request_timeout,
+            ask_first: AtomicBool::new(false),
+        }))
     }
 
     fn set_api_key(&self, key: &str) {

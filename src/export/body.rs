@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::config::{Config, RequestCompression, Sanitize};
 
 /// How a batch becomes a body; the same batch always becomes the same bytes.
+#[derive(Clone, Copy)]
 pub(super) struct BodyForm {
     sanitize: bool,
     pub(super) gzip: bool,

@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use super::Outcome;
 use crate::config::{Config, Endpoint, Secret, header_text};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork;
 
 /// Reads a variable of the environment.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -54,16 +55,31 @@ impl Keys {
         }
     }
 
+    /// The same keys under locks of their own.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            default: RwLock::new(self.default.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            named: RwLock::new(self.named.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            ..*self
+        }
+    }
+
+    // A child of `fork` copies the keys: it must not find a lock that a writer held.
+
     pub(super) fn set_default(&self, key: &str) {
         if header_text(key).is_ok() {
-            *self.default.write().unwrap_or_else(PoisonError::into_inner) = Some(Secret::new(key));
+            fork::exclude(|| {
+                *self.default.write().unwrap_or_else(PoisonError::into_inner) = Some(Secret::new(key));
+            });
         }
     }
 
     pub(super) fn set_named(&self, name: &str, key: &str) {
         if header_text(key).is_ok() {
-            let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
-            named.insert(name.to_owned(), Secret::new(key));
+            fork::exclude(|| {
+                let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+                named.insert(name.to_owned(), Secret::new(key));
+            });
         }
     }
 }

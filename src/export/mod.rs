@@ -10,6 +10,7 @@ mod roots;
 mod sanitize;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use backend::BackendSpanExporter;
@@ -27,6 +28,12 @@ pub trait TracingExporter: Send + Sync {
 
     /// Gives up what is in flight, soon: called when a shutdown's deadline has passed. Later calls of `export` fail.
     fn shutdown(&self) {}
+
+    /// The exporter for a child of `fork`, which has none of this process's threads: with the same settings and keys,
+    /// and no lock or connection in common. `None`: the child uses this one.
+    fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
+        None
+    }
 
     /// Replaces the default API key.
     fn set_api_key(&self, _key: &str) {}

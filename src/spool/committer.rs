@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::dir;
 use super::journal::now_unix_ms;
 use super::lane::{Lane, shut_down};
-use super::segment::SLED_SEGMENT_BYTES;
+use super::segment::{self, SLED_SEGMENT_BYTES};
 use super::spill::{self, SWEEP_BYTES, Writer};
 use super::stored::StoredBatch;
 use crate::batch::Batch;
@@ -204,7 +204,8 @@ impl Lane {
         loop {
             let overhead =
                 if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
-            let fits = self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes;
+            let fits =
+                self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes && segment::is_usable();
             self.set_full(!fits);
             if fits || self.policy.overflow == Overflow::Reject {
                 return fits;

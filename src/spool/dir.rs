@@ -1,19 +1,50 @@
 //! Dir: folders of the spool: private, and durable as soon as they are made.
 
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::RawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Makes `dir` (mode 0700) and those above it, where absent.
+/// Makes `dir` and those above it, where absent, for nobody but us whatever the umask.
 pub(crate) fn create(dir: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| Error::io(format!("make the folder {}", dir.display()), &e))
+    create_all(dir).map_err(|e| Error::io(format!("make the folder {}", dir.display()), &e))
+}
+
+fn create_all(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_all(above)?;
+    }
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o700)),
+    }
+}
+
+/// Opens a file as `options` say, not through a link, for nobody but us whatever the umask.
+pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    if file.metadata()?.mode() & 0o777 != 0o600 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Takes from others what they may do with the files in `dir`, which sled makes as the umask says.
+pub(crate) fn make_private(dir: &Path) -> Result<()> {
+    for name in names(dir)? {
+        let path = dir.join(name);
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(&path, Permissions::from_mode(mode))
+            .map_err(|e| Error::io(format!("change the mode of {}", path.display()), &e))?;
+    }
+    Ok(())
 }
 
 /// Brings a file's or folder's own entry to stable storage.
@@ -107,4 +138,15 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// This process's open descriptors of files below `dir`. Known on Linux only.
+pub(crate) fn descriptors_below(dir: &Path) -> Vec<RawFd> {
+    let Ok(dir) = dir.canonicalize() else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&dir)))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }

@@ -1,7 +1,8 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -15,10 +16,12 @@ use super::journal::{Journal, Live, Read, Refusal, now_unix_ms};
 use super::ledger::Stats;
 use super::queue::Queue;
 use super::rejected::RejectedStore;
+use super::segment;
 use super::segments::Segments;
 use super::signal::Signal;
 use crate::config::{Config, Durability, Level, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{self, ClosedInChild};
 use crate::item::Item;
 
 /// A lane that this process owns.
@@ -47,7 +50,7 @@ pub(crate) struct Lane {
     ended: AtomicBool,
     pub(super) bypass: super::committer::BypassSlot,
     /// Held until the end: whoever can lock it owns the lane.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<LaneLock>>,
 }
 
 /// The settings that concern the disk.
@@ -100,27 +103,41 @@ const REMOVING: &str = ".gone";
 /// New lanes that other processes may sweep up by mistake before making one is given up.
 const MAKE_ATTEMPTS: usize = 8;
 
-/// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
-fn lock(dir: &Path) -> Result<Option<File>> {
-    let path = dir.join("lock");
-    let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), &e);
-    let mut options = OpenOptions::new();
-    let file =
-        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
-    let file = match file {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(failed)?,
-    };
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(e)) => return Err(failed(e)),
-        Ok(()) => {}
+/// The lock that makes a process a lane's owner: let go when dropped, and never held by a child of `fork`.
+pub(super) struct LaneLock(Option<(File, ClosedInChild)>);
+
+impl LaneLock {
+    /// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
+    fn take(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join("lock");
+        let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), &e);
+        fork::exclude(|| {
+            let file = match dir::open_private(&path, OpenOptions::new().read(true).write(true).create(true))
+            {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                other => other.map_err(failed)?,
+            };
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
+                Ok(()) => {}
+            }
+            // Between open and lock another process may have removed the lane: then the lock is on nothing.
+            let held = file.metadata().map_err(failed)?;
+            let same = |m: Metadata| (m.dev(), m.ino()) == (held.dev(), held.ino());
+            if !std::fs::symlink_metadata(&path).is_ok_and(same) {
+                return Ok(None);
+            }
+            let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
+            Ok(Some(Self(Some((file, closed)))))
+        })
     }
-    // Between open and lock another process may have removed the lane: then the lock is on nothing.
-    let held = file.metadata().map_err(failed)?;
-    let stands =
-        std::fs::symlink_metadata(&path).is_ok_and(|m| (m.dev(), m.ino()) == (held.dev(), held.ino()));
-    Ok(stands.then_some(file))
+}
+
+impl Drop for LaneLock {
+    fn drop(&mut self) {
+        fork::exclude(|| drop(self.0.take()));
+    }
 }
 
 /// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
@@ -148,7 +165,8 @@ impl Lane {
     pub(crate) fn next_orphan(lanes: &Path, policy: &Policy, log: &Log) -> Result<Option<Self>> {
         for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
-            let opened = lock(&path)
+            let opened = check_owner(&path)
+                .and_then(|()| LaneLock::take(&path))
                 .and_then(|locked| locked.map(|lock| Self::open(&id, &path, lock, policy, log)).transpose());
             match opened {
                 Ok(None) => {}
@@ -165,7 +183,7 @@ impl Lane {
             dir::names(lanes)?.into_iter().filter(|name| name.ends_with(MAKING) || name.ends_with(REMOVING))
         {
             let path = lanes.join(name);
-            if lock(&path)?.is_some() {
+            if let Some(_lock) = LaneLock::take(&path)? {
                 dir::remove(&path)?;
             }
         }
@@ -178,7 +196,7 @@ impl Lane {
             let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, super::journal::random() as u32);
             let fresh = lanes.join(format!("{id}{MAKING}"));
             dir::create(&fresh)?;
-            let Some(lock) = lock(&fresh)? else { continue };
+            let Some(lock) = LaneLock::take(&fresh)? else { continue };
             let path = lanes.join(&id);
             let made = create_journal(&fresh, policy).and_then(|()| dir::rename(&fresh, &path));
             if let Err(error) = made {
@@ -194,10 +212,14 @@ impl Lane {
         ))
     }
 
-    fn open(id: &str, dir: &Path, lock: File, policy: &Policy, log: &Log) -> Result<Self> {
+    fn open(id: &str, dir: &Path, lock: LaneLock, policy: &Policy, log: &Log) -> Result<Self> {
         let journal = open_journal(dir, policy)?;
         let checkpoint = journal.checkpoint();
         let segments = Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
+        if !segments.is_empty() && !segment::is_usable() {
+            let what = format!("lane {id} has segments, which a process can't use whose parent did");
+            return Err(Error::new(ErrorKind::Io, what));
+        }
         journal.set_live(Live::OwnerPid, std::process::id().into());
         let lane = Self {
             id: id.to_owned(),
@@ -274,7 +296,12 @@ impl Lane {
 
     fn spool_full(&self) -> Error {
         let max = self.policy.max_spool_bytes;
-        let why = if self.full.load(Acquire) {
+        let why = if !segment::is_usable() {
+            format!(
+                "the journal of lane {} is full, and a process can't use segments whose parent did",
+                self.id
+            )
+        } else if self.full.load(Acquire) {
             format!("lane {} has reached max_spool_bytes={max}", self.id)
         } else {
             format!("the journal of lane {} is full and the disk does not keep up", self.id)
@@ -446,6 +473,19 @@ impl Lane {
 
     pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lane that another user made, or that a link leads to, is not ours to read or write.
+fn check_owner(lane: &Path) -> Result<()> {
+    let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{} {why}", lane.display())));
+    match std::fs::symlink_metadata(lane) {
+        Err(e) => Err(Error::io(format!("look at {}", lane.display()), &e)),
+        Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
+        Ok(m) if m.uid() != fork::user_id() => {
+            refused(format!("belongs to user {}, not to {}", m.uid(), fork::user_id()))
+        }
+        Ok(_) => Ok(()),
     }
 }
 

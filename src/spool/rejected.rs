@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -163,7 +162,7 @@ impl RejectedStore {
         let fresh = self.dir.join(format!("{first:020}.new"));
         let write = || -> io::Result<()> {
             let mut options = fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            let mut file = dir::open_private(&fresh, options.write(true).create(true).truncate(true))?;
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&fresh, self.path(first))

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fragment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{self, ClosedInChild};
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
 pub(super) const SLED_SEGMENT_BYTES: usize = 4 << 20;
@@ -21,6 +24,16 @@ const SLED_CACHE_BYTES: u64 = 8 << 20;
 /// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
 const TREE_FRAGMENTS: usize = 8;
 
+/// The generation of processes that uses sled, plus one; 0 before anyone does.
+static USED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this process can use segments. sled hands its work to threads that it starts once: in the child of a
+/// process that used sled they are gone, and every call would wait for them for ever.
+pub(super) fn is_usable() -> bool {
+    let me = fork::generation() + 1;
+    USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
+}
+
 /// An open segment.
 pub(crate) struct Segment {
     dir: PathBuf,
@@ -29,6 +42,8 @@ pub(crate) struct Segment {
     /// The trees by the key of their first fragment, which is their name.
     trees: Mutex<BTreeMap<[u8; KEY_BYTES], sled::Tree>>,
     file: File,
+    /// sled locks its file; a child of `fork` must not keep that lock.
+    closed_in_child: Option<ClosedInChild>,
 }
 
 const KEY_BYTES: usize = 10;
@@ -38,6 +53,7 @@ impl Segment {
     pub(crate) fn create(dir: &Path) -> Result<Self> {
         super::dir::create(dir)?;
         let segment = Self::open(dir)?;
+        super::dir::make_private(dir)?;
         for path in
             [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
         {
@@ -48,6 +64,17 @@ impl Segment {
 
     /// Opens the segment `dir`; sled's panics at damaged files come back as errors of kind `Corrupt`.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
+        if !is_usable() {
+            let what = "this process was forked from one that had segments in use: it can't use any itself";
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot open the segment {}: {what}", dir.display()),
+            ));
+        }
+        fork::exclude(|| Self::open_excluded(dir))
+    }
+
+    fn open_excluded(dir: &Path) -> Result<Self> {
         let (db, trees) = guarded(dir, "open", || {
             let db = sled_config(dir).open()?;
             let mut trees = BTreeMap::new();
@@ -60,7 +87,8 @@ impl Segment {
         })?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
-        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::new(trees), file })
+        let closed_in_child = Some(ClosedInChild::new(super::dir::descriptors_below(dir)));
+        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::new(trees), file, closed_in_child })
     }
 
     /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.
@@ -146,7 +174,10 @@ impl Drop for Segment {
         // sled syncs once more as it closes, and panics when the disk fails it then.
         let trees = std::mem::take(self.trees.get_mut().unwrap_or_else(PoisonError::into_inner));
         let db = self.db.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
+        fork::exclude(|| {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
+            self.closed_in_child = None;
+        });
     }
 }
 

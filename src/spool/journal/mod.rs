@@ -17,7 +17,6 @@ mod sync;
 mod walk;
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -34,6 +33,7 @@ pub(crate) use walk::JournalView;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Point};
+use crate::spool::dir;
 
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
@@ -359,10 +359,5 @@ fn ring_bytes_for(bytes: u64) -> u64 {
 }
 
 fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW);
-    if create {
-        options.create_new(true).mode(0o600);
-    }
-    options.open(path)
+    dir::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
 }
