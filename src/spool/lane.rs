@@ -1,8 +1,5 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -11,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::Tally;
 use super::dir;
-use super::form::BatchLimits;
-use super::journal::{Journal, Live, Read, Refusal, now_unix_ms};
+use super::journal::{Journal, Live, Read, Refusal};
+use super::lanes::REMOVING;
 use super::ledger::Stats;
+use super::lock::LaneLock;
+use super::policy::Policy;
 use super::queue::Queue;
 use super::rejected::RejectedStore;
 use super::segment;
 use super::segments::Segments;
 use super::signal::Signal;
-use crate::config::{Config, Durability, Level, Log, Overflow};
+use crate::config::{Durability, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork::{self, ClosedInChild};
 use crate::item::Item;
 
 /// A lane that this process owns.
@@ -53,166 +51,24 @@ pub(crate) struct Lane {
     lock: Mutex<Option<LaneLock>>,
 }
 
-/// The settings that concern the disk.
-#[derive(Debug, Clone)]
-pub(crate) struct Policy {
-    pub(crate) limits: BatchLimits,
-    pub(crate) schedule_delay_ms: u64,
-    /// Pending items that make a batch due at once.
-    pub(crate) trigger_items: u64,
-    pub(crate) max_queue_size: u64,
-    pub(crate) max_spool_bytes: u64,
-    pub(crate) max_rejected_bytes: u64,
-    pub(crate) overflow: Overflow,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) durability: Durability,
-    pub(crate) sync_interval: Duration,
-    pub(crate) enqueue_timeout: Duration,
-    pub(crate) journal_bytes: u64,
-}
-
-impl Policy {
-    pub(crate) fn new(config: &Config) -> Self {
-        let trigger = match config.max_queue_size {
-            0 => u64::MAX,
-            size => ((size as f64 * config.export_trigger_ratio) as u64).max(1),
-        };
-        Self {
-            limits: BatchLimits { items: config.max_batch_size, body_bytes: config.max_batch_bytes },
-            schedule_delay_ms: config.schedule_delay.as_millis() as u64,
-            trigger_items: trigger,
-            max_queue_size: config.max_queue_size,
-            max_spool_bytes: config.max_spool_bytes,
-            max_rejected_bytes: config.max_rejected_bytes,
-            overflow: config.overflow,
-            max_age: config.max_age,
-            durability: config.durability,
-            sync_interval: config.sync_interval,
-            enqueue_timeout: config.enqueue_timeout,
-            journal_bytes: config.journal_bytes.min(config.max_spool_bytes / 2),
-        }
-    }
-}
-
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Ends of the names of lanes that are being made, and that are being removed.
-const MAKING: &str = ".new";
-const REMOVING: &str = ".gone";
-/// New lanes that other processes may sweep up by mistake before making one is given up.
-const MAKE_ATTEMPTS: usize = 8;
-
-/// The lock that makes a process a lane's owner: let go when dropped, and never held by a child of `fork`.
-pub(super) struct LaneLock(Option<(File, ClosedInChild)>);
-
-impl LaneLock {
-    /// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
-    fn take(dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join("lock");
-        let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), &e);
-        fork::exclude(|| {
-            let file = match dir::open_private(&path, OpenOptions::new().read(true).write(true).create(true))
-            {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                other => other.map_err(failed)?,
-            };
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
-                Ok(()) => {}
-            }
-            // Between open and lock another process may have removed the lane: then the lock is on nothing.
-            let held = file.metadata().map_err(failed)?;
-            let same = |m: Metadata| (m.dev(), m.ino()) == (held.dev(), held.ino());
-            if !std::fs::symlink_metadata(&path).is_ok_and(same) {
-                return Ok(None);
-            }
-            let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
-            Ok(Some(Self(Some((file, closed)))))
-        })
-    }
-}
-
-impl Drop for LaneLock {
-    fn drop(&mut self) {
-        fork::exclude(|| drop(self.0.take()));
-    }
-}
-
-/// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
-pub(super) fn is_lane(name: &str) -> bool {
-    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
 impl Lane {
-    /// The folder of a spool's lanes.
-    pub(crate) fn all_in(spool_dir: &Path) -> PathBuf {
-        spool_dir.join("lanes")
-    }
-
-    /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
-    pub(crate) fn take(spool_dir: &Path, policy: &Policy, log: &Log) -> Result<Self> {
-        let lanes = Self::all_in(spool_dir);
-        dir::create(&lanes)?;
-        match Self::next_orphan(&lanes, policy, log)? {
-            Some(lane) => Ok(lane),
-            None => Self::make(&lanes, policy, log),
-        }
-    }
-
-    /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(lanes: &Path, policy: &Policy, log: &Log) -> Result<Option<Self>> {
-        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
-            let path = lanes.join(&id);
-            let opened = check_owner(&path)
-                .and_then(|()| LaneLock::take(&path))
-                .and_then(|locked| locked.map(|lock| Self::open(&id, &path, lock, policy, log)).transpose());
-            match opened {
-                Ok(None) => {}
-                Ok(lane) => return Ok(lane),
-                Err(error) => log.line(Level::Error, format_args!("lane {id} is left as it is: {error}")),
+    /// Makes the lane's journal under another name first, so that a half made one never counts.
+    pub(super) fn create_journal(lane: &Path, policy: &Policy) -> Result<()> {
+        let fresh = lane.join("journal.new");
+        match std::fs::remove_file(&fresh) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("remove {}", fresh.display()), &e));
             }
+            _ => {}
         }
-        Ok(None)
+        Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
+        dir::rename(&fresh, &lane.join("journal"))
     }
 
-    /// Removes what a crash left of lanes that were being made or removed.
-    pub(crate) fn sweep_up(lanes: &Path) -> Result<()> {
-        for name in
-            dir::names(lanes)?.into_iter().filter(|name| name.ends_with(MAKING) || name.ends_with(REMOVING))
-        {
-            let path = lanes.join(name);
-            if let Some(_lock) = LaneLock::take(&path)? {
-                dir::remove(&path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a lane under another name, so that nobody takes it while it is not whole.
-    fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
-        for _ in 0..MAKE_ATTEMPTS {
-            let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, super::journal::random() as u32);
-            let fresh = lanes.join(format!("{id}{MAKING}"));
-            dir::create(&fresh)?;
-            let Some(lock) = LaneLock::take(&fresh)? else { continue };
-            let path = lanes.join(&id);
-            let made = create_journal(&fresh, policy).and_then(|()| dir::rename(&fresh, &path));
-            if let Err(error) = made {
-                // What was begun must not stay behind on a disk that is full.
-                drop(dir::remove(&fresh));
-                return Err(error);
-            }
-            return Self::open(&id, &path, lock, policy, log);
-        }
-        Err(Error::new(
-            ErrorKind::Locked,
-            format!("other processes keep taking new lanes in {}", lanes.display()),
-        ))
-    }
-
-    fn open(id: &str, dir: &Path, lock: LaneLock, policy: &Policy, log: &Log) -> Result<Self> {
+    pub(super) fn open(id: &str, dir: &Path, lock: LaneLock, policy: &Policy, log: &Log) -> Result<Self> {
         let journal = open_journal(dir, policy)?;
         let checkpoint = journal.checkpoint();
         let segments = Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
@@ -425,7 +281,7 @@ impl Lane {
             drained.rejected.remove(&numbers)?;
             drained.journal.add_live(Live::Requeued, items);
         }
-        let gone = drained.dir.with_extension(&REMOVING[1..]);
+        let gone = drained.dir.with_extension(REMOVING);
         dir::rename(&drained.dir, &gone)?;
         self.lock_queue().adopted(&self.journal, drained.stats().tally());
         dir::remove(&gone)?;
@@ -476,19 +332,6 @@ impl Lane {
     }
 }
 
-/// A lane that another user made, or that a link leads to, is not ours to read or write.
-fn check_owner(lane: &Path) -> Result<()> {
-    let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{} {why}", lane.display())));
-    match std::fs::symlink_metadata(lane) {
-        Err(e) => Err(Error::io(format!("look at {}", lane.display()), &e)),
-        Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
-        Ok(m) if m.uid() != fork::user_id() => {
-            refused(format!("belongs to user {}, not to {}", m.uid(), fork::user_id()))
-        }
-        Ok(_) => Ok(()),
-    }
-}
-
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "the client was shut down")
 }
@@ -501,20 +344,7 @@ fn open_journal(lane: &Path, policy: &Policy) -> Result<Journal> {
         if !dir::names(&lane.join("segments"))?.is_empty() {
             return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
         }
-        create_journal(lane, policy)?;
+        Lane::create_journal(lane, policy)?;
     }
     Journal::open(&path)
-}
-
-/// Makes the lane's journal under another name first, so that a half made one never counts.
-fn create_journal(lane: &Path, policy: &Policy) -> Result<()> {
-    let fresh = lane.join("journal.new");
-    match std::fs::remove_file(&fresh) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io(format!("remove {}", fresh.display()), &e));
-        }
-        _ => {}
-    }
-    Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
-    dir::rename(&fresh, &lane.join("journal"))
 }

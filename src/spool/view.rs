@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::dir;
 use super::journal::{JournalView, Live};
-use super::lane::{Lane, is_lane};
+use super::lane::Lane;
+use super::lanes::is_lane;
 use super::ledger::Stats;
 use super::rejected::{RejectedItem, RejectedStore};
 use super::segments::{Found, Segments};
