@@ -45,6 +45,22 @@ pub(crate) fn spawn(role: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     spawned
 }
 
+/// Runs `work` so that threads which it starts let the kernel put off their timeouts, to wake with others.
+pub(crate) fn with_lazy_timers<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "linux")]
+    // SAFETY: no memory is involved.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 600_000_000_000u64, 0, 0, 0)
+    };
+    let value = work();
+    #[cfg(target_os = "linux")]
+    // SAFETY: as above; 0 is the thread's default.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 0u64, 0, 0, 0)
+    };
+    value
+}
+
 /// The process's number among its forefathers that use this library.
 pub(crate) fn generation() -> u64 {
     GENERATION.load(Relaxed)

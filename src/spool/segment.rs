@@ -192,7 +192,7 @@ fn sled_config(dir: &Path) -> sled::Config {
 
 /// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
 fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match catch_unwind(AssertUnwindSafe(|| fork::with_lazy_timers(work))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let kind = match error {
