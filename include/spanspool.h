@@ -138,7 +138,7 @@
  *       allowed: 0 to 3153600000
  *   schedule_delay_ms = 5000
  *       longest wait before a batch that is not full is sent
- *       allowed: 1 to 86400000
+ *       allowed: 0 to 86400000
  *   export_trigger_ratio = 0.7
  *       with max_queue_size: send at once when the queue is this full
  *       allowed: over 0, at most 1

@@ -47,8 +47,9 @@ impl Adopter {
         Ok(adopter)
     }
 
-    /// Tries at once, whatever backoff or hold says.
+    /// Looks at once, and tries at once, whatever backoff or hold says.
     pub(crate) fn kick(&self) {
+        self.search.changed.raise();
         if let Some(runner) = &*self.search.lock_current() {
             runner.kick();
         }

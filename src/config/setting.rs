@@ -63,8 +63,8 @@ settings! {
         "older pending items are dropped and counted as expired; 0: kept for ever", |c, v| {
         number(v, 0, MAX_SECONDS).map(|n| c.max_age = (n > 0).then(|| Duration::from_secs(n)))
     };
-    "schedule_delay_ms", "5000", "1 to 86400000",
-        "longest wait before a batch that is not full is sent", |c, v| millis(v, 1).map(|d| c.schedule_delay = d);
+    "schedule_delay_ms", "5000", "0 to 86400000",
+        "longest wait before a batch that is not full is sent", |c, v| millis(v, 0).map(|d| c.schedule_delay = d);
     "export_trigger_ratio", "0.7", "over 0, at most 1",
         "with max_queue_size: send at once when the queue is this full", |c, v| ratio(v, false).map(|r| c.export_trigger_ratio = r);
     "max_retries", "0", "0 to 4294967295",
