@@ -4,6 +4,35 @@
 //! ```text
 //!   Item ──▶ BatchTraceProcessor ──▶ spool (journal, segments) ──▶ drain ──▶ export ──▶ the ingest
 //! ```
+//! When [`BatchTraceProcessor::enqueue`] returns Ok, the item is delivered, pending, rejected with the ingest's answer
+//! beside it, or dropped under a limit or for damage; [`Stats`] counts each.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use spanspool::model::FunctionData;
+//! use spanspool::{BatchTraceProcessor, Config, Span, Trace, TracingProcessor};
+//!
+//! # let dir = std::env::temp_dir().join(format!("spanspool-doc-{}", std::process::id()));
+//! # let spool_dir = dir.to_str().ok_or("not UTF-8")?;
+//! let mut config = Config::new();
+//! config.set("spool_dir", spool_dir)?.set("exporter", "console")?;
+//! let processor = BatchTraceProcessor::open(config)?;
+//!
+//! let trace = Trace::new("Refunds");
+//! processor.on_trace_start(&trace)?; // durable from here on
+//! let mut span = Span::new(&trace.id, FunctionData::new("lookup"));
+//! span.finish();
+//! processor.on_span_end(&span)?;
+//!
+//! processor.flush(Duration::from_secs(20))?;
+//! assert_eq!(processor.stats()?.delivered, 2);
+//! processor.shutdown(Duration::ZERO)?;
+//! # std::fs::remove_dir_all(dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! From C, see `include/spanspool.h`; how it works and why stands in `ARCHITECTURE.md`.
 
 pub mod capi;
 pub mod config;

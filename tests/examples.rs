@@ -6,7 +6,9 @@ mod common;
 #[path = "../src/bin/spanspool/ingest.rs"]
 mod ingest;
 
-use common::{TempDir, caller, compile_c, have, succeed, tool};
+use std::path::{Path, PathBuf};
+
+use common::{TempDir, caller, compile_c, have, lib_dir, root, succeed, tool};
 use ingest::{Answer, Ingest, items_of};
 
 #[test]
@@ -33,4 +35,43 @@ fn c_quickstart_delivers_its_item() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.starts_with("cannot open the spool: ") && text.contains("'not a url'"), "{text}");
+}
+
+#[test]
+fn rust_quickstart_delivers_its_trace_and_spans() {
+    let dir = TempDir::new("quickstart-rust");
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    let program = example("quickstart");
+    let run = |endpoint: &str| {
+        let mut command = caller(&program);
+        command.arg(dir.join("spool")).arg(endpoint);
+        command
+    };
+
+    let output = succeed(&mut run(&ingest.url()));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let items: Vec<String> = ingest.requests().iter().flat_map(items_of).collect();
+    let [trace, call, agent] = &items[..] else { panic!("{items:?}") };
+    assert!(trace.contains(r#""workflow_name":"quickstart""#), "{trace}");
+    assert!(call.contains(r#""name":"lookup","input":null,"output":"42""#), "{call}");
+    let agent: spanspool::Span = serde_json::from_str(agent).unwrap();
+    assert!(call.contains(&format!(r#""parent_id":"{}""#, agent.id)), "{call}");
+
+    let output = run("not a url").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("'not a url'"), "{text}");
+}
+
+/// A Rust example as `cargo test` built it. With `--test examples` alone it is built by `cargo build --examples`.
+fn example(name: &str) -> PathBuf {
+    let program = lib_dir().with_file_name("examples").join(name);
+    let built = |path: &Path| path.metadata().unwrap().modified().unwrap();
+    let source = root().join(format!("examples/rust/{name}.rs"));
+    assert!(
+        program.exists() && built(&program) >= built(&source),
+        "{} is not up to date: run `cargo build --examples`",
+        program.display()
+    );
+    program
 }

@@ -156,10 +156,7 @@ impl Errbuf {
         if self.0.is_null() || len == 0 {
             return;
         }
-        let mut end = text.len().min(len - 1);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = text.floor_char_boundary(len - 1);
         // SAFETY: C vouches for `len` writable bytes, and `end` is less than `len` and within `text`.
         unsafe {
             ptr::copy_nonoverlapping(text.as_ptr(), self.0.cast(), end);

@@ -30,7 +30,7 @@ pub(super) struct Offender {
 
 impl Job {
     pub(super) fn new(stored: Box<StoredBatch>) -> Self {
-        let parts = VecDeque::from([0..stored.batch.len()]);
+        let parts = std::iter::once(0..stored.batch.len()).collect();
         Self {
             stored,
             parts,

@@ -150,7 +150,7 @@ impl Drain {
 
     /// The batch behind those that are under way, if there is one.
     fn witness(&self) -> Option<Job> {
-        match self.lane.take_batch() {
+        match self.lane.take_witness() {
             Take::Batch(stored) => Some(Job::new(stored)),
             Take::Wait(_) => None,
         }

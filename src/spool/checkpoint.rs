@@ -67,7 +67,8 @@ pub(crate) struct Checkpoint {
     /// Bytes of JSON of the settled items.
     pub(crate) settled_bytes: u64,
     pub(crate) tally: Tally,
-    /// What became of the items of lanes that this one absorbed.
+    /// What became of items without a number here: those of lanes that this one absorbed, and those whose
+    /// records were found damaged.
     pub(crate) adopted: Tally,
 }
 

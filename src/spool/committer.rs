@@ -234,6 +234,11 @@ impl Lane {
         if passed.is_empty() {
             return;
         }
+        // A power cut must not leave a cursor before items that are gone.
+        if let Err(error) = self.journal.release() {
+            self.log.line(Level::Error, format_args!("{error}"));
+            return;
+        }
         for (first, path) in passed {
             if let Err(error) = dir::remove(&path) {
                 self.log.line(Level::Warn, format_args!("{error}"));

@@ -4,8 +4,9 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::journal::random;
 use crate::error::{Error, Result};
 
 /// Makes `dir` and those above it, where absent, for nobody but us whatever the umask.
@@ -25,6 +26,15 @@ fn create_all(dir: &Path) -> io::Result<()> {
         Err(e) => Err(e),
         Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o700)),
     }
+}
+
+/// Makes a folder below `dir` under a name that nobody can know before.
+pub(crate) fn create_fresh(dir: &Path, prefix: &str) -> Result<PathBuf> {
+    let path = dir.join(format!("{prefix}-{:016x}", random()));
+    fs::create_dir(&path)
+        .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)))
+        .map_err(|e| Error::io(format!("make the folder {}", path.display()), &e))?;
+    Ok(path)
 }
 
 /// Opens a file as `options` say, not through a link, for nobody but us whatever the umask.

@@ -18,7 +18,7 @@ use super::rejected::RejectedStore;
 use super::segment;
 use super::segments::Segments;
 use super::signal::Signal;
-use crate::config::{Durability, Log, Overflow};
+use crate::config::{Durability, Level, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -95,6 +95,11 @@ impl Lane {
             bypass: Default::default(),
             lock: Mutex::new(Some(lock)),
         };
+        if lane.journal.damaged() > 0 {
+            let lost = lane.journal.damaged();
+            lane.log.line(Level::Error, format_args!("lane {id}: {lost} items in the journal are damaged"));
+            lane.lock_queue().adopted(&lane.journal, Tally { dropped_corrupt: lost, ..Tally::default() });
+        }
         lane.count_disk();
         Ok(lane)
     }

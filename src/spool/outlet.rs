@@ -25,6 +25,15 @@ pub(crate) enum Take {
 impl Lane {
     /// The next batch to send, or what to wait for. The `drain` signal is to be noted before the call.
     pub(crate) fn take_batch(&self) -> Take {
+        self.take_within(self.policy.max_in_flight)
+    }
+
+    /// The batch behind those that are under way, when the ingest has accepted nothing of those.
+    pub(crate) fn take_witness(&self) -> Take {
+        self.take_within(self.policy.max_in_flight + 1)
+    }
+
+    fn take_within(&self, window: usize) -> Take {
         loop {
             let now_unix_ms = now_unix_ms();
             let pending = self.pending_at_least();
@@ -33,6 +42,7 @@ impl Lane {
             let due = Due {
                 now_unix_ms,
                 delay_ms,
+                window,
                 forced_before: self.forced_before.load(Relaxed),
                 expired_before_unix_ms: self.expired_before(now_unix_ms),
             };
@@ -64,7 +74,7 @@ impl Lane {
                     self.commit.raise();
                     return Take::Wait(None);
                 }
-                Next::Moving => return Take::Wait(None),
+                Next::Moving | Next::Window => return Take::Wait(None),
                 Next::Later(error) => {
                     self.log.line(Level::Error, format_args!("{error}"));
                     return Take::Wait(Some(Instant::now() + READ_AGAIN_AFTER));
@@ -109,6 +119,10 @@ impl Lane {
         queue.settle(&self.journal, first, tally);
         drop(queue);
         self.after_settling();
+        if self.policy.max_in_flight > 1 {
+            // Another thread may wait for the window to move.
+            self.drain.raise();
+        }
     }
 
     /// Puts `rejection` into the rejected store, durably. Its items count as rejected once the batch is settled.

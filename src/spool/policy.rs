@@ -12,6 +12,8 @@ pub(crate) struct Policy {
     pub(crate) schedule_delay_ms: u64,
     /// Pending items that make a batch due at once.
     pub(crate) trigger_items: u64,
+    /// Batches that may be handed out beyond the cursor: what a crash can make be sent again.
+    pub(crate) max_in_flight: usize,
     pub(crate) max_queue_size: u64,
     pub(crate) max_spool_bytes: u64,
     pub(crate) max_rejected_bytes: u64,
@@ -33,6 +35,7 @@ impl Policy {
             limits: BatchLimits { items: config.max_batch_size, body_bytes: config.max_batch_bytes },
             schedule_delay_ms: config.schedule_delay.as_millis() as u64,
             trigger_items: trigger,
+            max_in_flight: config.max_in_flight,
             max_queue_size: config.max_queue_size,
             max_spool_bytes: config.max_spool_bytes,
             max_rejected_bytes: config.max_rejected_bytes,

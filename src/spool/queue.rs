@@ -59,6 +59,8 @@ struct Out {
 pub(crate) struct Due {
     pub(crate) now_unix_ms: u64,
     pub(crate) delay_ms: u64,
+    /// Batches that may be handed out at once, settled ones behind an unsettled one included.
+    pub(crate) window: usize,
     /// Items before this number wait for nothing.
     pub(crate) forced_before: u64,
     /// Items taken before this time are dropped; 0 is never.
@@ -76,6 +78,8 @@ pub(crate) enum Next {
     Regroup,
     /// The committer is moving the next items: it tells when it is done.
     Moving,
+    /// As many batches as may be are handed out: the next one waits until the oldest is settled.
+    Window,
     /// It could not be read now.
     Later(Error),
     /// Something was lost for good; ask again.
@@ -115,6 +119,9 @@ impl Queue {
     /// The next batch to send; it stays handed out until it is settled.
     pub(crate) fn next(&mut self, journal: &Journal, limits: BatchLimits, due: Due) -> Next {
         loop {
+            if self.out.len() >= due.window {
+                return Next::Window;
+            }
             let (stored, ring_end) = if self.next < self.checkpoint.head.number {
                 match self.segments.read(self.next, self.checkpoint.head.number) {
                     Ok(Found::Batch(stored)) => (*stored, None),
@@ -126,7 +133,7 @@ impl Queue {
                     Err(error) => return Next::Later(error),
                 }
             } else {
-                match self.from_journal(journal, limits, due) {
+                match self.form_next(journal, limits, due) {
                     Ok(found) => found,
                     Err(next) => return next,
                 }
@@ -143,7 +150,7 @@ impl Queue {
         }
     }
 
-    fn from_journal(
+    fn form_next(
         &mut self,
         journal: &Journal,
         limits: BatchLimits,
@@ -317,7 +324,7 @@ impl Queue {
         self.store(journal);
     }
 
-    /// Counts items of a lane that was absorbed.
+    /// Counts items without a number here.
     pub(crate) fn adopted(&mut self, journal: &Journal, tally: Tally) {
         self.checkpoint.adopted.add(&tally);
         self.store(journal);

@@ -197,8 +197,7 @@ struct SegmentsCopy {
 
 impl SegmentsCopy {
     fn of(lane: &str, from: &Path) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("spanspool-view-{}-{lane}", std::process::id()));
-        dir::remove(&dir)?;
+        let dir = dir::create_fresh(&std::env::temp_dir(), "spanspool-view")?;
         let copied = dir::copy_tree(from, &dir).and_then(|()| Segments::open(lane, &dir, 0, u64::MAX));
         match copied {
             Ok(segments) => Ok(Self { segments, dir }),

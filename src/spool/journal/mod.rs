@@ -46,6 +46,8 @@ pub(crate) struct Journal {
     /// Position before which the ring may be overwritten.
     released: AtomicU64,
     synced: Synced,
+    /// Committed records that were found damaged when the journal was opened.
+    damaged: u64,
 }
 
 /// The writing end.
@@ -141,7 +143,7 @@ impl Journal {
         let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
-        let at = walk::recover_tail(&map, salt, checkpoint.head);
+        let (at, damaged) = walk::recover_tail(&map, salt, checkpoint.head);
         let journal = Self {
             path: path.to_path_buf(),
             file,
@@ -155,10 +157,16 @@ impl Journal {
             room: Condvar::new(),
             released: AtomicU64::new(checkpoint.head.pos),
             synced: Synced::new(checkpoint.head.pos),
+            damaged,
             map,
         };
         journal.publish_tail(&at);
         Ok(journal)
+    }
+
+    /// Committed records that were found damaged when the journal was opened; they are passed over.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged
     }
 
     /// Appends `item` unless as many as `max_number` items were taken before it.
@@ -299,7 +307,7 @@ impl Journal {
     /// Makes the checkpoint durable, then gives the ring space before its head free.
     pub(crate) fn release(&self) -> Result<()> {
         let head = self.checkpoint().head.pos;
-        self.map.sync_header(&self.file).map_err(|e| self.sync_failed(&e))?;
+        self.sync_header()?;
         let tail = self.lock_tail();
         self.released.store(head, Release);
         if tail.waiting > 0 {

@@ -60,6 +60,18 @@ impl Journal {
         }
     }
 
+    /// Makes the header durable. As with records, the first failure is the last try.
+    pub(super) fn sync_header(&self) -> Result<()> {
+        let lock = || self.synced.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &lock().failed {
+            return Err(error.clone());
+        }
+        self.map.sync_header(&self.file).map_err(|error| {
+            let error = self.sync_failed(&error);
+            lock().failed.get_or_insert(error).clone()
+        })
+    }
+
     /// The end of the committed records from `from` on, at least `end_pos`: those who copy now are waited for.
     fn committed_from(&self, from: u64, end_pos: u64) -> u64 {
         let mut pos = from;

@@ -28,25 +28,26 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
     Ok(map)
 }
 
-/// The point behind the last record of the chain from `head` on. Records that were never committed are buried.
-pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> Point {
+/// The point behind the last record of the chain from `head` on, and how many committed records were damaged.
+/// Those, and records that were never committed, are buried.
+pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> (Point, u64) {
     let mut at = head;
+    let mut damaged = 0;
     while let Some(frame) = Frame::load(map, &at, salt) {
-        let committed = match frame.state(map) {
-            State::Committed(seal) => frame.is_whole(frame.payload(map), seal),
-            State::Reserved | State::Dead => false,
-        };
-        at = if committed {
-            frame.end(&at)
-        } else {
-            frame.bury(map);
-            frame.skip(&at)
+        let state = frame.state(map);
+        at = match state {
+            State::Committed(seal) if frame.is_whole(frame.payload(map), seal) => frame.end(&at),
+            State::Committed(_) | State::Reserved | State::Dead => {
+                damaged += u64::from(matches!(state, State::Committed(_)));
+                frame.bury(map);
+                frame.skip(&at)
+            }
         };
         if at.pos - head.pos >= map.ring_bytes() {
             break;
         }
     }
-    at
+    (at, damaged)
 }
 
 /// The journal of any lane, read-only, while its owner may be writing.
