@@ -67,8 +67,7 @@ pub(crate) struct Checkpoint {
     /// Bytes of JSON of the settled items.
     pub(crate) settled_bytes: u64,
     pub(crate) tally: Tally,
-    /// What became of items without a number here: those of lanes that this one absorbed, and those whose
-    /// records were found damaged.
+    /// What became of the items of lanes that this one absorbed.
     pub(crate) adopted: Tally,
 }
 

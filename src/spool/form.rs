@@ -41,6 +41,8 @@ pub(crate) enum Stop {
     Tail,
     /// The next item is being written.
     Unfinished,
+    /// The next item is damaged.
+    Damaged,
 }
 
 /// Calls `each` with the records from `at` on until it returns false; says why there were no more.
@@ -54,6 +56,7 @@ fn each_record<'a>(journal: &'a Journal, mut at: Point, mut each: impl FnMut(&Re
                 at = record.end;
             }
             Read::Unfinished => return Stop::Unfinished,
+            Read::Damaged(_) => return Stop::Damaged,
             Read::End => return Stop::Tail,
         }
     }
@@ -103,12 +106,18 @@ pub(crate) fn run(journal: &Journal, at: Point, limits: BatchLimits) -> Option<R
 
 /// Says in the journal that the run at `at` is a batch, and copies it out.
 pub(crate) fn take_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> StoredBatch {
+    each_record(journal, at, |record| {
+        journal.mark_batch(record, run.items);
+        false
+    });
+    copy_run(journal, lane, at, run)
+}
+
+/// Copies the run at `at` out as a batch that nobody saw yet: it may be formed otherwise the next time.
+pub(crate) fn copy_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> StoredBatch {
     let mut batch: Option<Batch> = None;
     each_record(journal, at, |record| {
-        let batch = batch.get_or_insert_with(|| {
-            journal.mark_batch(record, run.items);
-            Batch::new(lane, at.number, record.key_name)
-        });
+        let batch = batch.get_or_insert_with(|| Batch::new(lane, at.number, record.key_name));
         batch.push(record.json);
         batch.len() as u64 != run.items
     });

@@ -18,7 +18,7 @@ use super::rejected::RejectedStore;
 use super::segment;
 use super::segments::Segments;
 use super::signal::Signal;
-use crate::config::{Durability, Level, Log, Overflow};
+use crate::config::{Durability, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -80,7 +80,7 @@ impl Lane {
         let lane = Self {
             id: id.to_owned(),
             dir: dir.to_path_buf(),
-            queue: Mutex::new(Queue::open(id, segments, checkpoint)),
+            queue: Mutex::new(Queue::open(id, segments, &journal, checkpoint)),
             journal,
             rejected: RejectedStore::new(id, dir.join("rejected")),
             policy: policy.clone(),
@@ -95,11 +95,6 @@ impl Lane {
             bypass: Default::default(),
             lock: Mutex::new(Some(lock)),
         };
-        if lane.journal.damaged() > 0 {
-            let lost = lane.journal.damaged();
-            lane.log.line(Level::Error, format_args!("lane {id}: {lost} items in the journal are damaged"));
-            lane.lock_queue().adopted(&lane.journal, Tally { dropped_corrupt: lost, ..Tally::default() });
-        }
         lane.count_disk();
         Ok(lane)
     }

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use super::checkpoint::{Checkpoint, Point, Tally};
 use super::form::{self, BatchLimits, Run, Stop};
-use super::journal::{Journal, Live, Read};
+use super::journal::{Journal, Live, Read, Record};
 use super::segments::{Found, Segments};
 use super::stored::StoredBatch;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
@@ -87,7 +87,20 @@ pub(crate) enum Next {
 }
 
 impl Queue {
-    pub(crate) fn open(lane: &str, segments: Segments, checkpoint: Checkpoint) -> Self {
+    /// The queue as `checkpoint` left it.
+    pub(crate) fn open(
+        lane: &str,
+        segments: Segments,
+        journal: &Journal,
+        mut checkpoint: Checkpoint,
+    ) -> Self {
+        // While the committer moves items the head stays, however far the cursor comes: a death just then leaves
+        // settled items behind the head.
+        while checkpoint.head.number < checkpoint.cursor
+            && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
+        {
+            checkpoint.head = end;
+        }
         Self {
             lane: lane.to_owned(),
             segments,
@@ -162,7 +175,8 @@ impl Queue {
         let Some(run) = form::run(journal, self.ring, limits) else {
             return Err(match journal.read(self.ring) {
                 Read::End => Next::Idle,
-                _ => Next::In(1),
+                Read::Damaged(end) => self.leave_out_damaged(journal, end),
+                Read::Record(_) | Read::Unfinished => Next::In(1),
             });
         };
         // After the clock was set back nobody knows the age: then it is due.
@@ -195,6 +209,19 @@ impl Queue {
         self.out.insert(first, Out { end, bytes_end: None, ring_end: None, settled: None });
         self.next = end;
         self.settle(journal, first, tally);
+    }
+
+    /// Passes over the damaged item before `end` in the journal.
+    fn leave_out_damaged(&mut self, journal: &Journal, end: Point) -> Next {
+        let first = self.next;
+        let out = Out { end: end.number, bytes_end: Some(end.bytes), ring_end: Some(end), settled: None };
+        self.out.insert(first, out);
+        (self.next, self.ring) = (end.number, end);
+        self.settle(journal, first, Tally { dropped_corrupt: 1, ..Tally::default() });
+        Next::Lost(Error::new(
+            ErrorKind::Corrupt,
+            format!("lane {}: item {first} is damaged in the journal", self.lane),
+        ))
     }
 
     /// Records what became of the batch `first`: survives the process at once.
@@ -270,9 +297,14 @@ impl Queue {
         } else if self.moving_to.is_some() {
             return 0;
         } else {
-            match form::run(journal, head, limits) {
+            // A batch may be as large as all that a small ring holds.
+            let body_bytes = limits.body_bytes.min(journal.ring_bytes() as usize / 8);
+            match form::run(journal, head, BatchLimits { body_bytes, ..limits }) {
                 Some(Run { end, .. }) => (end.number, Some(end)),
-                None => return 0,
+                None => match journal.read(head) {
+                    Read::Damaged(end) => (end.number, Some(end)),
+                    _ => return 0,
+                },
             }
         };
         let mut settled_already = Tally::default();
@@ -324,7 +356,7 @@ impl Queue {
         self.store(journal);
     }
 
-    /// Counts items without a number here.
+    /// Counts items of a lane that was absorbed.
     pub(crate) fn adopted(&mut self, journal: &Journal, tally: Tally) {
         self.checkpoint.adopted.add(&tally);
         self.store(journal);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checkpoint::Point;
 use super::form::{self, BatchLimits, Stop};
-use super::journal::Journal;
+use super::journal::{Journal, Read};
 use super::segment::Segment;
 use super::segments::Segments;
 use super::stored::StoredBatch;
@@ -27,14 +27,19 @@ pub(crate) fn plan(journal: &Journal, lane: &str, head: Point, limits: BatchLimi
     let mut sweep = Sweep { batches: Vec::new(), end: head };
     while sweep.end.pos - head.pos < max_bytes {
         let at = sweep.end;
-        let Some(run) = form::run(journal, at, limits) else { break };
+        let Some(run) = form::run(journal, at, limits) else {
+            // The number of a damaged item is left out: its absence is counted when the numbers around it are read.
+            let Read::Damaged(end) = journal.read(at) else { break };
+            sweep.end = end;
+            continue;
+        };
         match run.stop {
             Stop::OtherKey => {
                 sweep.end = unformed_end(journal, at, limits, max_bytes);
                 sweep.batches.extend(form::regroup(journal, lane, at, sweep.end, limits));
             }
             _ => {
-                sweep.batches.push(form::take_run(journal, lane, at, &run));
+                sweep.batches.push(form::copy_run(journal, lane, at, &run));
                 sweep.end = run.end;
             }
         }

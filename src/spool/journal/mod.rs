@@ -46,8 +46,8 @@ pub(crate) struct Journal {
     /// Position before which the ring may be overwritten.
     released: AtomicU64,
     synced: Synced,
-    /// Committed records that were found damaged when the journal was opened.
-    damaged: u64,
+    /// Records before this position are from an earlier life: a power cut may have left them not whole.
+    unchecked_before: u64,
 }
 
 /// The writing end.
@@ -90,6 +90,8 @@ pub(crate) enum Refusal {
 /// What stands at a point of the journal.
 pub(crate) enum Read<'a> {
     Record(Record<'a>),
+    /// A committed record whose bytes are not what was committed; the point behind it.
+    Damaged(Point),
     /// A record that its writer has not finished yet.
     Unfinished,
     /// Nothing yet.
@@ -143,7 +145,7 @@ impl Journal {
         let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
-        let (at, damaged) = walk::recover_tail(&map, salt, checkpoint.head);
+        let at = walk::recover_tail(&map, salt, checkpoint.head);
         let journal = Self {
             path: path.to_path_buf(),
             file,
@@ -157,16 +159,11 @@ impl Journal {
             room: Condvar::new(),
             released: AtomicU64::new(checkpoint.head.pos),
             synced: Synced::new(checkpoint.head.pos),
-            damaged,
+            unchecked_before: at.pos,
             map,
         };
         journal.publish_tail(&at);
         Ok(journal)
-    }
-
-    /// Committed records that were found damaged when the journal was opened; they are passed over.
-    pub(crate) fn damaged(&self) -> u64 {
-        self.damaged
     }
 
     /// Appends `item` unless as many as `max_number` items were taken before it.
@@ -249,8 +246,11 @@ impl Journal {
             match frame.state(&self.map) {
                 State::Reserved => return Read::Unfinished,
                 State::Dead => at = frame.skip(&at),
-                State::Committed(_) => {
+                State::Committed(seal) => {
                     let payload = frame.payload(&self.map);
+                    if at.pos < self.unchecked_before && !frame.is_whole(payload, seal) {
+                        return Read::Damaged(frame.end(&at));
+                    }
                     let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
                     return Read::Record(Record {
                         end: frame.end(&at),

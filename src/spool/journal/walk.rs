@@ -28,17 +28,14 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
     Ok(map)
 }
 
-/// The point behind the last record of the chain from `head` on, and how many committed records were damaged.
-/// Those, and records that were never committed, are buried.
-pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> (Point, u64) {
+/// The point behind the last record of the chain from `head` on. Records that were never committed are buried;
+/// whether the others are whole is seen when they are read.
+pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> Point {
     let mut at = head;
-    let mut damaged = 0;
     while let Some(frame) = Frame::load(map, &at, salt) {
-        let state = frame.state(map);
-        at = match state {
-            State::Committed(seal) if frame.is_whole(frame.payload(map), seal) => frame.end(&at),
-            State::Committed(_) | State::Reserved | State::Dead => {
-                damaged += u64::from(matches!(state, State::Committed(_)));
+        at = match frame.state(map) {
+            State::Committed(_) => frame.end(&at),
+            State::Reserved | State::Dead => {
                 frame.bury(map);
                 frame.skip(&at)
             }
@@ -47,7 +44,7 @@ pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> (Point, u64) {
             break;
         }
     }
-    (at, damaged)
+    at
 }
 
 /// The journal of any lane, read-only, while its owner may be writing.
