@@ -121,7 +121,7 @@ fn threads_have_names_and_take_no_signals() {
     let threads = idle.threads();
     let (ours, host): (Vec<_>, Vec<_>) = threads.iter().partition(|t| t.name.starts_with("spanspool-"));
     assert_eq!(host.iter().map(|t| (&*t.name, t.blocked_signals)).collect::<Vec<_>>(), [("idle", 0)]);
-    assert_eq!(ours.len(), 4, "a committer and three that deliver");
+    assert_eq!(ours.len(), 5, "a committer, three that deliver, one that adopts");
     for thread in ours {
         assert_eq!(thread.blocked_signals & ALL_SIGNALS, ALL_SIGNALS, "{}", thread.name);
     }

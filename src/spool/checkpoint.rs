@@ -13,6 +13,17 @@ pub(crate) struct Point {
     pub(crate) bytes: u64,
 }
 
+impl Point {
+    fn to_words(self) -> [u64; 4] {
+        [self.pos, self.chain.into(), self.number, self.bytes]
+    }
+
+    fn from_words(words: &[u64]) -> Self {
+        let word = |i| words.get(i).copied().unwrap_or(0);
+        Self { pos: word(0), chain: word(1) as u32, number: word(2), bytes: word(3) }
+    }
+}
+
 /// What became of items that left the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -62,6 +73,8 @@ pub(crate) struct Checkpoint {
     pub(crate) sequence: u64,
     /// The oldest record that the ring must keep.
     pub(crate) head: Point,
+    /// A point of the journal before which every record is committed: the search for the tail begins there.
+    pub(crate) tail: Point,
     /// The number of the oldest item that is not settled.
     pub(crate) cursor: u64,
     /// Bytes of JSON of the settled items.
@@ -72,22 +85,16 @@ pub(crate) struct Checkpoint {
 }
 
 /// Words that a checkpoint takes in the header, its check included.
-pub(crate) const SLOT_WORDS: usize = 18;
+pub(crate) const SLOT_WORDS: usize = 22;
 
 impl Checkpoint {
     pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
         let mut words = [0; SLOT_WORDS];
-        words[..7].copy_from_slice(&[
-            self.sequence,
-            self.head.pos,
-            self.head.chain.into(),
-            self.head.number,
-            self.head.bytes,
-            self.cursor,
-            self.settled_bytes,
-        ]);
-        words[7..12].copy_from_slice(&self.tally.to_words());
-        words[12..17].copy_from_slice(&self.adopted.to_words());
+        words[..3].copy_from_slice(&[self.sequence, self.cursor, self.settled_bytes]);
+        words[3..7].copy_from_slice(&self.head.to_words());
+        words[7..11].copy_from_slice(&self.tail.to_words());
+        words[11..16].copy_from_slice(&self.tally.to_words());
+        words[16..21].copy_from_slice(&self.adopted.to_words());
         words[SLOT_WORDS - 1] = check(&words);
         words
     }
@@ -97,14 +104,14 @@ impl Checkpoint {
         if words[SLOT_WORDS - 1] != check(words) {
             return None;
         }
-        let chain = u32::try_from(words[2]).ok()?;
         Some(Self {
             sequence: words[0],
-            head: Point { pos: words[1], chain, number: words[3], bytes: words[4] },
-            cursor: words[5],
-            settled_bytes: words[6],
-            tally: Tally::from_words(&words[7..12]),
-            adopted: Tally::from_words(&words[12..17]),
+            cursor: words[1],
+            settled_bytes: words[2],
+            head: Point::from_words(&words[3..7]),
+            tail: Point::from_words(&words[7..11]),
+            tally: Tally::from_words(&words[11..16]),
+            adopted: Tally::from_words(&words[16..21]),
         })
     }
 }

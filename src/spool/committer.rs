@@ -93,7 +93,9 @@ impl Lane {
     /// Brings the journal and its checkpoint to stable storage.
     fn sync_all(&self) -> Result<()> {
         self.clean.store(true, Relaxed);
-        self.sync()?;
+        let tail = self.journal.tail();
+        self.journal.sync_to(tail.pos)?;
+        self.lock_queue().synced(&self.journal, tail);
         self.journal.release()
     }
 
@@ -108,7 +110,7 @@ impl Lane {
             return Ok(false);
         }
         let moved = self.sweep(writer, None)?;
-        if !moved && crowded() && self.policy.overflow == Overflow::DropOldest {
+        if !moved && self.policy.overflow == Overflow::DropOldest && self.room_wanted.swap(false, Relaxed) {
             let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
             self.after_settling();
             self.journal.release()?;

@@ -43,6 +43,8 @@ pub(crate) struct Lane {
     pub(super) forced_before: AtomicU64,
     /// Segments are as large as they may be: a full ring means a full spool.
     pub(super) full: AtomicBool,
+    /// An enqueue waits for room in the ring.
+    pub(super) room_wanted: AtomicBool,
     /// The committer has nothing to bring to stable storage.
     pub(super) clean: AtomicBool,
     ended: AtomicBool,
@@ -90,6 +92,7 @@ impl Lane {
             settled: Condvar::new(),
             forced_before: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            room_wanted: AtomicBool::new(false),
             clean: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             bypass: Default::default(),
@@ -136,6 +139,7 @@ impl Lane {
                 (Refusal::RingFull, _) => {
                     let deadline =
                         *deadline.get_or_insert_with(|| Instant::now() + self.policy.enqueue_timeout);
+                    self.room_wanted.store(true, Relaxed);
                     self.commit.raise();
                     if !self.journal.wait_for_room(len, deadline) {
                         return Err(self.spool_full());

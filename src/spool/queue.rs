@@ -33,6 +33,8 @@ pub(crate) struct Queue {
     /// The committer is moving the journal's items before this number into a segment.
     pub(crate) moving_to: Option<u64>,
     regroup: Regroup,
+    /// Items that left the rejected store and do not count as rejected yet, because their batch is not settled.
+    evicted: u64,
 }
 
 /// Whether the journal's items are to be sorted into batches of one key name, by way of a segment.
@@ -111,6 +113,7 @@ impl Queue {
             dropped_out: BTreeMap::new(),
             moving_to: None,
             regroup: Regroup::NotNeeded,
+            evicted: 0,
             checkpoint,
         }
     }
@@ -194,13 +197,18 @@ impl Queue {
     }
 
     fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<Point>) {
+        if self.out.is_empty() && self.checkpoint.settled_bytes != stored.bytes_before {
+            // After segments were dropped unread, this is the first to say how many bytes went with them.
+            self.checkpoint.settled_bytes = stored.bytes_before;
+            self.store(journal);
+        }
+        if ring_end.is_none() {
+            journal.set_live(Live::OldestUnixMs, stored.oldest_unix_ms);
+        }
         self.next = stored.end();
         self.ring = ring_end.unwrap_or(self.checkpoint.head);
         let out = Out { end: stored.end(), bytes_end: Some(stored.bytes_end()), ring_end, settled: None };
         self.out.insert(stored.batch.first(), out);
-        if ring_end.is_none() {
-            journal.set_live(Live::OldestUnixMs, stored.oldest_unix_ms);
-        }
     }
 
     /// Passes over the items from `next` to `end`, which become `tally`.
@@ -346,13 +354,23 @@ impl Queue {
 
     /// Moves items between reasons: an evicted rejected item counts as dropped.
     pub(crate) fn recount_evicted(&mut self, journal: &Journal, items: u64) {
-        let mut left = items;
+        self.evicted += items;
+        self.store(journal);
+    }
+
+    /// Moves what was evicted from rejected to dropped, as far as it counts as rejected yet.
+    fn count_evicted(&mut self) {
         for tally in [&mut self.checkpoint.tally, &mut self.checkpoint.adopted] {
-            let moved = left.min(tally.rejected);
+            let moved = self.evicted.min(tally.rejected);
             tally.rejected -= moved;
             tally.dropped_overflow += moved;
-            left -= moved;
+            self.evicted -= moved;
         }
+    }
+
+    /// Everything before `tail` is committed and on stable storage.
+    pub(crate) fn synced(&mut self, journal: &Journal, tail: Point) {
+        self.checkpoint.tail = tail;
         self.store(journal);
     }
 
@@ -363,6 +381,7 @@ impl Queue {
     }
 
     fn store(&mut self, journal: &Journal) {
+        self.count_evicted();
         self.checkpoint.sequence += 1;
         journal.store_checkpoint(&self.checkpoint);
     }

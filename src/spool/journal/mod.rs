@@ -145,7 +145,8 @@ impl Journal {
         let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
-        let at = walk::recover_tail(&map, salt, checkpoint.head);
+        let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
+        let at = walk::recover_tail(&map, salt, known);
         let journal = Self {
             path: path.to_path_buf(),
             file,

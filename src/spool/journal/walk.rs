@@ -28,10 +28,10 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
     Ok(map)
 }
 
-/// The point behind the last record of the chain from `head` on. Records that were never committed are buried;
+/// The point behind the last record of the chain from `known` on. Records that were never committed are buried;
 /// whether the others are whole is seen when they are read.
-pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> Point {
-    let mut at = head;
+pub(super) fn recover_tail(map: &Map, salt: u64, known: Point) -> Point {
+    let mut at = known;
     while let Some(frame) = Frame::load(map, &at, salt) {
         at = match frame.state(map) {
             State::Committed(_) => frame.end(&at),
@@ -40,7 +40,7 @@ pub(super) fn recover_tail(map: &Map, salt: u64, head: Point) -> Point {
                 frame.skip(&at)
             }
         };
-        if at.pos - head.pos >= map.ring_bytes() {
+        if at.pos - known.pos >= map.ring_bytes() {
             break;
         }
     }
