@@ -13,12 +13,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in SOURCES.iter().chain(&["src/capi", "build.rs", SETTINGS]) {
         println!("cargo::rerun-if-changed={file}");
     }
+    keep_loaded();
     let mut config = cbindgen::Config::from_file(SETTINGS)?;
     config.after_includes = Some(version_macros()?);
     let builder =
         SOURCES.iter().fold(cbindgen::Builder::new().with_config(config), |b, file| b.with_src(file));
     builder.generate()?.write_to_file(Path::new(&env::var("OUT_DIR")?).join("spanspool.h"));
     Ok(())
+}
+
+/// Keeps the shared library in memory after `dlclose`: its threads still run there, and so do the handlers that it
+/// registered with `pthread_atfork`.
+fn keep_loaded() {
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    }
 }
 
 /// The version of the crate for C's preprocessor.

@@ -68,9 +68,14 @@
  *
  * Fork
  * ----
- * After fork() the child must not use a handle of its parent, not even to free it: the
- * threads behind it live in the parent alone. The child calls spanspool_init for a handle of its own; the same
- * spool_dir is fine. The parent's handle goes on working. exec needs no care.
+ * After fork() both sides go on using their handles. The child's first call on a handle opens a lane of the child's own,
+ * with the same settings and keys, and starts the threads for it; it may fail as spanspool_init may. What the parent had
+ * enqueued stays the parent's and is sent once; nothing that the child inherits keeps the parent's lane from being
+ * adopted after the parent's death. A child that calls nothing has no lane and no threads; it may free the handle or not.
+ * One limit: when the parent's items had ever outgrown its journal before the fork, the child keeps to its journal alone:
+ * it answers ERR_FULL when journal_bytes are full, takes no item over half of that, and leaves alone orphans
+ * that have outgrown theirs. spanspool_init in a program started by exec has no such limit.
+ * fork must not be called inside the log function. vfork, posix_spawn and exec need no care: no descriptor stays open.
  *
  *
  * Texts

@@ -86,7 +86,7 @@ impl Search {
     }
 
     fn look(&self) -> Result<()> {
-        Lane::sweep_up(&self.lanes)?;
+        Lane::sweep_up(&self.lanes, &self.config.log)?;
         let policy = Policy::new(&self.config);
         while !self.is_stopped() {
             let Some(lane) = Lane::next_orphan(&self.lanes, &policy, &self.config.log)? else { break };

@@ -99,10 +99,14 @@ impl BackendSpanExporter {
         {
             request = request.config().timeout_global(Some(left)).build();
         }
-        self.outcome(request.send(&body))
+        self.outcome(request.send(&body), key)
     }
 
-    fn outcome(&self, result: std::result::Result<Response<Body>, ureq::Error>) -> Outcome {
+    fn outcome(
+        &self,
+        result: std::result::Result<Response<Body>, ureq::Error>,
+        key: Option<&Secret>,
+    ) -> Outcome {
         match result {
             Ok(response) => {
                 let (head, body) = response.into_parts();
@@ -112,7 +116,7 @@ impl BackendSpanExporter {
                     self.ask_first.store(false, Relaxed);
                 }
                 let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
-                verdict(status, header, drain(body))
+                verdict(status, header, drain(body, key.map_or("", Secret::reveal)))
             }
             Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
             Err(e) => {
@@ -245,19 +249,32 @@ fn headers(config: &Config, env: Env) -> Result<Vec<(String, Secret)>> {
 }
 
 /// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided:
-/// a body that breaks off changes nothing.
-fn drain(body: Body) -> Vec<u8> {
+/// a body that breaks off changes nothing. Where it quotes `key` it is blotted out: what is kept is logged and stored.
+fn drain(body: Body, key: &str) -> Vec<u8> {
     let mut reader = body.into_reader();
     let mut kept = Vec::new();
     let mut chunk = [0; 8 << 10];
     let mut drained = 0;
+    // A key that begins in the last byte to be kept must be seen whole.
+    let max_kept = Answer::MAX_BYTES + key.len();
     while drained < MAX_DRAINED_BYTES {
         let Ok(n @ 1..) = reader.read(&mut chunk) else { break };
-        let room = Answer::MAX_BYTES - kept.len();
-        kept.extend(chunk.iter().take(n.min(room)));
+        kept.extend(chunk.iter().take(n.min(max_kept - kept.len())));
         drained += n;
     }
+    blot_out(&mut kept, key.as_bytes());
+    kept.truncate(Answer::MAX_BYTES);
     kept
+}
+
+fn blot_out(text: &mut [u8], secret: &[u8]) {
+    for at in 0..text.len() {
+        if let Some(found) = text.get_mut(at..at + secret.len())
+            && found == secret
+        {
+            found.fill(b'*');
+        }
+    }
 }
 
 fn retry(reason: String) -> Outcome {

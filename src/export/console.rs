@@ -1,7 +1,10 @@
 //! Console: the exporter that prints items, for a look at what a program sends.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -15,7 +18,11 @@ use crate::batch::Batch;
 /// It may be shared by threads; the lines of a batch stay together. A full pipe makes it wait for the reader,
 /// whatever the deadline.
 #[derive(Debug, Default)]
-pub struct ConsoleSpanExporter {}
+pub struct ConsoleSpanExporter {
+    /// Held while a batch is printed. The standard library's lock on standard output would not do: a child of
+    /// `fork` may find that one held for ever.
+    printing: Mutex<()>,
+}
 
 impl ConsoleSpanExporter {
     /// An exporter to standard output.
@@ -30,6 +37,7 @@ impl TracingExporter for ConsoleSpanExporter {
         for item in batch.items() {
             push_line(item, &mut lines);
         }
+        let _printing = self.printing.lock().unwrap_or_else(PoisonError::into_inner);
         match print(&lines) {
             Ok(()) => Outcome::Accepted { status: 0 },
             Err(e) => Outcome::Retry {
@@ -39,12 +47,14 @@ impl TracingExporter for ConsoleSpanExporter {
             },
         }
     }
+
+    fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
+        Some(Arc::new(Self::new()))
+    }
 }
 
 fn print(lines: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(lines)?;
-    stdout.flush()
+    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(lines)
 }
 
 #[derive(Deserialize)]

@@ -65,8 +65,8 @@ impl Tally {
 
 /// The state that a restart begins from.
 ///
-/// Items before `cursor` are settled, and `tally` says how: `tally.total() == cursor`. Items from
-/// `cursor` to `head.number` are in segments, items from `head` on in the journal's ring.
+/// Items before `cursor` are settled, and `tally` says how: `tally.total() == cursor`, until another lane absorbs this
+/// one and counts them. Items from `cursor` to `head.number` are in segments, items from `head` on in the journal's ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     /// Counts the checkpoints.

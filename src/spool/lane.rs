@@ -18,7 +18,7 @@ use super::rejected::RejectedStore;
 use super::segment;
 use super::segments::Segments;
 use super::signal::Signal;
-use crate::config::{Durability, Log, Overflow};
+use crate::config::{Durability, Level, Log, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -133,7 +133,9 @@ impl Lane {
                 (Refusal::Closed, _) => return Err(shut_down()),
                 (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
                 (Refusal::QueueFull, _) => return Err(self.queue_full()),
-                (Refusal::RingFull, Overflow::Reject) if self.full.load(Acquire) => {
+                (Refusal::RingFull, Overflow::Reject)
+                    if self.full.load(Acquire) && !self.journal.can_release() =>
+                {
                     return Err(self.spool_full());
                 }
                 (Refusal::RingFull, _) => {
@@ -285,10 +287,16 @@ impl Lane {
             drained.rejected.remove(&numbers)?;
             drained.journal.add_live(Live::Requeued, items);
         }
+        // Two stores to memory, one behind the other: a death in the disk's work below changes no sum over all lanes.
+        let tally = drained.stats().tally();
+        self.lock_queue().adopted(&self.journal, tally);
+        drained.lock_queue().absorbed(&drained.journal);
         let gone = drained.dir.with_extension(REMOVING);
         dir::rename(&drained.dir, &gone)?;
-        self.lock_queue().adopted(&self.journal, drained.stats().tally());
-        dir::remove(&gone)?;
+        // Another process that sweeps up may be removing it too; what is left is swept up next time.
+        if let Err(error) = dir::remove(&gone) {
+            self.log.line(Level::Debug, format_args!("{error}"));
+        }
         self.count_disk();
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::fork;
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
 pub(super) const REMOVING: &str = "gone";
-/// New lanes that other processes may sweep up by mistake before making one is given up.
+/// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
 const MAKE_ATTEMPTS: usize = 8;
 
 /// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
@@ -49,18 +49,34 @@ impl Lane {
             match opened {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
+                Err(_) if is_gone(&path) => {}
                 Err(error) => log.line(Level::Error, format_args!("lane {id} is left as it is: {error}")),
             }
         }
         Ok(None)
     }
 
-    /// Removes what a crash left of lanes that were being made or removed.
-    pub(crate) fn sweep_up(lanes: &Path) -> Result<()> {
-        let left = |path: &PathBuf| path.extension().is_some_and(|end| end == MAKING || end == REMOVING);
-        for path in dir::names(lanes)?.iter().map(|name| lanes.join(name)).filter(left) {
-            if let Some(_lock) = LaneLock::take(&path)? {
-                dir::remove(&path)?;
+    /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
+    pub(crate) fn sweep_up(lanes: &Path, log: &Log) -> Result<()> {
+        let folder = LaneLock::open_folder(lanes)?;
+        // While lanes are being made, one without a lock need not be dead: the next time will do.
+        if folder.file()?.try_lock().is_ok() {
+            Self::sweep_up_named(MAKING, lanes, log)?;
+        }
+        drop(folder);
+        Self::sweep_up_named(REMOVING, lanes, log)
+    }
+
+    fn sweep_up_named(end: &str, lanes: &Path, log: &Log) -> Result<()> {
+        let is_left = |path: &PathBuf| path.extension().is_some_and(|extension| extension == end);
+        for path in dir::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
+            let swept = check_owner(&path)
+                .and_then(|()| LaneLock::take(&path))
+                .and_then(|locked| locked.map_or(Ok(()), |_lock| dir::remove(&path)));
+            if let Err(error) = swept
+                && !is_gone(&path)
+            {
+                log.line(Level::Warn, format_args!("{} is left as it is: {error}", path.display()));
             }
         }
         Ok(())
@@ -71,8 +87,7 @@ impl Lane {
         for _ in 0..MAKE_ATTEMPTS {
             let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, random() as u32);
             let fresh = lanes.join(&id).with_extension(MAKING);
-            dir::create(&fresh)?;
-            let Some(lock) = LaneLock::take(&fresh)? else { continue };
+            let Some(lock) = lock_new(lanes, &fresh)? else { continue };
             let path = lanes.join(&id);
             let made = Self::create_journal(&fresh, policy).and_then(|()| dir::rename(&fresh, &path));
             if let Err(error) = made {
@@ -87,6 +102,19 @@ impl Lane {
             format!("other processes keep taking new lanes in {}", lanes.display()),
         ))
     }
+}
+
+/// Makes the folder `fresh` and locks it before anyone sweeps it up.
+fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
+    let folder = LaneLock::open_folder(lanes)?;
+    folder.file()?.lock_shared().map_err(|e| Error::io(format!("lock {}", lanes.display()), &e))?;
+    dir::create(fresh)?;
+    LaneLock::take(fresh)
+}
+
+/// Whether another process has removed `lane`.
+fn is_gone(lane: &Path) -> bool {
+    std::fs::symlink_metadata(lane).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// A lane that another user made, or that a link leads to, is not ours to read or write.

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::dir;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fork::{self, ClosedInChild};
 
 /// The lock that makes a process a lane's owner: let go when dropped, and never held by a child of `fork`.
@@ -38,10 +38,29 @@ impl LaneLock {
             Ok(Some(Self(Some((file, closed)))))
         })
     }
+
+    /// Opens the folder of all lanes for a lock on it: shared, a new lane may be made that has no lock of its own yet;
+    /// exclusive, there is none such.
+    pub(super) fn open_folder(lanes: &Path) -> Result<Self> {
+        fork::exclude(|| {
+            let file = File::open(lanes).map_err(|e| Error::io(format!("open {}", lanes.display()), &e))?;
+            let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
+            Ok(Self(Some((file, closed))))
+        })
+    }
+
+    pub(super) fn file(&self) -> Result<&File> {
+        let held = self.0.as_ref().map(|(file, _)| file);
+        held.ok_or_else(|| Error::new(ErrorKind::Internal, "a lock was let go already"))
+    }
 }
 
 impl Drop for LaneLock {
     fn drop(&mut self) {
+        // First: a thread that waits for the lock may be the one that keeps forks out.
+        if let Ok(file) = self.file() {
+            drop(file.unlock());
+        }
         fork::exclude(|| drop(self.0.take()));
     }
 }

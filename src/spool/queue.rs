@@ -380,6 +380,13 @@ impl Queue {
         self.store(journal);
     }
 
+    /// Forgets what became of the lane's items: the lane that absorbs this one counts them now.
+    pub(crate) fn absorbed(&mut self, journal: &Journal) {
+        (self.checkpoint.tally, self.checkpoint.adopted) = Default::default();
+        self.store(journal);
+        journal.set_live(Live::Requeued, 0);
+    }
+
     fn store(&mut self, journal: &Journal) {
         self.count_evicted();
         self.checkpoint.sequence += 1;

@@ -53,7 +53,6 @@ impl Segment {
     pub(crate) fn create(dir: &Path) -> Result<Self> {
         super::dir::create(dir)?;
         let segment = Self::open(dir)?;
-        super::dir::make_private(dir)?;
         for path in
             [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
         {
@@ -85,6 +84,7 @@ impl Segment {
             }
             Ok((db, trees))
         })?;
+        super::dir::make_private(dir)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
         let closed_in_child = Some(ClosedInChild::new(super::dir::descriptors_below(dir)));

@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,6 +60,12 @@ pub fn compile_c(source: &str, out: &Path) -> PathBuf {
     compile(&tool("CC", "cc"), &["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-pthread"], source, out)
 }
 
+/// Compiles a C program of the project that loads the library itself; `out` is the folder for it.
+pub fn compile_c_unlinked(source: &str, out: &Path) -> PathBuf {
+    let flags = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-pthread", "-Wl,--as-needed"];
+    compile(&tool("CC", "cc"), &flags, source, out)
+}
+
 /// Compiles and links a C++ program of the project; `out` is the folder for it.
 pub fn compile_cpp(source: &str, out: &Path) -> PathBuf {
     compile(&tool("CXX", "c++"), &["-std=c++17"], source, out)
@@ -88,10 +95,23 @@ pub fn have(tool: &str, version_flag: &str, test: &str) -> bool {
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
-    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{test} needs {tool}, and CI=true allows no skipping");
+    skip(test, &format!("{tool}, which is not installed"))
+}
+
+/// Says that `test` is left out for want of `need`.
+fn skip(test: &str, need: &str) -> bool {
+    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{test} needs {need}; CI=true allows no skipping");
     // Written past the test harness, which would swallow it.
-    io::stderr().write_all(format!("SKIPPED {test}: {tool} is not installed\n").as_bytes()).unwrap();
+    io::stderr().write_all(format!("SKIPPED {test}: it needs {need}\n").as_bytes()).unwrap();
     false
+}
+
+/// Whether the tests run as root. If not, a line on standard error says that `test` is skipped; with CI=true it fails.
+pub fn is_root(test: &str) -> bool {
+    if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
+        return true;
+    }
+    skip(test, "root, to act as several users")
 }
 
 /// Runs `command`, which must end with exit code 0.

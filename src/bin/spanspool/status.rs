@@ -1,9 +1,10 @@
 //! Status: what is in the spool and what becomes of it.
 
-use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::{self, IsTerminal, Write};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spanspool::{LaneStatus, Stats};
+use spanspool::{LaneStatus, SpoolView, Stats};
 
 use crate::args::Args;
 use crate::command::{Command, Done, Failure};
@@ -13,30 +14,75 @@ use crate::ledger::{Report, dropped, equation, state, totals};
 pub const COMMAND: Command = Command {
     name: "status",
     summary: "show what the spool holds and what became of every item",
-    help: "Usage: spanspool status --spool-dir DIR [--json]
+    help: "Usage: spanspool status --spool-dir DIR [--json] [--watch]
 
-Shows the totals of the spool and each lane: the part of one process. It only
-looks: owners of the spool may be running, and their counters are live.
+Shows the totals of the spool and each lane: the part of one process. The owner
+of a lane is a process; an orphan's is dead, and any living process delivers
+what it left. It only looks: owners may be running, their counters are live, and
+the right to read the spool is enough.
 
 Options:
   --spool-dir DIR    the spool
+  --watch            show it anew each second, until interrupted
   --json             one JSON object: the totals, and the same of each of \"lanes\"
   --set KEY=VALUE    a setting; see 'spanspool help settings'
   --help             this text",
-    options: &["--spool-dir=", "--set=", "--json"],
+    options: &["--spool-dir=", "--set=", "--json", "--watch"],
     max_operands: 0,
     run,
 };
 
+/// The time between two pictures of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
 fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let lanes = args.view()?.lanes()?;
-    if args.has("--json") {
-        write_json(&lanes, out)?;
+    let view = args.view()?;
+    if args.has("--watch") {
+        watch(args, &view, out)
     } else {
-        write_totals(args.spool_dir()?, &lanes, out)?;
-        write_lanes(&lanes, out)?;
+        write_picture(args, &view, out)?;
+        Ok(Done::All)
     }
-    Ok(Done::All)
+}
+
+/// Shows the spool again and again. It ends when nobody reads any more, which is how a pager or `head` says so.
+fn watch(args: &Args, view: &SpoolView, out: &mut dyn Write) -> Result<Done, Failure> {
+    let on_terminal = io::stdout().is_terminal();
+    loop {
+        let mut picture = Vec::new();
+        write_picture(args, view, &mut picture)?;
+        if on_terminal {
+            out.write_all(&drawn_over(&picture))?;
+        } else {
+            out.write_all(&picture)?;
+            if !args.has("--json") {
+                writeln!(out)?;
+            }
+        }
+        out.flush()?;
+        thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+/// `picture` with the controls that draw it over the one before: from the top left corner on, the rest of each line
+/// and of the screen cleared behind it. Clearing first would flicker.
+fn drawn_over(picture: &[u8]) -> Vec<u8> {
+    let mut drawn = b"\x1b[H".to_vec();
+    for line in picture.split_inclusive(|byte| *byte == b'\n') {
+        let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
+        drawn.extend([text, b"\x1b[K", end].concat());
+    }
+    drawn.extend(b"\x1b[J");
+    drawn
+}
+
+fn write_picture(args: &Args, view: &SpoolView, out: &mut dyn Write) -> Result<(), Failure> {
+    let lanes = view.lanes()?;
+    if args.has("--json") {
+        return write_json(&lanes, out);
+    }
+    write_totals(args.spool_dir()?, &lanes, out)?;
+    write_lanes(&lanes, out)
 }
 
 /// The form that `status --json` and `drain --json` share.
@@ -99,7 +145,7 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
         "LANE", "OWNER", "STATE", "PENDING", "BYTES", "OLDEST", "DELIVERED", "REJECTED", "DROPPED"
     )?;
     for LaneStatus { id, owner_pid, stats, .. } in lanes {
-        let owner = owner_pid.map_or_else(|| "none".into(), |pid| pid.to_string());
+        let owner = owner_pid.map_or_else(|| "orphan".into(), |pid| pid.to_string());
         let oldest = if stats.pending == 0 { "-".into() } else { age(stats.oldest_pending_age_ms) };
         writeln!(
             out,

@@ -317,6 +317,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether there is ring space that `release` would give free.
+    pub(crate) fn can_release(&self) -> bool {
+        self.checkpoint().head.pos > self.released.load(Acquire)
+    }
+
     /// Takes the write faults of the next `bytes` of ring now.
     pub(crate) fn populate(&self, bytes: u64) {
         let tail = self.tail().pos;

@@ -1,0 +1,140 @@
+/*
+ * A program with an open spool that does what the lines of its standard input say, and answers each with one line.
+ *
+ *   enqueue NAME COUNT [PADDING]   the status of the last item, and how many were taken
+ *   flush MS, free, key KEY        the status
+ *   stats                          accepted, delivered, rejected, pending, lanes_adopted
+ *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
+ *   stay COMMAND; COMMAND …        their answers from a child that lives until it is killed, then its pid
+ *   nest DEPTH NAME                a child, its child and so on enqueue and flush; how the first one ended
+ *   posix_spawn, vfork             how a program ended that was started that way and lists its descriptors
+ */
+
+/* For vfork. */
+#define _DEFAULT_SOURCE
+
+#include "host.h"
+
+#include <spawn.h>
+
+extern char **environ;
+
+static spanspool *handle;
+
+static void run(char *line);
+
+static void answer(const char *format, uint64_t number) {
+    printf(format, number);
+    putchar('\n');
+}
+
+static void enqueue(const char *arguments) {
+    char name[64];
+    uint64_t count = 0, taken = 0;
+    int padding = 0;
+    if (sscanf(arguments, "%63s %" SCNu64 " %d", name, &count, &padding) < 2) exit(2);
+    spanspool_status status = SPANSPOOL_OK;
+    while (taken < count && !(status = enqueue_item(handle, name, taken, padding))) taken++;
+    printf("%d %" PRIu64 "\n", (int)status, taken);
+}
+
+static void show_stats(void) {
+    spanspool_stats stats = stats_of(handle);
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", stats.accepted, stats.delivered,
+           stats.rejected, stats.pending, stats.lanes_adopted);
+}
+
+static void run_all(char *commands) {
+    for (char *command = strtok(commands, ";"); command; command = strtok(NULL, ";")) {
+        run(command + strspn(command, " "));
+        fflush(stdout);
+    }
+}
+
+static void in_child(char *commands, int stays) {
+    pid_t child = fork();
+    if (child == 0) {
+        /* A child that hangs must not outlive the test for long. */
+        alarm(300);
+        run_all(commands);
+        if (stays) {
+            printf("%d\n", (int)getpid());
+            fflush(stdout);
+            for (;;) pause();
+        }
+        _exit(failures != 0);
+    }
+    if (!stays) printf("%d\n", wait_for(child));
+}
+
+static int nest(int depth, const char *name) {
+    if (depth == 0) return 0;
+    pid_t child = fork();
+    if (child > 0) return wait_for(child);
+    char mine[80];
+    snprintf(mine, sizeof mine, "%s%d", name, depth);
+    int status = (int)enqueue_item(handle, mine, 0, 0);
+    if (!status) status = (int)spanspool_flush(handle, 60000);
+    if (!status) status = nest(depth - 1, name);
+    _exit(status);
+}
+
+static void start(int with_vfork) {
+    char *const arguments[] = {"ls", "-l", "/proc/self/fd", NULL};
+    pid_t child = 0;
+    if (with_vfork) {
+        child = vfork();
+        if (child == 0) {
+            execve("/bin/ls", arguments, environ);
+            _exit(127);
+        }
+    } else if (posix_spawn(&child, "/bin/ls", NULL, NULL, arguments, environ)) {
+        exit(2);
+    }
+    printf("ended %d\n", wait_for(child));
+}
+
+static void run(char *line) {
+    size_t length = strcspn(line, " ");
+    char *rest = line + length + (line[length] != 0);
+    if (strncmp(line, "enqueue", length) == 0) {
+        enqueue(rest);
+    } else if (strncmp(line, "flush", length) == 0) {
+        answer("%" PRIu64, spanspool_flush(handle, strtoull(rest, NULL, 10)));
+    } else if (strncmp(line, "free", length) == 0) {
+        spanspool_free(handle);
+        handle = NULL;
+        answer("%" PRIu64, 0);
+    } else if (strncmp(line, "key", length) == 0) {
+        answer("%" PRIu64, spanspool_set_api_key(handle, rest));
+    } else if (strncmp(line, "stats", length) == 0) {
+        show_stats();
+    } else if (strncmp(line, "fork", length) == 0) {
+        in_child(rest, 0);
+    } else if (strncmp(line, "stay", length) == 0) {
+        in_child(rest, 1);
+    } else if (strncmp(line, "nest", length) == 0) {
+        int depth = atoi(rest);
+        answer("%" PRIu64, (uint64_t)nest(depth, strchr(rest, ' ') + 1));
+    } else if (strncmp(line, "posix_spawn", length) == 0 || strncmp(line, "vfork", length) == 0) {
+        start(line[0] == 'v');
+    } else {
+        exit(2);
+    }
+}
+
+/* usage: host KEY=VALUE… */
+int main(int argc, char **argv) {
+    (void)argc;
+    handle = open_spool(argv + 1);
+    printf("ready\n");
+    fflush(stdout);
+    char line[4096];
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        run(line);
+        fflush(stdout);
+    }
+    spanspool_free(handle);
+    return verdict();
+}
