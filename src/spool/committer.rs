@@ -109,8 +109,9 @@ impl Lane {
         if !crowded() && !self.lock_queue().wants_regroup() {
             return Ok(false);
         }
-        let moved = self.sweep(writer, None)?;
-        if !moved && self.policy.overflow == Overflow::DropOldest && self.room_wanted.swap(false, Relaxed) {
+        let wanted = self.room_wanted.swap(false, Relaxed) | self.journal.is_awaited();
+        let moved = self.sweep(writer, None, wanted)?;
+        if !moved && wanted && self.policy.overflow == Overflow::DropOldest {
             let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
             self.after_settling();
             self.journal.release()?;
@@ -120,8 +121,8 @@ impl Lane {
     }
 
     /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
-    /// Returns whether anything moved: `false` when the spool is full.
-    fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>) -> Result<bool> {
+    /// Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
+    fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>, wanted: bool) -> Result<bool> {
         let mut sweep = {
             let mut queue = self.lock_queue();
             let head = queue.checkpoint().head;
@@ -142,7 +143,7 @@ impl Lane {
             });
             batch.items_bytes()
         });
-        let stored = self.store(writer, &sweep.batches);
+        let stored = self.store(writer, &sweep.batches, wanted);
         let mut queue = self.lock_queue();
         if let Some((first, segment)) = writer.current() {
             queue.segments.publish(first, segment);
@@ -167,7 +168,7 @@ impl Lane {
     }
 
     /// Writes `batches` durably into the segment being written. `false`: they would pass a limit.
-    fn store(&self, writer: &mut Writer, batches: &[StoredBatch]) -> Result<bool> {
+    fn store(&self, writer: &mut Writer, batches: &[StoredBatch], wanted: bool) -> Result<bool> {
         if batches.is_empty() {
             return Ok(false);
         }
@@ -176,7 +177,7 @@ impl Lane {
             values.push((stored.batch.first(), stored.encode()?));
         }
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
-        if !self.has_room_for(bytes, writer) {
+        if !self.has_room_for(bytes, writer, wanted) {
             return Ok(false);
         }
         let before = writer.current().map(|(first, _)| first);
@@ -201,15 +202,16 @@ impl Lane {
         }
     }
 
-    /// Whether `bytes` more fit under `max_spool_bytes`; `drop_oldest` lets whole segments go for them.
-    fn has_room_for(&self, bytes: u64, writer: &mut Writer) -> bool {
+    /// Whether `bytes` more fit under `max_spool_bytes`; `drop_oldest` lets whole segments go for
+    /// them, but only when somebody wants the room.
+    fn has_room_for(&self, bytes: u64, writer: &mut Writer, wanted: bool) -> bool {
         loop {
             let overhead =
                 if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
             let fits =
                 self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes && segment::is_usable();
             self.set_full(!fits);
-            if fits || self.policy.overflow == Overflow::Reject {
+            if fits || !wanted || self.policy.overflow == Overflow::Reject {
                 return fits;
             }
             let mut queue = self.lock_queue();
@@ -288,7 +290,7 @@ impl Lane {
         let mut batch = std::mem::replace(batch, Batch::new("", 0, ""));
         *state = Bypass::Working;
         drop(state);
-        let outcome = match self.sweep(writer, Some(&mut batch)) {
+        let outcome = match self.sweep(writer, Some(&mut batch), true) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(
                 ErrorKind::Full,

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::dir;
 use super::journal::{now_unix_ms, random};
@@ -15,6 +16,8 @@ use crate::fork;
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
 pub(super) const REMOVING: &str = "gone";
+/// The longest wait for another process to sweep up what a crash left.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
 const MAKE_ATTEMPTS: usize = 8;
 
@@ -107,7 +110,11 @@ impl Lane {
 /// Makes the folder `fresh` and locks it before anyone sweeps it up.
 fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
     let folder = LaneLock::open_folder(lanes)?;
-    folder.file()?.lock_shared().map_err(|e| Error::io(format!("lock {}", lanes.display()), &e))?;
+    let deadline = Instant::now() + SWEEP_TIMEOUT;
+    // A process that was stopped while it sweeps must not keep others from starting.
+    while folder.file()?.try_lock_shared().is_err() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     dir::create(fresh)?;
     LaneLock::take(fresh)
 }

@@ -145,6 +145,18 @@ pub fn total(status: &Value, counter: &str) -> u64 {
     status[counter].as_u64().unwrap()
 }
 
+/// Everything below `dir`, itself included.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut all = vec![dir.to_path_buf()];
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => all.extend(files_below(&entry.path())),
+            _ => all.push(entry.path()),
+        }
+    }
+    all
+}
+
 /// The names in `spool`'s folder of lanes.
 pub fn lanes(spool: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(spool.join("lanes")).unwrap();

@@ -226,6 +226,11 @@ impl Journal {
         }
     }
 
+    /// Whether somebody waits for room.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.lock_tail().waiting > 0
+    }
+
     /// Whether a record of `len` payload bytes may go into the ring at all; longer ones go around it.
     pub(crate) fn takes(&self, len: usize) -> bool {
         record::size_of(len) <= self.map.ring_bytes() / 2
