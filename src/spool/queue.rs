@@ -142,8 +142,7 @@ impl Queue {
                 match self.segments.read(self.next, self.checkpoint.head.number) {
                     Ok(Found::Batch(stored)) => (*stored, None),
                     Ok(Found::Gap { end, why }) => {
-                        let lost = Tally { dropped_corrupt: end - self.next, ..Tally::default() };
-                        self.leave_out(journal, end, lost);
+                        self.leave_out(journal, end, None);
                         return Next::Lost(why);
                     }
                     Err(error) => return Next::Later(error),
@@ -178,7 +177,11 @@ impl Queue {
         let Some(run) = form::run(journal, self.ring, limits) else {
             return Err(match journal.read(self.ring) {
                 Read::End => Next::Idle,
-                Read::Damaged(end) => self.leave_out_damaged(journal, end),
+                Read::Damaged(end) => {
+                    let what = format!("lane {}: item {} is damaged in the journal", self.lane, self.next);
+                    self.leave_out(journal, end.number, Some(end));
+                    Next::Lost(Error::new(ErrorKind::Corrupt, what))
+                }
                 Read::Record(_) | Read::Unfinished => Next::In(1),
             });
         };
@@ -211,25 +214,15 @@ impl Queue {
         self.out.insert(stored.batch.first(), out);
     }
 
-    /// Passes over the items from `next` to `end`, which become `tally`.
-    fn leave_out(&mut self, journal: &Journal, end: u64, tally: Tally) {
+    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the point behind them,
+    /// when they are in the journal.
+    fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<Point>) {
         let first = self.next;
-        self.out.insert(first, Out { end, bytes_end: None, ring_end: None, settled: None });
+        let bytes_end = ring_end.map(|end| end.bytes);
+        self.out.insert(first, Out { end, bytes_end, ring_end, settled: None });
         self.next = end;
-        self.settle(journal, first, tally);
-    }
-
-    /// Passes over the damaged item before `end` in the journal.
-    fn leave_out_damaged(&mut self, journal: &Journal, end: Point) -> Next {
-        let first = self.next;
-        let out = Out { end: end.number, bytes_end: Some(end.bytes), ring_end: Some(end), settled: None };
-        self.out.insert(first, out);
-        (self.next, self.ring) = (end.number, end);
-        self.settle(journal, first, Tally { dropped_corrupt: 1, ..Tally::default() });
-        Next::Lost(Error::new(
-            ErrorKind::Corrupt,
-            format!("lane {}: item {first} is damaged in the journal", self.lane),
-        ))
+        self.ring = ring_end.unwrap_or(self.ring);
+        self.settle(journal, first, Tally { dropped_corrupt: end - first, ..Tally::default() });
     }
 
     /// Records what became of the batch `first`: survives the process at once.
