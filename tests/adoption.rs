@@ -13,7 +13,8 @@ use std::path::Path;
 
 use common::{TempDir, succeed};
 use host::{
-    Host, assert_each_once, kill, lanes, settings, spanspool, status, total, wait_for_items, wait_until,
+    Host, accepting, assert_each_once, kill, lanes, settings, spanspool, status, total, wait_for_items,
+    wait_until,
 };
 use ingest::{Answer, Ingest, items_of};
 
@@ -21,10 +22,6 @@ const OFFLINE: &str = "exporter=none";
 /// Room is waited for, however slow the disk.
 const PATIENT: &str = "enqueue_timeout_ms=60000";
 const OFTEN: &str = "adopt_interval_ms=50";
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
 
 /// Whether each item taken in `spool` is accounted for, over all lanes.
 fn balances(spool: &Path) -> bool {

@@ -15,22 +15,15 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use common::{TempDir, caller, compile_c, compile_c_unlinked, compile_cpp, lib_dir, succeed};
-use host::{Host, PATIENCE, arrivals, assert_each_once, settings, status, total, until, wait_until};
+use host::{
+    Host, PATIENCE, accepting, arrivals, assert_each_once, settings, silent, status, total, until, wait_until,
+};
 use ingest::{Answer, Fault, Ingest};
 
 /// How long an exit may take.
 const EXIT_TIME: Duration = Duration::from_millis(100);
 /// Other processes of the machine may delay one exit, but not all of so many.
 const ATTEMPTS: usize = 5;
-
-/// An ingest that answers nothing for longer than any test waits.
-fn silent() -> Ingest {
-    Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()
-}
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
 
 fn wait_for_request(ingest: &Ingest) {
     assert!(ingest.wait_until(Instant::now() + PATIENCE, |requests| !requests.is_empty()));

@@ -16,14 +16,10 @@ use std::time::{Duration, Instant};
 
 use common::{TempDir, caller, compile_c, succeed};
 use host::{
-    Host, PATIENCE, arrivals, assert_each_once, assert_same_batches, ids_of, lanes, settings, status, total,
-    wait_for_items, wait_until,
+    Host, PATIENCE, accepting, arrivals, assert_each_once, assert_same_batches, ids_of, lanes, settings,
+    status, total, wait_for_items, wait_until,
 };
 use ingest::{Answer, Fault, Ingest};
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
 
 #[test]
 fn a_hundred_queued_items_are_sent_once_after_a_fork() {

@@ -11,19 +11,11 @@ mod ingest;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{TempDir, caller, compile_c, have, succeed};
-use host::{Host, PATIENCE, assert_each_once, files_below, settings, wait_until};
-use ingest::{Answer, Fault, Ingest};
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
-
-fn silent() -> Ingest {
-    Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()
-}
+use host::{Host, PATIENCE, accepting, assert_each_once, files_below, settings, silent, wait_until};
+use ingest::{Answer, Ingest};
 
 /// Opens a spool, with a request under way and segments in use.
 fn busy_host(dir: &TempDir, spool: &Path, ingest: &Ingest, more: &[&str]) -> Host {

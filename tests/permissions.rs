@@ -11,19 +11,14 @@ mod ingest;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{TempDir, caller, is_root};
-use host::{Host, NOBODY, PATIENCE, assert_each_once, files_below, lanes, settings, until, wait_until};
-use ingest::{Answer, Fault, Ingest};
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
-
-fn silent() -> Ingest {
-    Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()
-}
+use host::{
+    Host, NOBODY, PATIENCE, accepting, assert_each_once, files_below, lanes, settings, silent, until,
+    wait_until,
+};
+use ingest::{Answer, Ingest};
 
 /// Opens a spool as `command` does after `umask`, and looks at the modes of all that it makes.
 fn check_modes(umask: &str, user: &[&str]) {

@@ -11,15 +11,11 @@ mod ingest;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::TempDir;
-use host::{Host, PATIENCE, files_below, settings, spanspool};
-use ingest::{Answer, Fault, Ingest};
-
-fn silent() -> Ingest {
-    Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()
-}
+use host::{Host, PATIENCE, files_below, settings, silent, spanspool};
+use ingest::{Answer, Ingest};
 
 const KEY: &str = "sk-spanspool-test-0123456789abcdef";
 

@@ -15,8 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{TempDir, caller, compile_c, have, root};
-use host::{Host, assert_each_once, settings, wait_for_items};
-use ingest::{Answer, Ingest};
+use host::{Host, accepting, assert_each_once, settings, wait_for_items};
 
 /// What valgrind ends with when it found something.
 const FOUND: &str = "--error-exitcode=99";
@@ -28,10 +27,6 @@ fn memcheck(program: &Path) -> Command {
     // A child is checked too, and its exit code tells; what it would say goes amiss between the parent's lines.
     command.arg("--child-silent-after-fork=yes").arg(program);
     command
-}
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{TempDir, caller, compile_c, succeed};
-use crate::ingest::{Ingest, Request, items_of};
+use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
 
 /// Longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -216,4 +216,14 @@ pub fn assert_same_batches(requests: &[Request]) {
             assert_eq!(*homes.entry(id.clone()).or_insert(key), key, "item {id} came in two batches");
         }
     }
+}
+
+/// An ingest that takes everything.
+pub fn accepting() -> Ingest {
+    Ingest::start(|_| Answer::status(200)).unwrap()
+}
+
+/// An ingest that takes a request and never answers it.
+pub fn silent() -> Ingest {
+    Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()
 }
