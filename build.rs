@@ -1,46 +1,50 @@
-//! Writes the C header to `OUT_DIR/spanspool.h`. The copy in `include/` is compared with it by `tests/header.rs`:
-//! a build never writes into the source folder, which may be read-only.
+//! Writes the C header to `OUT_DIR/spanspool.h`, with the feature `c-abi`. The copy in `include/` is compared with it by
+//! `tests/header.rs`: a build never writes into the source folder, which may be read-only.
 
-use std::env;
-use std::error::Error;
-use std::path::Path;
-
-/// The files with the C ABI, whose modules are read as well. Naming them spares a run of `cargo metadata`.
-const SOURCES: &[&str] = &["src/spool/ledger.rs", "src/capi/mod.rs"];
-const SETTINGS: &str = "cbindgen.toml";
-
-fn main() -> Result<(), Box<dyn Error>> {
-    for file in SOURCES.iter().chain(&["src/capi", "build.rs", SETTINGS]) {
-        println!("cargo::rerun-if-changed={file}");
-    }
-    keep_loaded();
-    let mut config = cbindgen::Config::from_file(SETTINGS)?;
-    config.after_includes = Some(version_macros()?);
-    let builder =
-        SOURCES.iter().fold(cbindgen::Builder::new().with_config(config), |b, file| b.with_src(file));
-    builder.generate()?.write_to_file(Path::new(&env::var("OUT_DIR")?).join("spanspool.h"));
-    Ok(())
+#[cfg(feature = "c-abi")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    header::write()
 }
 
-/// Keeps the shared library in memory after `dlclose`: its threads still run there, and so do the handlers that it
-/// registered with `pthread_atfork`.
-fn keep_loaded() {
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
-    }
+#[cfg(not(feature = "c-abi"))]
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
 }
 
-/// The version of the crate for C's preprocessor.
-fn version_macros() -> Result<String, Box<dyn Error>> {
-    let part = |name: &str| -> Result<u32, Box<dyn Error>> {
-        Ok(env::var(format!("CARGO_PKG_VERSION_{name}"))?.parse()?)
-    };
-    let number = part("MAJOR")? << 16 | part("MINOR")? << 8 | part("PATCH")?;
-    Ok(format!(
-        "\n/** The version of this header; spanspool_version() tells that of the library. */\n\
-         #define SPANSPOOL_VERSION \"{}\"\n\
-         /** The version of this header as 0x00MMmmpp; spanspool_version_number() tells that of the library. */\n\
-         #define SPANSPOOL_VERSION_NUMBER 0x{number:06x}",
-        env::var("CARGO_PKG_VERSION")?
-    ))
+#[cfg(feature = "c-abi")]
+mod header {
+    use std::env;
+    use std::error::Error;
+    use std::path::Path;
+
+    /// The files with the C ABI, whose modules are read as well. Naming them spares a run of `cargo metadata`.
+    const SOURCES: &[&str] = &["src/spool/ledger.rs", "src/capi/mod.rs"];
+    const SETTINGS: &str = "cbindgen.toml";
+
+    pub fn write() -> Result<(), Box<dyn Error>> {
+        for file in SOURCES.iter().chain(&["src/capi", "build.rs", SETTINGS]) {
+            println!("cargo::rerun-if-changed={file}");
+        }
+        let mut config = cbindgen::Config::from_file(SETTINGS)?;
+        config.after_includes = Some(version_macros()?);
+        let builder =
+            SOURCES.iter().fold(cbindgen::Builder::new().with_config(config), |b, file| b.with_src(file));
+        builder.generate()?.write_to_file(Path::new(&env::var("OUT_DIR")?).join("spanspool.h"));
+        Ok(())
+    }
+
+    /// The version of the crate for C's preprocessor.
+    fn version_macros() -> Result<String, Box<dyn Error>> {
+        let part = |name: &str| -> Result<u32, Box<dyn Error>> {
+            Ok(env::var(format!("CARGO_PKG_VERSION_{name}"))?.parse()?)
+        };
+        let number = part("MAJOR")? << 16 | part("MINOR")? << 8 | part("PATCH")?;
+        Ok(format!(
+            "\n/** The version of this header; spanspool_version() tells that of the library. */\n\
+             #define SPANSPOOL_VERSION \"{}\"\n\
+             /** The version of this header as 0x00MMmmpp; spanspool_version_number() tells that of the library. */\n\
+             #define SPANSPOOL_VERSION_NUMBER 0x{number:06x}",
+            env::var("CARGO_PKG_VERSION")?
+        ))
+    }
 }

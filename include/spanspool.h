@@ -5,7 +5,8 @@
  * found in the rejected store with the ingest's answer beside it; nothing else can become of it, and a counter says
  * which. That holds through kill -9, a full disk, a damaged file, and an ingest that is absent, slow or hostile.
  *
- * This file is generated from src/capi and committed. All that a C or C++ program needs to know stands in it.
+ * This file is generated from src/capi and committed. All that a C or C++ program needs to know stands in it;
+ * spanspool.hpp beside it has the same calls with the manners of C++17.
  *
  *
  * Example
@@ -464,7 +465,8 @@ spanspool_status spanspool_init(const spanspool_config* config, spanspool** out,
  * json, json_len: one JSON object in UTF-8, copied; not NUL-terminated. The bytes travel as they are.
  *
  * OK; ERR_INVALID_ARGUMENT: NULL, or json_len over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an empty item;
- * ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. On all but OK nothing was stored.
+ * ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. On all but OK nothing was stored; but with
+ * durability=power an item that could not be synced (ERR_IO) may still be delivered.
  * Thread-safe.
  */
 spanspool_status spanspool_enqueue(const spanspool* handle, const char* json, size_t json_len);

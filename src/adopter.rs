@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::config::{Config, Level};
+use crate::drain::NO_KEY;
 use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::runner::Runner;
@@ -43,7 +44,7 @@ impl Adopter {
             current: Mutex::new(None),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
-        adopter.threads.spawn("adopt", move || search.run())?;
+        adopter.threads.spawn("adopt", &search.config.log.clone(), move || search.run())?;
         Ok(adopter)
     }
 
@@ -73,6 +74,10 @@ impl Adopter {
 impl Search {
     /// The thread's life: until `stop`.
     fn run(&self) {
+        // After a panic: the lane that was being drained is found again.
+        if let Some(runner) = self.lock_current().take() {
+            runner.stop();
+        }
         while !self.is_stopped() {
             let seen = self.changed.seen();
             let round = Instant::now();
@@ -88,11 +93,32 @@ impl Search {
     fn look(&self) -> Result<()> {
         Lane::sweep_up(&self.lanes, &self.config.log)?;
         let policy = Policy::new(&self.config);
+        self.requeue_known();
         while !self.is_stopped() {
             let Some(lane) = Lane::next_orphan(&self.lanes, &policy, &self.config.log)? else { break };
             self.adopt(Arc::new(lane))?;
+            self.requeue_known();
+        }
+        while !self.is_stopped() {
+            let Some(wreck) = Lane::next_wreck(&self.lanes, &self.config.log)? else { break };
+            if self.own.salvage(wreck, || !self.is_stopped())?.is_none() {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Puts items back on their way whose key came too late for them, but before they came into our rejected store.
+    fn requeue_known(&self) {
+        if !self.own.takes_late_key() {
+            return;
+        }
+        let known =
+            |reason: &str| reason.strip_prefix(NO_KEY).is_some_and(|name| self.exporter.has_named_key(name));
+        if let Err(error) = self.own.requeue(known) {
+            self.own.note_late_key();
+            self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
+        }
     }
 
     /// Drains `lane`; once it is empty its ledger and rejected items become ours and it is removed.
@@ -102,7 +128,13 @@ impl Search {
         if pending > 0 {
             log.line(Level::Info, format_args!("lane {id} of a dead process is adopted: {pending} items"));
             self.own.count_adopted();
-            let runner = Arc::new(Runner::start(lane.clone(), Some(self.exporter.clone()), &self.config, 1)?);
+            let runner = Arc::new(Runner::start(
+                lane.clone(),
+                &self.own,
+                Some(self.exporter.clone()),
+                &self.config,
+                1,
+            )?);
             *self.lock_current() = Some(runner.clone());
             let drained = !self.is_stopped() && runner.flush(None).is_ok();
             *self.lock_current() = None;

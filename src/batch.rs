@@ -56,9 +56,11 @@ impl Batch {
 
     /// The batch's id, equal on every attempt and unlike every other batch's: the value of `Idempotency-Key`.
     ///
-    /// It is `<lane>-<number of the first item>-<items>`, so each half of a batch that was split has an id of its own.
+    /// It is `<lane>-<number of the first item>-<items>-<CRC of the items>`, so each half of a batch that was split has an
+    /// id of its own. With `durability=process` a power cut may take items that were delivered already; their numbers
+    /// are given again then, and the CRC keeps an ingest from taking the new items for those.
     pub fn id(&self) -> String {
-        format!("{}-{}-{}", self.lane, self.first, self.len())
+        format!("{}-{}-{}-{:08x}", self.lane, self.first, self.len(), crc32fast::hash(&self.joined))
     }
 
     /// The number of the first item in its lane.

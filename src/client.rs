@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::adopter::Adopter;
 use crate::config::{Config, Validation};
+use crate::drain::NO_KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
 use crate::runner::Runner;
-use crate::spool::{Lane, Policy, RejectedItem, SpoolView, Stats, choose};
+use crate::spool::{Lane, Policy, SpoolView, Stats, choose};
 
 /// Everything behind a processor that a child of `fork` needs one of its own of.
 pub(crate) struct Client {
@@ -28,7 +29,7 @@ struct Outward {
 impl Client {
     pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
         let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
-        let runner = Runner::start(lane.clone(), exporter.clone(), &config, config.max_in_flight)?;
+        let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
         let outward = match exporter {
             None => None,
             Some(exporter) => {
@@ -82,24 +83,21 @@ impl Client {
         if let Some(out) = &self.outward {
             out.exporter.set_named_key(name, key);
         }
-        let reason = format!("no_key:{name}");
-        let view = SpoolView::open(&self.config.spool_dir)?;
-        let own = view.rejected_of(self.lane.id())?;
-        self.requeue(&view, own.iter().filter(|item| item.reason == reason))?;
+        let requeued = self.lane.requeue(|reason| reason.strip_prefix(NO_KEY) == Some(name));
+        if requeued.is_err() {
+            // The adopter tries again with those that are left.
+            self.lane.note_late_key();
+        }
         self.kick();
-        Ok(())
+        requeued
     }
 
     pub(crate) fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
         let view = SpoolView::open(&self.config.spool_dir)?;
         let items = view.rejected()?;
         let chosen = choose(&items, ids)?;
-        self.requeue(&view, items.iter().filter(|item| chosen.contains(&item.id)))
-    }
-
-    fn requeue<'a>(&self, view: &SpoolView, items: impl Iterator<Item = &'a RejectedItem>) -> Result<u64> {
         let mut moved = 0;
-        for item in items {
+        for item in items.iter().filter(|item| chosen.contains(&item.id)) {
             self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
             // The store's copy goes only when the new one can't get lost any more.
             self.lane.sync()?;

@@ -1,5 +1,6 @@
 //! The one error type of the crate.
 
+use std::any::Any;
 use std::fmt;
 
 /// What went wrong, in a form a program can act on.
@@ -51,6 +52,19 @@ impl Error {
     /// An I/O error met while doing `what` (a phrase such as "create /path/journal").
     pub(crate) fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("cannot {what}: {source}"))
+    }
+
+    /// A panic that was caught: a defect of spanspool.
+    pub(crate) fn defect(payload: Box<dyn Any + Send>) -> Self {
+        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (_, Some(text)) => text.as_str(),
+            _ => "panic",
+        };
+        let error = Self::new(ErrorKind::Internal, format!("a defect of spanspool: {text}"));
+        // Dropping a payload may panic again, here outside of any catch; a few leaked bytes are the lesser evil.
+        std::mem::forget(payload);
+        error
     }
 
     /// What a program should act on.

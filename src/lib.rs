@@ -32,8 +32,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From C, see `include/spanspool.h`; how it works and why stands in `ARCHITECTURE.md`.
+//! From C, see `include/spanspool.h`: those functions stand behind the feature `c-abi`, which a Rust program leaves off. How it
+//! works and why stands in `ARCHITECTURE.md`.
 
+#[cfg(feature = "c-abi")]
 pub mod capi;
 pub mod config;
 mod error;
@@ -46,6 +48,7 @@ mod client;
 mod processor;
 
 mod adopter;
+mod repair;
 mod runner;
 mod threads;
 
@@ -57,10 +60,15 @@ mod export;
 
 mod fork;
 
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use batch::Batch;
 pub use config::{Config, Level};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};
 pub use processor::{BatchTraceProcessor, TracingProcessor};
-pub use spool::{LaneStatus, RejectedItem, SpoolView, Stats};
+pub use repair::{LaneRepair, repair};
+pub use spool::{Finding, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane};

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::drain::Drain;
+use crate::drain::{Drain, Taken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::spool::{Lane, shut_down};
@@ -21,21 +21,24 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts the committer and, when there is an exporter, `drain_threads` drain threads.
+    /// Starts the committer and, when there is an exporter, `drain_threads` drain threads. `own`: the client's own lane.
     pub(crate) fn start(
         lane: Arc<Lane>,
+        own: &Arc<Lane>,
         exporter: Option<Arc<dyn TracingExporter>>,
         config: &Config,
         drain_threads: usize,
     ) -> Result<Self> {
-        let drain = exporter.map(|exporter| Arc::new(Drain::new(lane.clone(), exporter, config)));
+        let drain =
+            exporter.map(|exporter| Arc::new(Drain::new(lane.clone(), own.clone(), exporter, config)));
         let runner =
             Self { lane: lane.clone(), drain, threads: Threads::default(), stop_committer: Arc::default() };
         let stop = runner.stop_committer.clone();
-        runner.threads.spawn("disk", move || lane.run_committer(|| stop.load(Acquire)))?;
+        runner.threads.spawn("disk", &config.log, move || lane.run_committer(|| stop.load(Acquire)))?;
         for drain in std::iter::repeat_n(&runner.drain, drain_threads).flatten() {
             let drain = drain.clone();
-            if let Err(error) = runner.threads.spawn("net", move || drain.run()) {
+            let mut taken = Taken::default();
+            if let Err(error) = runner.threads.spawn("net", &config.log, move || drain.run(&mut taken)) {
                 runner.stop();
                 return Err(error);
             }

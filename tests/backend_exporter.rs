@@ -97,7 +97,7 @@ fn a_request_is_what_the_ingest_takes() {
         ("OpenAI-Organization", "org-1"),
         ("OpenAI-Project", "proj-1"),
         ("X-Team", "a b"),
-        ("Idempotency-Key", "lane-7-2"),
+        ("Idempotency-Key", "lane-7-2-23c0c805"),
         ("User-Agent", concat!("spanspool/", env!("CARGO_PKG_VERSION"))),
         ("Content-Length", &BODY.len().to_string()),
     ] {

@@ -6,6 +6,7 @@ mod common;
 #[path = "../src/bin/spanspool/ingest.rs"]
 mod ingest;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -58,4 +59,25 @@ fn accepted_items_arrive_byte_for_byte_and_others_are_refused() {
     assert_eq!(arrived.len(), expected.len());
     let differs = arrived.iter().zip(&expected).find(|(arrived, expected)| arrived != *expected);
     assert!(differs.is_none(), "arrived, expected: {:.400}", format!("{differs:?}"));
+}
+
+#[test]
+fn a_panic_stays_inside_the_shipped_library() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let dir = TempDir::new("c-panic");
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    let accepted = dir.join("accepted");
+    run_c("panic", &dir, &[&dir.join("spool"), Path::new(&ingest.url()), &accepted]);
+    let Ok(accepted) = fs::read_to_string(accepted) else { return };
+    let id = |item: &String| {
+        let item: serde_json::Value = serde_json::from_str(item).unwrap();
+        item["id"].as_str().unwrap().to_owned()
+    };
+    let arrived: BTreeSet<String> =
+        ingest.requests().iter().flat_map(items_of).map(|item| id(&item)).collect();
+    let expected: BTreeSet<String> = accepted.lines().map(str::to_owned).collect();
+    assert!(expected.len() > 40);
+    assert_eq!(arrived, expected, "what got OK arrives, and nothing else does");
 }

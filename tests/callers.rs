@@ -37,18 +37,3 @@ fn python() {
         delivers(&mut program, &dir, r#"{"object":"trace","id":"trace_python"}"#);
     }
 }
-
-#[test]
-fn go() {
-    if have("go", "version", "go") {
-        let dir = TempDir::new("go");
-        let program = dir.join("smoke");
-        let mut build = Command::new("go");
-        build.current_dir(root().join("tests/go")).args(["build", "-o"]).arg(&program).arg(".");
-        build.env("CGO_ENABLED", "1").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-buildvcs=false");
-        build.env("CGO_CFLAGS", format!("-I{}", root().join("include").display()));
-        build.env("CGO_LDFLAGS", format!("-L{}", lib_dir().display()));
-        succeed(&mut build);
-        delivers(&mut caller(program), &dir, r#"{"object":"trace","id":"trace_go"}"#);
-    }
-}

@@ -14,7 +14,9 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use common::{TempDir, caller, compile_c, compile_c_unlinked, compile_cpp, lib_dir, succeed};
+use common::{
+    TempDir, caller, compile_c, compile_c_unlinked, compile_cpp, is_instrumented, lib_dir, succeed,
+};
 use host::{
     Host, PATIENCE, accepting, arrivals, assert_each_once, settings, silent, status, total, until, wait_until,
 };
@@ -79,7 +81,7 @@ fn check(way: &str, expected: ExitStatus) {
     }
     let fastest = times.iter().min().unwrap();
     println!("{way} took {fastest:?}");
-    assert!(*fastest <= EXIT_TIME, "{way}: {times:?}");
+    assert!(is_instrumented() || *fastest <= EXIT_TIME, "{way}: {times:?}");
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn free_does_not_wait_for_a_request() {
     };
     let times: Vec<Duration> = (0..ATTEMPTS).map(time).collect();
     println!("free took {:?}", times.iter().min().unwrap());
-    assert!(times.iter().any(|time| *time <= EXIT_TIME), "{times:?}");
+    assert!(is_instrumented() || times.iter().any(|time| *time <= EXIT_TIME), "{times:?}");
 }
 
 /// Starts tests/c/dlclose.c, with a request under way or the spool freed, and has it unload the library.

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use common::{TempDir, caller, compile_c, succeed};
+use common::{TempDir, caller, compile_c, is_instrumented, succeed};
 use host::{
     Host, PATIENCE, accepting, arrivals, assert_each_once, assert_same_batches, ids_of, lanes, settings,
     status, total, wait_for_items, wait_until,
@@ -139,19 +139,21 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
     const RING_BYTES: u64 = 128 << 10;
     let dir = TempDir::new("fork-full");
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
+    // How long the parent may take to write a segment, and less than the ingest takes for a batch of the child's.
+    let patience_ms = if is_instrumented() { 4000 } else { 1000 };
     static PARENTS_TURN: AtomicBool = AtomicBool::new(false);
-    let ingest = Ingest::start(|request| {
+    let ingest = Ingest::start(move |request| {
         let held = ids_of(request).iter().any(|id| id.starts_with("parent")) && !PARENTS_TURN.load(SeqCst);
         let fault = match ids_of(request).iter().any(|id| id.starts_with("child")) {
             // Slower than enqueue_timeout_ms, so that a child's journal becomes full.
-            true => Fault::DelayBefore(Duration::from_millis(1500)),
+            true => Fault::DelayBefore(Duration::from_millis(patience_ms + patience_ms / 2)),
             false if held => Fault::Hang(Duration::from_secs(600)),
             false => Fault::None,
         };
         Answer::status(200).fault(fault)
     })
     .unwrap();
-    let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=1000"];
+    let more = ["journal_bytes=192KiB", &format!("enqueue_timeout_ms={patience_ms}")];
     let mut parent = Host::start(&program, &settings(&spool, &ingest.url(), &more));
     assert_eq!(parent.ask("enqueue parent 1000 1000"), "0 1000");
     wait_until("there are segments", || has_segments(&spool));

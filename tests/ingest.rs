@@ -117,6 +117,56 @@ fn unread_reset_records_nothing_and_then_serves_again() {
 }
 
 #[test]
+fn reset_within_a_request_records_nothing() {
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    ingest.reset_within(1, 30);
+    let mut stream = connect(&ingest);
+    post(&stream, "", &[b'x'; 100_000]);
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(ingest.requests().is_empty());
+}
+
+#[test]
+fn pieces_take_the_place_of_an_answer_and_keep_the_connection_or_not() {
+    for keep in [true, false] {
+        let pieces = vec![b"HTTP/1.1 200 OK\r".to_vec(), b"\n\r\n".to_vec()];
+        let ingest = faulty(Fault::Pieces { pieces, pause: Duration::from_millis(1), keep });
+        let mut stream = connect(&ingest);
+        for _ in 0..if keep { 2 } else { 1 } {
+            post(&stream, "", b"body");
+            assert_eq!(answer(&stream, 0), "HTTP/1.1 200 OK\r\n\r\n");
+        }
+        if !keep {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+    }
+}
+
+#[test]
+fn an_endless_answer_ends_with_the_client() {
+    let ingest = faulty(Fault::Endless(b"head ".to_vec(), b"tail ".to_vec()));
+    let mut stream = connect(&ingest);
+    post(&stream, "", b"body");
+    let mut text = vec![0; 1 << 20];
+    stream.read_exact(&mut text).unwrap();
+    assert!(text.starts_with(b"head tail tail "));
+    drop(stream);
+    ingest.stop();
+}
+
+#[test]
+fn requests_that_are_taken_are_not_kept() {
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    let stream = connect(&ingest);
+    for body in [&b"first"[..], b"second"] {
+        post(&stream, "", body);
+        answer(&stream, 0);
+        assert_eq!(ingest.take_requests().iter().map(|r| &r.body[..]).collect::<Vec<_>>(), [body]);
+    }
+    assert!(ingest.requests().is_empty());
+}
+
+#[test]
 fn other_faults_end_the_connection_in_good_order() {
     let raw = b"HTTP/1.1 2x0 nonsense\r\n\r\n".to_vec();
     let faults = [

@@ -133,7 +133,7 @@ fn nothing_is_printed() {
     host.end();
     assert_eq!(fs::read_to_string(dir.join("stderr")).unwrap(), "");
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("lane 00000000aaaaaaaa is left as it is") && log.contains("go away"), "{log}");
+    assert!(log.contains("lane 00000000aaaaaaaa is passed over") && log.contains("go away"), "{log}");
 }
 
 #[test]

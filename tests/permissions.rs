@@ -95,7 +95,7 @@ fn a_lane_behind_a_link_is_passed_over_and_named() {
     assert_each_once(&ingest, &[("own", 1)]);
     let log = fs::read_to_string(log).unwrap();
     let why = format!("{} is not a folder; a lane that is a link is not followed", link.display());
-    assert!(log.contains("lane 00000000aaaaaaaa is left as it is") && log.contains(&why), "{log}");
+    assert!(log.contains("lane 00000000aaaaaaaa is passed over") && log.contains(&why), "{log}");
     assert_eq!(host::total(&host::status(&elsewhere), "pending"), 3);
 }
 
@@ -121,7 +121,7 @@ fn a_lane_of_another_user_is_passed_over_and_named() {
     assert_eq!(host.ask("flush 60000"), "0");
     assert_each_once(&ingest, &[("own", 1), ("beside", 2)]);
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains(&format!("lane {foreign} is left as it is")), "{log}");
+    assert!(log.contains(&format!("lane {foreign} is passed over")), "{log}");
     assert!(log.contains(&format!("belongs to user {NOBODY}, not to 0")), "{log}");
     assert!(spool.join("lanes/00000000bbbbbbbb.new").exists());
 }

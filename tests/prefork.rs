@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{TempDir, caller, compile_c};
+use common::{TempDir, caller, compile_c, is_instrumented};
 use host::{Host, assert_same_batches, ids_of, lanes, settings, status, total, wait_until};
 use ingest::{Answer, Ingest, Request};
 
@@ -67,7 +67,8 @@ fn the_survivor_delivers_what_all_the_killed_had_taken() {
     assert_eq!(total(&after, "accepted"), all + extra);
     assert_same_batches(&requests);
     println!("{lives} lives in {seconds} s, {all} items acknowledged and delivered");
-    assert!(all > 1000 && lives > 20, "{lives} lives with {all} items are no load");
+    let least_lives = if is_instrumented() { 8 } else { 20 };
+    assert!(all > 1000 && lives > least_lives, "{lives} lives with {all} items are no load");
     master.end();
 }
 

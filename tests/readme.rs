@@ -51,7 +51,14 @@ fn table_of_settings_is_the_one_of_the_library() {
 #[test]
 fn programs_in_the_readme_are_the_ones_that_are_tested() {
     let text = readme();
-    for (language, path) in [("c", "examples/c/quickstart.c"), ("rust", "examples/rust/quickstart.rs")] {
+    let programs = [
+        ("c", "examples/c/quickstart.c"),
+        ("cpp", "examples/cpp/quickstart.cpp"),
+        ("go", "examples/go/main.go"),
+        ("python", "examples/python/agent_run.py"),
+        ("rust", "examples/rust/quickstart.rs"),
+    ];
+    for (language, path) in programs {
         let source = fs::read_to_string(common::root().join(path)).unwrap();
         let block = format!("```{language}\n{}\n```\n", source.trim_end());
         assert!(text.contains(&block), "README.md has not this block:\n{block}");

@@ -15,8 +15,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use client::{
-    HOLD, NEVER_MS, PATIENCE, Taken, assert_all_delivered, assert_ledger, batch_id, enqueue, eventually,
-    item, long_item, number_of, open, rejected, wait_for_state,
+    HOLD, NEVER_MS, PATIENCE, Taken, arrived, assert_all_delivered, assert_ledger, batch_id, enqueue,
+    eventually, item, lanes, long_item, number_of, open, open_offline, rejected, wait_for_requests,
+    wait_for_state,
 };
 use common::TempDir;
 use ingest::{Answer, Ingest, Request, items_of};
@@ -194,6 +195,49 @@ fn bad_item_alone_is_set_aside_without_anybody_s_doing() {
     enqueue(&client, [1]);
     eventually("both are settled", || client.stats().unwrap().pending == 0);
     assert_eq!(client.stats().unwrap().rejected, 1);
+}
+
+/// While everything is refused one item of a batch is tried alone. What that costs must not be the others.
+#[test]
+fn bad_item_that_was_tried_alone_costs_the_others_nothing() {
+    let dir = TempDir::new("refusals");
+    let refuses_all = Arc::new(AtomicBool::new(true));
+    let picky = Picky::new(400, {
+        let refuses_all = refuses_all.clone();
+        move |request| refuses_all.load(Relaxed) || holds(request, &[0])
+    });
+    let settings = [("max_batch_size", "4"), ("max_delay_ms", NEVER_MS), ("schedule_delay_ms", NEVER_MS)];
+    let client = open(&dir.join("spool"), &picky.ingest.url(), &settings);
+    enqueue(&client, 0..8);
+    wait_for_state(&client, HOLD);
+    refuses_all.store(false, Relaxed);
+    client.flush(PATIENCE).unwrap();
+    let mut taken = picky.taken.numbers();
+    taken.sort_unstable();
+    assert_eq!(taken, Vec::from_iter(1..8));
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.rejected, stats.pending), (7, 1, 0), "{stats:?}");
+}
+
+/// Nothing ever comes behind the last item of a dead process's lane.
+#[test]
+fn bad_item_left_by_a_dead_process_is_set_aside_once_anything_is_accepted() {
+    let dir = TempDir::new("refusals");
+    let spool = dir.join("spool");
+    let ingest =
+        Ingest::start(|request| Answer::status(if holds(request, &[0]) { 400 } else { 200 })).unwrap();
+    let dead = open_offline(&spool, &[]);
+    enqueue(&dead, [0]);
+    let client = open(&spool, &ingest.url(), &[("adopt_interval_ms", "10")]);
+    drop(dead);
+    wait_for_requests(&ingest, 2);
+    assert!(rejected(&spool).is_empty());
+    enqueue(&client, [1]);
+    eventually("the bad item is set aside", || rejected(&spool).len() == 1);
+    eventually("the dead process's lane is gone", || lanes(&spool).len() == 1);
+    assert_ledger(&client.stats().unwrap());
+    assert!(arrived(&ingest).contains(&1));
 }
 
 #[test]

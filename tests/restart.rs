@@ -10,13 +10,13 @@ mod ingest;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::{
     BACKOFF, NEVER_MS, PATIENCE, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue,
-    lane_dir, lanes, long_item, open, open_offline, segment_dirs, wait_for_state,
+    eventually, lane_dir, lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
 };
 use common::{TempDir, caller, compile_c, have, succeed, tool};
 use ingest::{Answer, Ingest};
@@ -129,21 +129,33 @@ fn lane_that_was_never_finished_is_taken_over() {
     });
 }
 
-/// Makes a spool with ten items, changes its journal, and opens it again: the changed lane is left as it is, the log
-/// says why with `reason`, and a new lane does the work.
-fn passes_over(reason: &str, change: impl Fn(&File)) {
-    let dir = TempDir::new("restart");
+/// A spool with ten items whose journal is changed.
+fn spool_with_changed_journal(dir: &TempDir, change: impl Fn(&File)) -> PathBuf {
     let spool = dir.join("spool");
     let client = open_offline(&spool, &[]);
     enqueue(&client, 0..10);
     drop(client);
-    let journal = lane_dir(&spool).join("journal");
-    change(&OpenOptions::new().read(true).write(true).open(&journal).unwrap());
-    let before = fs::read(&journal).unwrap();
+    change(&OpenOptions::new().read(true).write(true).open(lane_dir(&spool).join("journal")).unwrap());
+    spool
+}
 
+#[test]
+fn journal_of_another_format_is_left_as_it_is() {
+    const VERSION_AT: u64 = 8;
+    const CHECK_AT: u64 = 40;
+    let dir = TempDir::new("restart");
+    let spool = spool_with_changed_journal(&dir, |journal| {
+        journal.write_all_at(&2_u64.to_ne_bytes(), VERSION_AT).unwrap();
+        // The words from the version up to their check.
+        let mut fixed = [0; (CHECK_AT - VERSION_AT) as usize];
+        journal.read_exact_at(&mut fixed, VERSION_AT).unwrap();
+        journal.write_all_at(&u64::from(crc32fast::hash(&fixed)).to_ne_bytes(), CHECK_AT).unwrap();
+    });
+    let journal = lane_dir(&spool).join("journal");
+    let before = fs::read(&journal).unwrap();
     let ingest = willing();
     let log = Arc::new(Mutex::new(String::new()));
-    let mut config = config(&spool, &ingest.url(), &[]);
+    let mut config = config(&spool, &ingest.url(), &[("adopt_interval_ms", "1")]);
     config.set_log({
         let log = log.clone();
         move |level, line| *log.lock().unwrap() += &format!("{level:?} {line}\n")
@@ -153,28 +165,71 @@ fn passes_over(reason: &str, change: impl Fn(&File)) {
     client.flush(PATIENCE).unwrap();
     assert_all_delivered(&client, 10);
     assert_eq!(arrived(&ingest), Vec::from_iter(10..20));
+    let unreadable = view(&spool).unreadable().unwrap();
+    assert!(unreadable.len() == 1 && !unreadable[0].damaged, "{unreadable:?}");
     assert!(fs::read(&journal).unwrap() == before, "it was touched");
+    drop(client);
     let log = log.lock().unwrap();
-    assert!(log.contains("Error ") && log.contains(reason), "{log}");
+    assert_eq!(log.matches("format version 2").count(), 1, "{log}");
+    assert!(log.contains("Error "), "{log}");
+}
+
+/// A journal's header is damaged: every item arrives all the same, and the journal is kept.
+fn salvages(reason: &str, change: impl Fn(&File)) {
+    let dir = TempDir::new("restart");
+    let spool = spool_with_changed_journal(&dir, change);
+    let unreadable = view(&spool).unreadable().unwrap();
+    assert!(unreadable.len() == 1 && unreadable[0].damaged, "{unreadable:?}");
+    assert!(unreadable[0].reason.contains(reason), "{unreadable:?}");
+    let ingest = willing();
+    let client = open(&spool, &ingest.url(), &[("adopt_interval_ms", "1")]);
+    eventually("the lane is salvaged", || view(&spool).unreadable().unwrap().is_empty());
+    client.flush(PATIENCE).unwrap();
+    assert_eq!(arrived(&ingest), Vec::from_iter(0..10));
+    assert_ledger(&client.stats().unwrap());
+    assert!(lane_dir(&spool).join("quarantine").join(&unreadable[0].id).join("journal").exists());
 }
 
 #[test]
-fn journal_of_another_format_is_left_as_it_is() {
-    const VERSION_AT: u64 = 8;
-    const CHECK_AT: u64 = 40;
-    passes_over("format version 2", |journal| {
-        journal.write_all_at(&2_u64.to_ne_bytes(), VERSION_AT).unwrap();
-        // The words from the version up to their check.
-        let mut fixed = [0; (CHECK_AT - VERSION_AT) as usize];
-        journal.read_exact_at(&mut fixed, VERSION_AT).unwrap();
-        journal.write_all_at(&u64::from(crc32fast::hash(&fixed)).to_ne_bytes(), CHECK_AT).unwrap();
-    });
-    passes_over("it is not a journal", |journal| journal.write_all_at(b"JOURNAL!", 0).unwrap());
-    passes_over("its header is damaged", |journal| journal.write_all_at(&[0xff], 32).unwrap());
-    passes_over("is no size of a journal", |journal| journal.set_len(12345).unwrap());
-    passes_over("neither of its checkpoints is whole", |journal| {
-        journal.write_all_at(&[0xff; 512], 576).unwrap()
-    });
+fn lane_whose_journals_header_is_damaged_is_salvaged() {
+    salvages("it is not a journal", |journal| journal.write_all_at(b"JOURNAL!", 0).unwrap());
+    salvages("its header is damaged", |journal| journal.write_all_at(&[0xff], 32).unwrap());
+    salvages("is no size of a journal", |journal| journal.set_len(1_234_567).unwrap());
+    salvages("belongs to another lane", |journal| journal.write_all_at(&[0xff], 48).unwrap());
+    salvages("its newest checkpoint is damaged", |journal| journal.write_all_at(&[0xff; 512], 576).unwrap());
+}
+
+#[test]
+fn record_whose_header_is_damaged_hides_none_behind_it() {
+    let dir = TempDir::new("restart");
+    for at in [0, 12, 16, 24] {
+        let spool = dir.join(&format!("spool{at}"));
+        let client = open_offline(&spool, &[]);
+        for n in 0..10 {
+            client.enqueue(long_item(n, 1000).as_bytes()).unwrap();
+        }
+        drop(client);
+        let path = lane_dir(&spool).join("journal");
+        let bytes = fs::read(&path).unwrap();
+        let item = bytes.windows(8).position(|window| window == br#"{"n":5,""#).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .write_all_at(b"XXXX", item as u64 - 40 + at)
+            .unwrap();
+
+        let checked = view(&spool).check().unwrap().remove(0);
+        assert_eq!((checked.readable, checked.lost, checked.is_whole()), (9, 1, false), "{checked:?}");
+        let ingest = willing();
+        let client = open(&spool, &ingest.url(), &[]);
+        client.flush(PATIENCE).unwrap();
+        assert_eq!(arrived(&ingest), [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+        let stats = client.stats().unwrap();
+        assert_ledger(&stats);
+        assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (10, 9, 1), "{stats:?}");
+        assert_eq!(fs::read_dir(lane_dir(&spool).join("quarantine")).unwrap().count(), 1);
+    }
 }
 
 #[test]

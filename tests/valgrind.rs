@@ -1,7 +1,8 @@
-//! Valgrind finds nothing in the ways to fork and to exit: no invalid access, no use of what was never written.
+//! Valgrind finds nothing in the calls of the C interface and in the ways to fork and to exit: no invalid access, no use of what was never written.
 //!
 //! Leaks are not looked for: a child of `fork` abandons what was its parent's by design. Nor are races, by helgrind:
-//! it knows the locks of pthread only, and takes every use of the standard library's for a race.
+//! it knows the locks of pthread only, and takes every use of the standard library's for a race; tests/sanitizers.rs
+//! looks for them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -14,7 +15,7 @@ mod ingest;
 use std::path::Path;
 use std::process::Command;
 
-use common::{TempDir, caller, compile_c, have, root};
+use common::{TempDir, caller, compile_c, have, root, succeed};
 use host::{Host, accepting, assert_each_once, settings, wait_for_items};
 
 /// What valgrind ends with when it found something.
@@ -74,4 +75,26 @@ fn exits_are_clean() {
         host.tell("");
         host.end();
     }
+}
+
+/// Runs `tests/c/<name>.c`, which checks itself.
+fn is_clean(name: &str, dir: &TempDir, arguments: &[String]) {
+    let program = compile_c(&format!("tests/c/{name}.c"), dir.path());
+    succeed(memcheck(&program).args(arguments));
+}
+
+#[test]
+fn calls_are_clean() {
+    if !have("valgrind", "--version", "calls_are_clean") {
+        return;
+    }
+    let (dir, ingest) = (TempDir::new("valgrind-calls"), accepting());
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    is_clean("arguments", &dir, &[path("arguments-spool")]);
+    is_clean("settings", &dir, &[path("")]);
+    is_clean("lifecycle", &dir, &[path("")]);
+    is_clean("items", &dir, &[path("spool"), path("other-spool"), ingest.url(), path("accepted")]);
+    is_clean("fork_console", &dir, &[path("console-spool")]);
+    let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=60000"];
+    is_clean("environment", &dir, &settings(&dir.join("environment-spool"), &ingest.url(), &more));
 }

@@ -3,7 +3,6 @@
 //! Each pointer of the header is one of the types here. They have no constructor that takes an address, so a value
 //! can only have come from C, which vouches for it as the header asks: it is NULL or valid for the call.
 
-use std::any::Any;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -199,21 +198,7 @@ pub fn receiver(function: spanspool_log_fn, user_data: UserData) -> impl Fn(Leve
 ///
 /// State that a panic left half changed is not met again by luck: the locks it held are poisoned.
 pub fn caught(body: impl FnOnce() -> Result<()>) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        let error =
-            Error::new(ErrorKind::Internal, format!("a defect of spanspool: {}", panic_text(&*payload)));
-        // Dropping a payload may panic again, here outside of any catch; a few leaked bytes are the lesser evil.
-        std::mem::forget(payload);
-        Err(error)
-    })
-}
-
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "panic",
-    }
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Error::defect(payload)))
 }
 
 /// The wall round every call: what `body` made of it, as a status.

@@ -188,7 +188,8 @@ fn call(handle: &spanspool, name: &str, body: impl FnOnce(&BatchTraceProcessor) 
 /// json, json_len: one JSON object in UTF-8, copied; not NUL-terminated. The bytes travel as they are.
 ///
 /// OK; ERR_INVALID_ARGUMENT: NULL, or json_len over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an empty item;
-/// ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. On all but OK nothing was stored.
+/// ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. On all but OK nothing was stored; but with
+/// durability=power an item that could not be synced (ERR_IO) may still be delivered.
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {

@@ -57,6 +57,11 @@ impl Endpoint {
         self.secure || self.is_loopback()
     }
 
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Whether it is on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = self.host.trim_end_matches('.');
@@ -82,6 +87,9 @@ fn host_of(authority: &str) -> Result<String, String> {
             None => (authority, None),
         },
     };
+    if host.contains(['[', ']']) {
+        return Err("brackets may stand round an IPv6 address only".into());
+    }
     if host.is_empty() {
         return Err("it has no host".into());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::export::Answer;
@@ -9,7 +10,7 @@ use crate::spool::{Rejection, StoredBatch, now_unix_ms};
 
 /// A batch under way. It begins as one part and is halved where the ingest refuses.
 pub(super) struct Job {
-    pub(super) stored: Box<StoredBatch>,
+    pub(super) stored: Arc<StoredBatch>,
     parts: VecDeque<Range<usize>>,
     pub(super) delivered: u64,
     /// Items that are in the rejected store.
@@ -29,7 +30,7 @@ pub(super) struct Offender {
 }
 
 impl Job {
-    pub(super) fn new(stored: Box<StoredBatch>) -> Self {
+    pub(super) fn new(stored: Arc<StoredBatch>) -> Self {
         let parts = std::iter::once(0..stored.batch.len()).collect();
         Self {
             stored,

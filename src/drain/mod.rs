@@ -27,6 +27,8 @@ use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
 
+/// Begins the reason of items that were set aside for want of the key whose name follows.
+pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
 /// Batches that are tried before refusals of all their items are put down to the endpoint.
@@ -46,6 +48,8 @@ enum State {
 /// The drain loop of one lane, run by as many threads as `max_in_flight` allows.
 pub(crate) struct Drain {
     lane: Arc<Lane>,
+    /// The client's own lane: what is accepted of that proves that the endpoint takes items.
+    own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
     gate: Gate,
     max_retries: u32,
@@ -53,6 +57,10 @@ pub(crate) struct Drain {
     deadline: Mutex<Option<Instant>>,
     log: Log,
 }
+
+/// The batches that a drain thread has taken and that are not settled yet.
+#[derive(Default)]
+pub(crate) struct Taken(Vec<Arc<StoredBatch>>);
 
 /// How sending a job ended.
 enum End {
@@ -65,10 +73,16 @@ enum End {
 }
 
 impl Drain {
-    pub(crate) fn new(lane: Arc<Lane>, exporter: Arc<dyn TracingExporter>, config: &Config) -> Self {
+    pub(crate) fn new(
+        lane: Arc<Lane>,
+        own: Arc<Lane>,
+        exporter: Arc<dyn TracingExporter>,
+        config: &Config,
+    ) -> Self {
         let backoff = Backoff::new(config.base_delay, config.max_delay, config.jitter);
         Self {
             lane,
+            own,
             exporter,
             gate: Gate::new(backoff, config.max_delay),
             max_retries: config.max_retries,
@@ -78,12 +92,16 @@ impl Drain {
         }
     }
 
-    /// A drain thread's life: until `stop`.
-    pub(crate) fn run(&self) {
+    /// A drain thread's life: until `stop`. What a panic left in `taken` is sent anew.
+    pub(crate) fn run(&self, taken: &mut Taken) {
         while !self.is_stopped() {
+            if !taken.0.is_empty() {
+                self.deliver(taken);
+                continue;
+            }
             let seen = self.lane.drain.seen();
             match self.lane.take_batch() {
-                Take::Batch(stored) => self.deliver(stored),
+                Take::Batch(stored) => taken.0.push(stored.into()),
                 Take::Wait(until) => self.lane.drain.wait(seen, until),
             }
         }
@@ -114,17 +132,18 @@ impl Drain {
         self.stopped.load(Acquire)
     }
 
-    /// Sends a batch until every item of it is settled.
+    /// Sends the batches of `taken` until every item of them is settled.
     ///
-    /// When every item is refused, the next batch is a witness: if the ingest takes anything of that, it is
-    /// the items that are bad; if not, it is the endpoint, and nothing is given up.
-    fn deliver(&self, stored: Box<StoredBatch>) {
-        let mut waiting = VecDeque::from([Job::new(stored)]);
+    /// When every item is refused, the next batch is a witness, or any that another thread sends meanwhile: if the ingest
+    /// takes anything of that, it is the items that are bad; if not, it is the endpoint, and nothing is given up.
+    fn deliver(&self, taken: &mut Taken) {
+        let accepted_before = self.own.live(Live::BatchesSent);
+        let mut waiting: VecDeque<Job> = taken.0.iter().cloned().map(Job::new).collect();
         let mut suspects: Vec<Job> = Vec::new();
         let mut proved = false;
         loop {
             let wants_witness = (1..WITNESSES).contains(&suspects.len());
-            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness()).flatten());
+            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness(taken)).flatten());
             let Some(mut job) = next else {
                 if suspects.is_empty() {
                     return;
@@ -134,30 +153,34 @@ impl Drain {
                 proved = false;
                 continue;
             };
-            match self.send(&mut job) {
+            match self.send(&mut job, proved) {
                 End::Stopped => return,
-                End::Suspect if !proved => suspects.push(job),
-                End::Sent | End::Suspect => {
-                    proved |= job.delivered > 0;
-                    self.finish(job);
-                    if proved {
-                        suspects.drain(..).for_each(|job| self.finish(job));
-                    }
+                End::Suspect => {
+                    proved = self.own.live(Live::BatchesSent) != accepted_before;
+                    suspects.push(job);
                 }
+                End::Sent => {
+                    proved |= job.delivered > 0;
+                    self.finish(job, taken);
+                }
+            }
+            if proved {
+                // Of a suspect not all parts need have been tried.
+                waiting.extend(suspects.drain(..));
             }
         }
     }
 
     /// The batch behind those that are under way, if there is one.
-    fn witness(&self) -> Option<Job> {
-        match self.lane.take_witness() {
-            Take::Batch(stored) => Some(Job::new(stored)),
-            Take::Wait(_) => None,
-        }
+    fn witness(&self, taken: &mut Taken) -> Option<Job> {
+        let Take::Batch(stored) = self.lane.take_witness() else { return None };
+        let stored = Arc::from(stored);
+        taken.0.push(Arc::clone(&stored));
+        Some(Job::new(stored))
     }
 
-    /// Sends the parts of `job` until none is left.
-    fn send(&self, job: &mut Job) -> End {
+    /// Sends the parts of `job` until none is left. `proved`: the endpoint takes items, so that what it refuses is bad.
+    fn send(&self, job: &mut Job, proved: bool) -> End {
         while let Some(part) = job.part() {
             if !self.gate.pass(|| self.is_stopped()) {
                 return End::Stopped;
@@ -179,7 +202,7 @@ impl Drain {
                 Outcome::Refused(answer) => {
                     self.answered(answer.status, false);
                     job.refused(REFUSED, answer);
-                    if job.is_suspect() {
+                    if !proved && job.is_suspect() {
                         return End::Suspect;
                     }
                 }
@@ -194,12 +217,12 @@ impl Drain {
                 }
                 Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
                 Outcome::NoKey => {
-                    let reason = format!("no_key:{}", job.stored.batch.key_name());
+                    let reason = format!("{NO_KEY}{}", job.stored.batch.key_name());
                     return self.set_aside(job, 0, &reason, "");
                 }
             }
         }
-        if job.is_suspect() { End::Suspect } else { End::Sent }
+        if !proved && job.is_suspect() { End::Suspect } else { End::Sent }
     }
 
     /// Sends `part` once. A panic of the exporter, which may be a user's, costs an attempt and not the thread.
@@ -212,7 +235,7 @@ impl Drain {
     }
 
     /// Settles `job`: offenders go to the rejected store first; what was not tried is obsolete.
-    fn finish(&self, mut job: Job) {
+    fn finish(&self, mut job: Job, taken: &mut Taken) {
         for offender in std::mem::take(&mut job.offenders) {
             let rejection =
                 job.rejection(&offender.item, offender.answer.status, offender.reason, offender.answer.body);
@@ -224,6 +247,12 @@ impl Drain {
         // Before the cursor moves, so that whoever waited for it does not see a thread still sending.
         self.set_state(State::Idle, "", 0);
         self.lane.settle(&job.stored, job.delivered, job.rejected);
+        taken.0.retain(|stored| !Arc::ptr_eq(stored, &job.stored));
+        let key_name = job.stored.batch.key_name();
+        if job.rejected > 0 && !key_name.is_empty() && self.exporter.has_named_key(key_name) {
+            // The key may have come while its items were being set aside, too late for whoever gave it to find them.
+            self.lane.note_late_key();
+        }
         let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
         let (id, delivered, rejected) = (job.stored.batch.id(), job.delivered, job.rejected);
         self.log.line(level, format_args!("batch {id}: {delivered} items delivered, {rejected} rejected"));

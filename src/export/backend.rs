@@ -1,6 +1,6 @@
 //! Backend: the exporter that posts batches to an HTTP ingest. The only file that knows the HTTP client.
 
-use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::body::BodyForm;
 use super::keys::{Env, Keys, env_text};
+use super::lookup::Lookup;
 use super::verdict::verdict;
 use super::{Answer, Outcome, TracingExporter, roots};
 use crate::batch::Batch;
@@ -25,6 +28,9 @@ const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 /// The longest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
+/// How many of a host's addresses are tried; the HTTP client has room for no more.
+const MAX_ADDRESSES: usize = 16;
+
 /// How much of an answer's body is read, and for how long, so that its connection can be used again.
 const MAX_DRAINED_BYTES: usize = 64 << 10;
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -34,6 +40,7 @@ const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
 /// It may be shared by threads. Connections are kept open between requests, `max_in_flight` of them.
 pub struct BackendSpanExporter {
     agent: Agent,
+    names: Names,
     endpoint: Endpoint,
     headers: Vec<(String, Secret)>,
     keys: Keys,
@@ -61,8 +68,10 @@ impl BackendSpanExporter {
         if let Err(e) = config.endpoint.url().parse::<Uri>() {
             return Err(invalid(format!("endpoint '{}': {e}", config.endpoint.url())));
         }
+        let names = Names::default();
         Ok(Self {
-            agent: agent(config, env)?,
+            agent: new_agent(agent_config(config, env)?, &names),
+            names,
             endpoint: config.endpoint.clone(),
             headers: headers(config, env)?,
             keys: Keys::new(config, env)?,
@@ -140,12 +149,15 @@ impl TracingExporter for BackendSpanExporter {
     }
 
     fn shutdown(&self) {
+        self.names.0.stop();
         self.agent.clone().shutdown();
     }
 
     fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
+        let names = Names::default();
         Some(Arc::new(Self {
-            agent: self.agent.config().new_agent(),
+            agent: new_agent(self.agent.config().clone(), &names),
+            names,
             endpoint: self.endpoint.clone(),
             headers: self.headers.clone(),
             keys: self.keys.copy(),
@@ -162,14 +174,47 @@ impl TracingExporter for BackendSpanExporter {
     fn set_named_key(&self, name: &str, key: &str) {
         self.keys.set_named(name, key);
     }
+
+    fn has_named_key(&self, name: &str) -> bool {
+        self.keys.has_named(name)
+    }
 }
 
-fn agent(config: &Config, env: Env) -> Result<Agent> {
+/// The names of hosts, looked up for the HTTP client, which would start a thread for every request and leave
+/// behind those that hang.
+#[derive(Debug, Clone, Default)]
+struct Names(Arc<Lookup>);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
+        let name = uri.scheme().zip(uri.authority());
+        let name = name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
+        let name = name.ok_or(ureq::Error::HostNotFound)?;
+        let mut found = self.empty();
+        match self.0.addresses(&name, *timeout.after) {
+            Ok(addresses) => addresses.into_iter().take(MAX_ADDRESSES).for_each(|a| found.push(a)),
+            Err(e) if e.kind() == TimedOut => return Err(ureq::Error::Timeout(timeout.reason)),
+            Err(e) => return Err(e.into()),
+        }
+        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
+    }
+}
+
+fn new_agent(config: ureq::config::Config, names: &Names) -> Agent {
+    Agent::with_parts(config, DefaultConnector::default(), names.clone())
+}
+
+fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {
     let mut tls = TlsConfig::builder();
     if let Some(file) = &config.ca_file {
         tls = tls.root_certs(roots_with(file)?);
     }
-    let agent = Agent::config_builder()
+    let config = Agent::config_builder()
         .tls_config(tls.build())
         .proxy(proxy(&config.endpoint, env)?)
         .http_status_as_error(false)
@@ -181,28 +226,45 @@ fn agent(config: &Config, env: Env) -> Result<Agent> {
         .max_response_header_size(MAX_HEAD_BYTES)
         .max_idle_connections(config.max_in_flight)
         .max_idle_connections_per_host(config.max_in_flight)
-        .build()
-        .new_agent();
-    Ok(agent)
+        .build();
+    Ok(config)
 }
 
 /// The built-in roots and those of a PEM file.
 fn roots_with(file: &Path) -> Result<RootCerts> {
     let shown = file.display();
     let pem = std::fs::read(file).map_err(|e| Error::io(format_args!("read ca_file {shown}"), &e))?;
+    let mut certificates = certificates_in(&pem).map_err(|why| invalid(format!("ca_file {shown} {why}")))?;
+    certificates.extend(roots::built_in().iter().map(|der| Certificate::from_der(der).to_owned()));
+    Ok(certificates.into())
+}
+
+/// The certificates of a PEM file, at least one, or what is wrong with it.
+fn certificates_in(pem: &[u8]) -> std::result::Result<Vec<Certificate<'static>>, String> {
     let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(&pem) {
+    for item in ureq::tls::parse_pem(pem) {
         match item {
             Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
             Ok(_) => {}
-            Err(e) => return Err(invalid(format!("ca_file {shown} is not a PEM file: {e}"))),
+            Err(e) => return Err(format!("is not a PEM file: {e}")),
         }
     }
     if certificates.is_empty() {
-        return Err(invalid(format!("ca_file {shown} holds no certificate (-----BEGIN CERTIFICATE-----)")));
+        return Err("holds no certificate (-----BEGIN CERTIFICATE-----)".into());
     }
-    certificates.extend(roots::built_in().iter().map(|der| Certificate::from_der(der).to_owned()));
-    Ok(certificates.into())
+    Ok(certificates)
+}
+
+/// How many certificates `pem` holds, and the host that a request to `url` would go to.
+#[cfg(any(fuzzing, test))]
+pub(super) mod seen {
+    pub(crate) fn certificates(pem: &[u8]) -> Option<usize> {
+        super::certificates_in(pem).ok().map(|certificates| certificates.len())
+    }
+
+    pub(crate) fn host(url: &str) -> Option<String> {
+        url.parse::<super::Uri>().ok()?.host().map(str::to_owned)
+    }
 }
 
 /// The proxy the environment names. A loopback endpoint is reached without: what is sent there, perhaps a key over

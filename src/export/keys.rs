@@ -55,6 +55,10 @@ impl Keys {
         }
     }
 
+    pub(super) fn has_named(&self, name: &str) -> bool {
+        self.named.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     /// The same keys under locks of their own.
     pub(super) fn copy(&self) -> Self {
         Self {

@@ -4,7 +4,10 @@ mod backend;
 mod backoff;
 mod body;
 mod console;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod keys;
+mod lookup;
 mod retry_after;
 mod roots;
 mod sanitize;
@@ -40,6 +43,12 @@ pub trait TracingExporter: Send + Sync {
 
     /// Sets the key that batches of the key name `name` are sent with. It is kept in memory only.
     fn set_named_key(&self, _name: &str, _key: &str) {}
+
+    /// Whether batches of the key name `name` have a key by now: those that were set aside for want of it are tried
+    /// again then.
+    fn has_named_key(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// What the exporter made of a batch.

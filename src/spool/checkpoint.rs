@@ -87,6 +87,9 @@ pub(crate) struct Checkpoint {
 /// Words that a checkpoint takes in the header, its check included.
 pub(crate) const SLOT_WORDS: usize = 22;
 
+/// Every number in a checkpoint stays below this for millennia, so that sums of them fit.
+const MAX_WORD: u64 = 1 << 60;
+
 impl Checkpoint {
     pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
         let mut words = [0; SLOT_WORDS];
@@ -101,10 +104,12 @@ impl Checkpoint {
 
     /// `None` when the words are not a whole checkpoint.
     pub(crate) fn from_words(words: &[u64; SLOT_WORDS]) -> Option<Self> {
-        if words[SLOT_WORDS - 1] != check(words) {
+        if words[SLOT_WORDS - 1] != check(words)
+            || words[..SLOT_WORDS - 1].iter().any(|word| *word > MAX_WORD)
+        {
             return None;
         }
-        Some(Self {
+        let checkpoint = Self {
             sequence: words[0],
             cursor: words[1],
             settled_bytes: words[2],
@@ -112,7 +117,9 @@ impl Checkpoint {
             tail: Point::from_words(&words[7..11]),
             tally: Tally::from_words(&words[11..16]),
             adopted: Tally::from_words(&words[16..21]),
-        })
+        };
+        let on_records = [checkpoint.head, checkpoint.tail].iter().all(|point| point.pos.is_multiple_of(8));
+        on_records.then_some(checkpoint)
     }
 }
 

@@ -11,7 +11,7 @@ use super::segment::{self, SLED_SEGMENT_BYTES};
 use super::spill::{self, SWEEP_BYTES, Writer};
 use super::stored::StoredBatch;
 use crate::batch::Batch;
-use crate::config::{Level, Overflow};
+use crate::config::{Durability, Level, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -40,39 +40,56 @@ enum Bypass {
 }
 
 impl Lane {
-    /// The committer's life: until `stop` says so.
+    /// The committer's life: until `stop` says so. After a panic it begins again.
     pub(crate) fn run_committer(&self, stop: impl Fn() -> bool) {
+        self.undo_half_done();
         let mut writer = Writer::default();
         let mut last_sync = Instant::now();
         let mut retry_at: Option<Instant> = None;
-        let mut sync_failed = false;
         while !stop() {
             let seen = self.commit.seen();
             let mut moved = false;
             if retry_at.is_none_or(|at| at <= Instant::now()) {
-                let outcome = self.make_room(&mut writer);
+                let outcome = self.renew_journal().and_then(|()| self.make_room(&mut writer));
                 self.log_trouble(&outcome, retry_at.is_some());
                 retry_at = outcome.is_err().then(|| Instant::now() + RETRY_AFTER);
                 moved = outcome.unwrap_or(false);
             }
             self.serve_bypass(&mut writer);
-            if !self.clean.load(Relaxed) && !sync_failed && last_sync.elapsed() >= self.policy.sync_interval {
+            let sync_is_due = last_sync.elapsed() >= self.policy.sync_interval && !self.clean.load(Relaxed);
+            if sync_is_due && !self.journal.has_failed() {
                 last_sync = Instant::now();
-                let synced = self.sync_all();
-                sync_failed =
-                    synced.inspect_err(|e| self.log.line(Level::Error, format_args!("{e}"))).is_err();
+                self.log_failure(self.sync_all());
             }
-            self.remove_passed(&mut writer, false);
+            if !self.journal.has_failed() {
+                self.log_failure(self.remove_passed(&mut writer, false));
+            }
             if !moved {
-                let sync_at = (!sync_failed).then(|| last_sync + self.policy.sync_interval);
-                self.rest(seen, sync_at, retry_at);
+                self.rest(seen, last_sync + self.policy.sync_interval, retry_at);
             }
         }
         self.wind_up(&mut writer);
     }
 
+    /// Undoes what a panic left half done: a move of items, segments that nobody writes any more, a caller's wait.
+    fn undo_half_done(&self) {
+        let mut queue = self.lock_queue();
+        queue.segments.retire_all();
+        if queue.moving_to.is_some() {
+            queue.not_moved(&self.journal);
+        }
+        drop(queue);
+        self.clean.store(false, Relaxed);
+        self.drain.raise();
+        let mut state = self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, Bypass::Working) {
+            *state = Bypass::Done(Err(Error::new(ErrorKind::Internal, "the item was given up in a panic")));
+            self.bypass.changed.notify_all();
+        }
+    }
+
     /// Waits for the next thing to do.
-    fn rest(&self, seen: u64, sync_at: Option<Instant>, retry_at: Option<Instant>) {
+    fn rest(&self, seen: u64, sync_at: Instant, retry_at: Option<Instant>) {
         let clean = self.clean.load(Relaxed);
         let room = self.journal.ring_bytes() / 2;
         let used = self.journal.used_bytes();
@@ -82,7 +99,10 @@ impl Lane {
         let before = self.journal.tail().pos;
         let tail = self.journal.set_wake(|wake| wake.committer_pos = before + wake_in).pos;
         if tail < before + wake_in {
-            let sync_at = sync_at.filter(|_| !clean);
+            let failed = self.journal.has_failed();
+            let sync_at = (!clean && !failed).then_some(sync_at);
+            // A journal that has failed is made anew at once, the first time.
+            let retry_at = retry_at.or_else(|| failed.then(Instant::now));
             self.commit.wait(seen, [sync_at, retry_at].into_iter().flatten().min());
         }
         if self.journal.tail().pos > before {
@@ -97,6 +117,15 @@ impl Lane {
         self.journal.sync_to(tail.pos)?;
         self.lock_queue().synced(&self.journal, tail);
         self.journal.release()
+    }
+
+    /// When the journal could not be synced, goes on in a fresh file: that one can.
+    fn renew_journal(&self) -> Result<()> {
+        if self.journal.has_failed() {
+            self.journal.renew(|| self.lock_queue())?;
+            self.log.line(Level::Info, format_args!("lane {}: the journal goes on in a fresh file", self.id));
+        }
+        Ok(())
     }
 
     /// Takes one step toward a ring that is at least half free and sorted. Returns whether there was one to take.
@@ -143,6 +172,7 @@ impl Lane {
             });
             batch.items_bytes()
         });
+        self.keep_damaged();
         let stored = self.store(writer, &sweep.batches, wanted);
         let mut queue = self.lock_queue();
         if let Some((first, segment)) = writer.current() {
@@ -162,7 +192,11 @@ impl Lane {
         self.count_disk();
         self.drain.raise();
         if matches!(stored, Ok(true)) {
-            self.journal.release()?;
+            let released = self.journal.release().or_else(|_| self.renew_journal());
+            if self.policy.durability == Durability::Power {
+                // Until then a power cut could take what is in the segment.
+                released?;
+            }
         }
         stored
     }
@@ -222,12 +256,15 @@ impl Lane {
             queue.drop_oldest(&self.journal, self.policy.limits);
             drop(queue);
             self.after_settling();
-            self.remove_passed(writer, false);
+            if self.remove_passed(writer, false).is_err() {
+                // The journal is made anew first.
+                return false;
+            }
         }
     }
 
     /// Removes the segments that nobody needs; at the end also the one being written.
-    fn remove_passed(&self, writer: &mut Writer, at_end: bool) {
+    fn remove_passed(&self, writer: &mut Writer, at_end: bool) -> Result<()> {
         let mut queue = self.lock_queue();
         let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.number);
         if cursor >= head && (at_end || queue.has_passed_segments()) {
@@ -236,23 +273,21 @@ impl Lane {
         let passed = queue.segments.passed(cursor, head);
         drop(queue);
         if passed.is_empty() {
-            return;
+            return Ok(());
         }
         // A power cut must not leave a cursor before items that are gone.
-        if let Err(error) = self.journal.release() {
-            self.log.line(Level::Error, format_args!("{error}"));
-            return;
-        }
-        for (first, path) in passed {
-            if let Err(error) = dir::remove(&path) {
+        self.journal.release()?;
+        for segment in passed {
+            if let Err(error) = self.discard(&segment) {
                 self.log.line(Level::Warn, format_args!("{error}"));
             }
-            self.lock_queue().segments.forget(first);
+            self.lock_queue().segments.forget(segment.first);
         }
         self.settled.notify_all();
         self.count_disk();
         self.set_full(false);
         self.commit.raise();
+        Ok(())
     }
 
     /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.
@@ -307,11 +342,15 @@ impl Lane {
         self.serve_bypass(writer);
         *self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Closed;
         self.bypass.changed.notify_all();
-        if let Err(error) = self.sync_all() {
+        self.log_failure(self.renew_journal().and_then(|()| self.sync_all()));
+        self.log_failure(self.remove_passed(writer, true));
+        writer.close(&mut self.lock_queue().segments);
+    }
+
+    fn log_failure(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
             self.log.line(Level::Error, format_args!("{error}"));
         }
-        self.remove_passed(writer, true);
-        writer.close(&mut self.lock_queue().segments);
     }
 
     /// Logs when trouble with the disk begins and when it ends.

@@ -4,9 +4,8 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::journal::random;
 use crate::error::{Error, Result};
 
 /// Makes `dir` and those above it, where absent, for nobody but us whatever the umask.
@@ -24,17 +23,12 @@ fn create_all(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(e) => Err(e),
-        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o700)),
+        Ok(()) => {
+            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+            let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(above)?.sync_all()
+        }
     }
-}
-
-/// Makes a folder below `dir` under a name that nobody can know before.
-pub(crate) fn create_fresh(dir: &Path, prefix: &str) -> Result<PathBuf> {
-    let path = dir.join(format!("{prefix}-{:016x}", random()));
-    fs::create_dir(&path)
-        .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)))
-        .map_err(|e| Error::io(format!("make the folder {}", path.display()), &e))?;
-    Ok(path)
 }
 
 /// Opens a file as `options` say, not through a link, for nobody but us whatever the umask.
@@ -84,6 +78,16 @@ pub(crate) fn remove(dir: &Path) -> Result<()> {
     }
 }
 
+/// Removes the file `path`; one that is gone already is no error.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), &e))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Names of the entries of `dir`, sorted; none when it is absent.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
     let failed = |e: io::Error| Error::io(format!("list the folder {}", dir.display()), &e);
@@ -125,29 +129,6 @@ pub(crate) fn tree_bytes(dir: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
-}
-
-/// Copies the folder `from` with all in it to `to`; what vanishes meanwhile is left out.
-pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    create(to)?;
-    for name in names(from)? {
-        let (source, target) = (from.join(&name), to.join(&name));
-        let copied = match fs::metadata(&source) {
-            Ok(m) if m.is_dir() => {
-                copy_tree(&source, &target)?;
-                continue;
-            }
-            Ok(_) => fs::copy(&source, &target).map(drop),
-            Err(e) => Err(e),
-        };
-        match copied {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("copy {} to {}", source.display(), target.display()), &e));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// This process's open descriptors of files below `dir`. Known on Linux only.

@@ -83,7 +83,12 @@ pub(crate) fn run(journal: &Journal, at: Point, limits: BatchLimits) -> Option<R
             });
             return formed_items != 1 && limits.items > 1;
         };
-        if formed_items == 0 {
+        if formed_items > 0 {
+            // The mark is outside the record's check: a damaged one must not mix keys or batches.
+            if record.key_name != key_name || record.batch_items > 0 {
+                return false;
+            }
+        } else {
             body_bytes += 1 + record.json.len();
             other_key = record.key_name != key_name;
             if other_key || body_bytes > limits.body_bytes {

@@ -64,7 +64,7 @@ pub(crate) fn join<'a>(id: u64, fragments: impl Iterator<Item = &'a [u8]>) -> Re
 /// The fragments that stand one behind the other in `bytes`, as long as they are whole.
 pub(crate) fn cut(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        let len = HEADER + Fragment::decode(bytes).ok()?.payload.len();
+        let len = Fragment::decode(bytes).ok()?.bytes();
         let (piece, rest) = bytes.split_at_checked(len)?;
         bytes = rest;
         Some(piece)
@@ -72,6 +72,11 @@ pub(crate) fn cut(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl<'a> Fragment<'a> {
+    /// Bytes that it takes, its header included.
+    pub(crate) fn bytes(&self) -> usize {
+        HEADER + self.payload.len()
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + self.payload.len());
         bytes.extend_from_slice(&MAGIC);

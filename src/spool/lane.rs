@@ -1,7 +1,7 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,12 +13,13 @@ use super::lanes::REMOVING;
 use super::ledger::Stats;
 use super::lock::LaneLock;
 use super::policy::Policy;
+use super::quarantine::Quarantine;
 use super::queue::Queue;
 use super::rejected::RejectedStore;
 use super::segment;
-use super::segments::Segments;
+use super::segments::{Passed, Segments};
 use super::signal::Signal;
-use crate::config::{Durability, Level, Log, Overflow};
+use crate::config::{Durability, Level, Log, Overflow, Validation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 
@@ -27,10 +28,11 @@ use crate::item::Item;
 /// Any thread enqueues; the committer thread (see `committer`) moves and syncs; drain threads take batches.
 pub(crate) struct Lane {
     pub(super) id: String,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     pub(super) journal: Journal,
     pub(super) queue: Mutex<Queue>,
     pub(super) rejected: RejectedStore,
+    pub(super) quarantine: Quarantine,
     pub(super) policy: Policy,
     pub(super) log: Log,
     /// Work for the drain threads: a batch is due, or may be.
@@ -48,6 +50,10 @@ pub(crate) struct Lane {
     /// The committer has nothing to bring to stable storage.
     pub(super) clean: AtomicBool,
     ended: AtomicBool,
+    /// Items may be in the rejected store for want of a key that is known by now.
+    late_key: AtomicBool,
+    /// Held by whoever puts rejected items back on their way: two at once would put the same ones back.
+    requeueing: Mutex<()>,
     pub(super) bypass: super::committer::BypassSlot,
     /// Held until the end: whoever can lock it owns the lane.
     lock: Mutex<Option<LaneLock>>,
@@ -55,36 +61,33 @@ pub(crate) struct Lane {
 
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The part of `max_spool_bytes` that damaged files may take.
+const QUARANTINE_SHARE: u64 = 8;
 
 impl Lane {
     /// Makes the lane's journal under another name first, so that a half made one never counts.
     pub(super) fn create_journal(lane: &Path, policy: &Policy) -> Result<()> {
-        let fresh = lane.join("journal.new");
-        match std::fs::remove_file(&fresh) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("remove {}", fresh.display()), &e));
-            }
-            _ => {}
-        }
+        let path = lane.join("journal");
+        let fresh = Journal::path_of_new(&path);
         Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
-        dir::rename(&fresh, &lane.join("journal"))
+        dir::rename(&fresh, &path)
     }
 
     pub(super) fn open(id: &str, dir: &Path, lock: LaneLock, policy: &Policy, log: &Log) -> Result<Self> {
         let journal = open_journal(dir, policy)?;
         let checkpoint = journal.checkpoint();
-        let segments = Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
-        if !segments.is_empty() && !segment::is_usable() {
-            let what = format!("lane {id} has segments, which a process can't use whose parent did");
-            return Err(Error::new(ErrorKind::Io, what));
-        }
+        let (segments, passed) =
+            Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
+        let rejected = RejectedStore::new(id, dir.join("rejected"));
+        rejected.tidy(checkpoint.cursor)?;
         journal.set_live(Live::OwnerPid, std::process::id().into());
         let lane = Self {
             id: id.to_owned(),
             dir: dir.to_path_buf(),
             queue: Mutex::new(Queue::open(id, segments, &journal, checkpoint)),
             journal,
-            rejected: RejectedStore::new(id, dir.join("rejected")),
+            rejected,
+            quarantine: Quarantine::new(dir, policy.max_spool_bytes / QUARANTINE_SHARE),
             policy: policy.clone(),
             log: log.clone(),
             drain: Signal::default(),
@@ -95,9 +98,14 @@ impl Lane {
             room_wanted: AtomicBool::new(false),
             clean: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            late_key: AtomicBool::new(false),
+            requeueing: Mutex::new(()),
             bypass: Default::default(),
             lock: Mutex::new(Some(lock)),
         };
+        for segment in passed {
+            lane.discard(&segment)?;
+        }
         lane.count_disk();
         Ok(lane)
     }
@@ -124,7 +132,7 @@ impl Lane {
                     }
                     return match self.policy.durability {
                         Durability::Process => Ok(()),
-                        Durability::Power => self.journal.sync_to(appended.end_pos),
+                        Durability::Power => self.sync_to(appended.end_pos),
                     };
                 }
                 Err(refusal) => refusal,
@@ -244,7 +252,12 @@ impl Lane {
 
     /// Brings everything taken so far to stable storage.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.journal.sync_to(self.journal.tail().pos)
+        self.sync_to(self.journal.tail().pos)
+    }
+
+    fn sync_to(&self, end_pos: u64) -> Result<()> {
+        // The committer makes the next ones succeed.
+        self.journal.sync_to(end_pos).inspect_err(|_| self.commit.raise())
     }
 
     /// The counters, as one consistent picture.
@@ -257,6 +270,10 @@ impl Lane {
                 _ => 0,
             },
         )
+    }
+
+    pub(crate) fn live(&self, counter: Live) -> u64 {
+        self.journal.live(counter)
     }
 
     pub(crate) fn set_live(&self, counter: Live, value: u64) {
@@ -276,21 +293,58 @@ impl Lane {
         self.journal.add_live(Live::LanesAdopted, 1);
     }
 
+    /// Puts rejected items back on their way as new items: the groups whose reason is `wanted`. Those that are
+    /// just being set aside wait for the next time.
+    ///
+    /// `Full`, `Io`, `ShutDown`: some were moved, the others stay where they are.
+    pub(crate) fn requeue(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let _alone = self.requeueing.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursor = self.journal.checkpoint().cursor;
+        for group in self.rejected.groups()?.iter().filter(|group| wanted(&group.reason)) {
+            if !group.is_settled(cursor) {
+                // A death before that would make its batch be sent again, besides what went back on its way.
+                self.note_late_key();
+                continue;
+            }
+            let mut moved = Vec::new();
+            let outcome: Result<()> = group.items.iter().try_for_each(|(number, json)| {
+                self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
+                moved.push(*number);
+                Ok(())
+            });
+            // The store's copies go only when the new ones can't get lost any more.
+            self.sync()?;
+            let removed = self.rejected.remove(&moved)?;
+            self.journal.add_live(Live::Requeued, removed);
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Remembers that a key is known by now that some rejected items may want.
+    pub(crate) fn note_late_key(&self) {
+        self.late_key.store(true, Release);
+    }
+
+    /// Whether there was such a note since the last call.
+    pub(crate) fn takes_late_key(&self) -> bool {
+        self.late_key.swap(false, AcqRel)
+    }
+
     /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
     pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
-        for group in drained.rejected.groups()? {
-            let numbers: Vec<u64> = group.items.iter().map(|(number, _)| *number).collect();
-            let items = numbers.len() as u64;
-            let evicted = self.rejected.adopt(group, self.policy.max_rejected_bytes)?;
-            self.lock_queue().adopted(&self.journal, Tally { rejected: items, ..Tally::default() });
-            self.lock_queue().recount_evicted(&self.journal, evicted);
-            drained.rejected.remove(&numbers)?;
-            drained.journal.add_live(Live::Requeued, items);
-        }
+        // Until the ledger is taken over, below, the items count as rejected where they were.
+        let (_, evicted) = self.take_rejected(&drained.rejected)?;
+        self.quarantine.take_over(&drained.dir)?;
         // Two stores to memory, one behind the other: a death in the disk's work below changes no sum over all lanes.
         let tally = drained.stats().tally();
         self.lock_queue().adopted(&self.journal, tally);
         drained.lock_queue().absorbed(&drained.journal);
+        if evicted > 0 {
+            self.lock_queue().recount_evicted(&self.journal, evicted);
+        }
+        // A power cut must not take the ledger of a lane that is gone.
+        self.journal.release()?;
         let gone = drained.dir.with_extension(REMOVING);
         dir::rename(&drained.dir, &gone)?;
         // Another process that sweeps up may be removing it too; what is left is swept up next time.
@@ -299,6 +353,43 @@ impl Lane {
         }
         self.count_disk();
         Ok(())
+    }
+
+    /// Moves the groups of another lane's store into this one's, and what is damaged there into quarantine.
+    ///
+    /// Returns how many items moved, and how many older ones had to leave for them; neither is counted yet.
+    pub(super) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
+        for first in from.damaged()? {
+            self.quarantine.keep(&from.path(first), &format!("{}-rejected-{first}", from.lane()))?;
+        }
+        let outcome = self.rejected.adopt(from, self.policy.max_rejected_bytes)?;
+        self.note_late_key();
+        Ok(outcome)
+    }
+
+    /// Counts items of a lane that this one takes over.
+    pub(super) fn count_adopted_items(&self, tally: Tally) {
+        self.lock_queue().adopted(&self.journal, tally);
+    }
+
+    /// Removes a segment that nobody needs; one of which items were lost is kept in quarantine.
+    pub(super) fn discard(&self, segment: &Passed) -> Result<()> {
+        if !segment.damaged {
+            return dir::remove(&segment.path);
+        }
+        let name = format!("{}-segment-{}", self.id, segment.first);
+        let kept = self.quarantine.keep(&segment.path, &name)?;
+        self.log.line(Level::Warn, format_args!("the damaged segment {} is kept", kept.display()));
+        Ok(())
+    }
+
+    /// Keeps the bytes of the journal that were found damaged: the ring will be used again.
+    pub(super) fn keep_damaged(&self) {
+        for (pos, bytes) in self.journal.take_damaged() {
+            if let Err(error) = self.quarantine.keep_bytes(&bytes, &format!("{}-journal-{pos}", self.id)) {
+                self.log.line(Level::Warn, format_args!("{error}"));
+            }
+        }
     }
 
     /// Makes the committer look whether it is to stop.
@@ -329,8 +420,10 @@ impl Lane {
 
     /// Counts the bytes on disk anew.
     pub(super) fn count_disk(&self) -> u64 {
-        let bytes =
-            self.journal.file_bytes() + self.lock_queue().segments.disk_bytes() + self.rejected.disk_bytes();
+        let bytes = self.journal.file_bytes()
+            + self.lock_queue().segments.disk_bytes()
+            + self.rejected.disk_bytes()
+            + self.quarantine.disk_bytes();
         self.journal.set_live(Live::DiskBytes, bytes);
         bytes
     }
@@ -348,12 +441,19 @@ pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "the client was shut down")
 }
 
-/// Opens the lane's journal. A lane without one is begun anew, unless it has segments: without a journal nobody
-/// knows which of their items were delivered.
+/// Whether the lane in `dir` ever had a journal.
+pub(super) fn was_in_use(dir: &Path) -> bool {
+    ["segments", "rejected"].iter().any(|part| dir.join(part).exists())
+}
+
+/// Opens the lane's journal. A lane without one is begun anew, unless it was in use: without a journal nobody knows
+/// which of its items were delivered.
 fn open_journal(lane: &Path, policy: &Policy) -> Result<Journal> {
     let path = lane.join("journal");
+    // What a crash left of one that was being made.
+    dir::remove_file(&Journal::path_of_new(&path))?;
     if !path.exists() {
-        if !dir::names(&lane.join("segments"))?.is_empty() {
+        if was_in_use(lane) {
             return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
         }
         Lane::create_journal(lane, policy)?;

@@ -1,7 +1,9 @@
 //! Lanes: the folder of all lanes of a spool: take over one, make one, clean up after crashes.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::dir;
@@ -9,6 +11,7 @@ use super::journal::{now_unix_ms, random};
 use super::lane::Lane;
 use super::lock::LaneLock;
 use super::policy::Policy;
+use super::wreck::Wreck;
 use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork;
@@ -53,7 +56,21 @@ impl Lane {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
                 Err(_) if is_gone(&path) => {}
-                Err(error) => log.line(Level::Error, format_args!("lane {id} is left as it is: {error}")),
+                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
+    pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<Wreck>> {
+        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+            let path = lanes.join(&id);
+            match check_owner(&path).and_then(|()| Wreck::find(&id, &path)) {
+                Ok(None) => {}
+                Ok(wreck) => return Ok(wreck),
+                Err(_) if is_gone(&path) => {}
+                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
             }
         }
         Ok(None)
@@ -79,14 +96,14 @@ impl Lane {
             if let Err(error) = swept
                 && !is_gone(&path)
             {
-                log.line(Level::Warn, format_args!("{} is left as it is: {error}", path.display()));
+                log_once(log, Level::Warn, format!("{} is left as it is: {error}", path.display()));
             }
         }
         Ok(())
     }
 
     /// Makes a lane under another name, so that nobody takes it while it is not whole.
-    fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
+    pub(crate) fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
         for _ in 0..MAKE_ATTEMPTS {
             let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, random() as u32);
             let fresh = lanes.join(&id).with_extension(MAKING);
@@ -117,6 +134,16 @@ fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
     }
     dir::create(fresh)?;
     LaneLock::take(fresh)
+}
+
+/// Says what stands in the way of a lane: once in a process, not each time that orphans are looked for.
+fn log_once(log: &Log, level: Level, line: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    // A child of fork must not find the lock held.
+    let is_new = fork::exclude(|| SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()));
+    if is_new {
+        log.line(level, format_args!("{line}"));
+    }
 }
 
 /// Whether another process has removed `lane`.

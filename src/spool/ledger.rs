@@ -39,6 +39,9 @@ pub struct Stats {
     pub lanes_adopted: u64,
 }
 
+/// Items, or bytes of them, that no lane can have pending.
+const MOST_PENDING: u64 = 1 << 50;
+
 impl Stats {
     /// The counters of a lane from its checkpoint and live counters, which were read after the checkpoint.
     ///
@@ -52,7 +55,11 @@ impl Stats {
         tally.add(&checkpoint.adopted);
         // Requeued items were counted again where they went: here they leave the sum on both sides.
         let requeued = live(Live::Requeued).min(tally.rejected);
-        let pending = live(Live::Accepted).saturating_sub(checkpoint.cursor);
+        // The live counters have no check: damaged ones must not look like more than any lane holds.
+        let counter = |counter, least: u64| {
+            Some(live(counter)).filter(|n| *n - least.min(*n) <= MOST_PENDING).unwrap_or(least)
+        };
+        let pending = counter(Live::Accepted, checkpoint.head.number).saturating_sub(checkpoint.cursor);
         let oldest_unix_ms = match pending {
             0 => 0,
             _ if checkpoint.cursor < checkpoint.head.number => live(Live::OldestUnixMs),
@@ -66,7 +73,8 @@ impl Stats {
             dropped_expired: tally.dropped_expired,
             dropped_corrupt: tally.dropped_corrupt,
             pending,
-            pending_bytes: live(Live::AcceptedBytes).saturating_sub(checkpoint.settled_bytes),
+            pending_bytes: counter(Live::AcceptedBytes, checkpoint.head.bytes)
+                .saturating_sub(checkpoint.settled_bytes),
             disk_bytes: live(Live::DiskBytes),
             oldest_pending_age_ms: match oldest_unix_ms {
                 0 => 0,

@@ -1,5 +1,6 @@
 //! Outlet: the lane's side toward the drain loop: take a batch, set items aside, settle.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::lane::Lane;
 use super::queue::{Due, Next};
 use super::rejected::Rejection;
 use super::stored::StoredBatch;
-use crate::config::Level;
+use crate::config::{Durability, Level};
 use crate::error::Result;
 
 /// How long after the disk failed to give a batch it is asked again.
@@ -56,7 +57,14 @@ impl Lane {
                 self.after_settling();
             }
             match next {
-                Next::Batch(stored) => return Take::Batch(stored),
+                Next::Batch(stored, ring) => {
+                    // Sent all the same: at worst its items come once more in other batches.
+                    if let Err(error) = self.keep_form(ring) {
+                        self.log.line(Level::Debug, format_args!("{error}"));
+                        self.commit.raise();
+                    }
+                    return Take::Batch(stored);
+                }
                 Next::In(ms) => {
                     let full = awaited + self.policy.limits.items as u64;
                     if self.await_number(full.min(before.saturating_add(self.policy.trigger_items))) {
@@ -79,8 +87,23 @@ impl Lane {
                     self.log.line(Level::Error, format_args!("{error}"));
                     return Take::Wait(Some(Instant::now() + READ_AGAIN_AFTER));
                 }
-                Next::Lost(error) => self.log.line(Level::Error, format_args!("{error}")),
+                Next::Lost(error) => {
+                    self.log.line(Level::Error, format_args!("{error}"));
+                    self.keep_damaged();
+                }
             }
+        }
+    }
+
+    /// With `durability=power`, makes durable which items a batch consists of before anybody sees it, so that they go
+    /// under the same id after a power cut too. `ring`: where it lies in the journal, if not in a segment.
+    fn keep_form(&self, ring: Option<Range<u64>>) -> Result<()> {
+        match ring {
+            _ if self.policy.durability == Durability::Process => Ok(()),
+            Some(range) => self.journal.sync_range(range),
+            // The segment counts from when the head that moved over its items is on stable storage.
+            None if self.journal.can_release() => self.journal.release(),
+            None => Ok(()),
         }
     }
 
@@ -90,7 +113,7 @@ impl Lane {
     }
 
     fn pending_at_least(&self) -> u64 {
-        self.tail_number() - self.journal.checkpoint().cursor
+        self.tail_number().saturating_sub(self.journal.checkpoint().cursor)
     }
 
     fn expired_before(&self, now_unix_ms: u64) -> u64 {

@@ -8,6 +8,7 @@
 //! `next` may also lie behind `head.number`: then segments hold nothing that is still to be handed out.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::checkpoint::{Checkpoint, Point, Tally};
 use super::form::{self, BatchLimits, Run, Stop};
@@ -71,7 +72,8 @@ pub(crate) struct Due {
 
 /// What there is to send.
 pub(crate) enum Next {
-    Batch(Box<StoredBatch>),
+    /// A batch, and the ring positions it was formed at when it came from the journal.
+    Batch(Box<StoredBatch>, Option<Range<u64>>),
     /// Nothing yet; a batch falls due in this many milliseconds.
     In(u64),
     /// Nothing.
@@ -140,8 +142,12 @@ impl Queue {
             }
             let (stored, ring_end) = if self.next < self.checkpoint.head.number {
                 match self.segments.read(self.next, self.checkpoint.head.number) {
-                    Ok(Found::Batch(stored)) => (*stored, None),
+                    Ok(Found::Batch(stored)) => {
+                        self.segments.note_misplaced();
+                        (*stored, None)
+                    }
                     Ok(Found::Gap { end, why }) => {
+                        self.segments.mark_damaged(self.next);
                         self.leave_out(journal, end, None);
                         return Next::Lost(why);
                     }
@@ -160,8 +166,9 @@ impl Queue {
                 self.settle(journal, stored.batch.first(), expired);
                 continue;
             }
+            let ring = ring_end.map(|end| self.ring.pos..end.pos);
             self.hand_out(journal, &stored, ring_end);
-            return Next::Batch(Box::new(stored));
+            return Next::Batch(Box::new(stored), ring);
         }
     }
 

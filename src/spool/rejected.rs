@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bincode::{Decode, Encode};
 
-use super::{dir, fragment};
+use super::{dir, encoded, fragment};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An item that the ingest refused.
@@ -48,6 +48,13 @@ pub(crate) struct Rejection {
     pub(crate) items: Vec<(u64, Vec<u8>)>,
 }
 
+impl Rejection {
+    /// Whether nothing can send these items once more by itself, in a lane whose cursor is `cursor`.
+    pub(crate) fn is_settled(&self, cursor: u64) -> bool {
+        self.items.first().is_none_or(|(first, _)| !(cursor..ADOPTED_FROM).contains(first))
+    }
+}
+
 /// The rejected store of one lane.
 pub(crate) struct RejectedStore {
     lane: String,
@@ -78,14 +85,57 @@ impl RejectedStore {
         Ok(evicted)
     }
 
-    /// Takes over a group of another lane's store, as `put`; its items get numbers that no item of this lane has.
-    pub(crate) fn adopt(&self, mut group: Rejection, max_bytes: u64) -> Result<u64> {
-        let last = self.firsts()?.last().and_then(|first| self.read(*first));
-        let behind_last = last.and_then(|group| group.items.last().map(|(number, _)| number + 1));
-        for ((number, _), fresh) in group.items.iter_mut().zip(behind_last.unwrap_or(0).max(ADOPTED_FROM)..) {
-            *number = fresh;
+    /// Takes over the groups of another lane's store, durably; their items get numbers that no item of this lane has.
+    ///
+    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both.
+    /// What can't be read stays. Returns how many items moved, and how many older ones had to leave because all together
+    /// may take `max_bytes`.
+    pub(crate) fn adopt(&self, drained: &Self, max_bytes: u64) -> Result<(u64, u64)> {
+        let groups = drained.firsts()?;
+        if groups.is_empty() {
+            return Ok((0, 0));
         }
-        self.put(&group, max_bytes)
+        dir::create(&self.dir)?;
+        let last = self.firsts()?.last().map(|last| last + self.numbers_from(*last));
+        let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
+        let (mut newest, mut moved) = (fresh, 0);
+        for first in groups {
+            let Some(group) = drained.read(first) else { continue };
+            let (from, to) = (drained.path(first), self.path(fresh));
+            match fs::rename(&from, &to) {
+                // Whoever looks after the store by hand may have taken it out just now.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                other => other
+                    .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?,
+            }
+            newest = fresh;
+            moved += group.items.len() as u64;
+            fresh += numbers_of(&group);
+        }
+        self.sync_dir()?;
+        drained.sync_dir()?;
+        let evicted = self.evict(newest, max_bytes)?;
+        self.count_disk();
+        Ok((moved, evicted))
+    }
+
+    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled. These,
+    /// from `cursor` on, are still on their way, and the next answer to them may be another one.
+    pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
+        for name in dir::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
+            dir::remove_file(&self.dir.join(name))?;
+        }
+        let firsts = self.firsts()?;
+        for (at, first) in firsts.iter().enumerate() {
+            let is_unsettled = (cursor..ADOPTED_FROM).contains(first);
+            // `remove` writes the new file first: where both stand, the old one was about to go.
+            let is_replaced = || firsts.get(at + 1).is_some_and(|next| self.is_rest_of(*next, *first));
+            if is_unsettled || is_replaced() {
+                dir::remove_file(&self.path(*first))?;
+            }
+        }
+        self.count_disk();
+        Ok(())
     }
 
     /// The groups, oldest first. What is damaged or of another format version is left out.
@@ -100,8 +150,9 @@ impl RejectedStore {
 
     /// Removes the items `numbers`, durably. Returns how many there were.
     pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
+        let Some(last) = numbers.iter().max() else { return Ok(0) };
         let mut removed = 0;
-        for first in self.firsts()? {
+        for first in self.firsts()?.into_iter().filter(|first| first <= last) {
             let Some(mut group) = self.read(first) else { continue };
             let before = group.items.len();
             group.items.retain(|(number, _)| !numbers.contains(number));
@@ -119,6 +170,17 @@ impl RejectedStore {
         }
         self.count_disk();
         Ok(removed)
+    }
+
+    pub(crate) fn lane(&self) -> &str {
+        &self.lane
+    }
+
+    /// The files in which no group can be read.
+    pub(crate) fn damaged(&self) -> Result<Vec<u64>> {
+        let mut firsts = self.firsts()?;
+        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).exists());
+        Ok(firsts)
     }
 
     /// The number that `id` gives an item of this store.
@@ -175,17 +237,30 @@ impl RejectedStore {
         self.sync_dir()
     }
 
+    /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
     fn read(&self, first: u64) -> Option<Rejection> {
-        decode(first, &fs::read(self.path(first)).ok()?)
+        let mut group = decode(&fs::read(self.path(first)).ok()?)?;
+        let written = group.items.first().map_or(first, |(number, _)| *number);
+        for (number, _) in &mut group.items {
+            *number = first + number.saturating_sub(written);
+        }
+        Some(group)
     }
 
-    fn unlink(&self, first: u64) -> Result<()> {
-        match fs::remove_file(self.path(first)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io(format!("remove {}", self.path(first).display()), &e))
-            }
-            _ => self.sync_dir(),
-        }
+    /// How many numbers the group `first` takes up.
+    fn numbers_from(&self, first: u64) -> u64 {
+        self.read(first).map_or(1, |group| numbers_of(&group))
+    }
+
+    /// Whether the file `next` has what `remove` left of the file `first`.
+    fn is_rest_of(&self, next: u64, first: u64) -> bool {
+        let (Some(rest), Some(group)) = (self.read(next), self.read(first)) else { return false };
+        rest.batch_id == group.batch_id && rest.items.iter().all(|item| group.items.contains(item))
+    }
+
+    pub(crate) fn unlink(&self, first: u64) -> Result<()> {
+        dir::remove_file(&self.path(first))?;
+        self.sync_dir()
     }
 
     fn sync_dir(&self) -> Result<()> {
@@ -193,11 +268,11 @@ impl RejectedStore {
         self.dir.parent().map_or(Ok(()), dir::sync)
     }
 
-    fn firsts(&self) -> Result<Vec<u64>> {
+    pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
         Ok(dir::names(&self.dir)?.iter().filter_map(|name| dir::number_of(name)).collect())
     }
 
-    fn path(&self, first: u64) -> PathBuf {
+    pub(crate) fn path(&self, first: u64) -> PathBuf {
         self.dir.join(dir::numbered(first))
     }
 
@@ -209,22 +284,27 @@ impl RejectedStore {
 /// Numbers from here on are those of adopted items: a lane's own stay below it for centuries.
 const ADOPTED_FROM: u64 = 1 << 48;
 
-/// The longest encoded group that is read back, a bound on what a damaged length can ask for.
-const MAX_BYTES: usize = 2 << 30;
+/// How many numbers a group takes up.
+fn numbers_of(group: &Rejection) -> u64 {
+    match (group.items.first(), group.items.last()) {
+        (Some((first, _)), Some((last, _))) => last + 1 - first,
+        _ => 1,
+    }
+}
 
 /// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
-fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
+pub(super) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
     let failed =
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
-    let value =
-        bincode::encode_to_vec(group, bincode::config::standard()).map_err(|e| failed(e.to_string()))?;
+    let value = bincode::encode_to_vec(group, encoded::FORM).map_err(|e| failed(e.to_string()))?;
     fragment::split(first, &value)
         .map(|pieces| pieces.concat())
         .ok_or_else(|| failed("it is too long".into()))
 }
 
-fn decode(first: u64, bytes: &[u8]) -> Option<Rejection> {
-    let value = fragment::join(first, fragment::cut(bytes)).ok()?;
-    let config = bincode::config::standard().with_limit::<MAX_BYTES>();
-    bincode::decode_from_slice(&value, config).ok().map(|(group, _)| group)
+/// The group in a file's bytes, whatever lane it was written in.
+pub(super) fn decode(bytes: &[u8]) -> Option<Rejection> {
+    let id = fragment::Fragment::decode(bytes).ok()?.id;
+    let value = fragment::join(id, fragment::cut(bytes)).ok()?;
+    encoded::decode(&value).ok()
 }

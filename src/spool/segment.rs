@@ -27,14 +27,14 @@ const TREE_FRAGMENTS: usize = 8;
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this process can use segments. sled hands its work to threads that it starts once: in the child of a
+/// Whether this process can write segments. sled hands its work to threads that it starts once: in the child of a
 /// process that used sled they are gone, and every call would wait for them for ever.
 pub(super) fn is_usable() -> bool {
     let me = fork::generation() + 1;
     USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
 }
 
-/// An open segment.
+/// A segment that is being written.
 pub(crate) struct Segment {
     dir: PathBuf,
     /// `None` only while it is dropped.
@@ -49,10 +49,17 @@ pub(crate) struct Segment {
 const KEY_BYTES: usize = 10;
 
 impl Segment {
-    /// Makes the segment `dir`, durably.
+    /// Makes the segment `dir`, durably. sled never opens one that is there: see `salvage`.
     pub(crate) fn create(dir: &Path) -> Result<Self> {
+        if !is_usable() {
+            let what = "this process was forked from one that had segments in use: it can't make any itself";
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot make the segment {}: {what}", dir.display()),
+            ));
+        }
         super::dir::create(dir)?;
-        let segment = Self::open(dir)?;
+        let segment = fork::exclude(|| Self::open_new(dir))?;
         for path in
             [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
         {
@@ -61,34 +68,13 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Opens the segment `dir`; sled's panics at damaged files come back as errors of kind `Corrupt`.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
-        if !is_usable() {
-            let what = "this process was forked from one that had segments in use: it can't use any itself";
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!("cannot open the segment {}: {what}", dir.display()),
-            ));
-        }
-        fork::exclude(|| Self::open_excluded(dir))
-    }
-
-    fn open_excluded(dir: &Path) -> Result<Self> {
-        let (db, trees) = guarded(dir, "open", || {
-            let db = sled_config(dir).open()?;
-            let mut trees = BTreeMap::new();
-            for name in db.tree_names() {
-                if let Ok(first_key) = <[u8; KEY_BYTES]>::try_from(&name[..]) {
-                    trees.insert(first_key, db.open_tree(name)?);
-                }
-            }
-            Ok((db, trees))
-        })?;
+    fn open_new(dir: &Path) -> Result<Self> {
+        let db = guarded(dir, "make", || sled_config(dir).open())?;
         super::dir::make_private(dir)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
         let closed_in_child = Some(ClosedInChild::new(super::dir::descriptors_below(dir)));
-        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::new(trees), file, closed_in_child })
+        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
     }
 
     /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.

@@ -1,31 +1,54 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dir;
+use super::salvage::Scan;
 use super::segment::Segment;
 use super::stored::StoredBatch;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A lane's segments by the number of their first item; each reaches to the next one's first.
 ///
-/// Only the segment that is written and the one that is read are ever open.
+/// sled has only the one open that is written. The others are read from their files, see `salvage`.
 pub(crate) struct Segments {
     lane: String,
     dir: PathBuf,
     entries: BTreeMap<u64, Entry>,
+    /// What all segments hold, once something was missing where it belongs: files may have changed places.
+    elsewhere: Option<Scan>,
+    /// Something was found where it does not belong: no segment goes before all are settled.
+    misplaced: bool,
 }
 
 struct Entry {
+    /// The database, while it is written.
     open: Option<Arc<Segment>>,
+    /// What its files hold, once they were read.
+    scan: Option<Scan>,
     writing: bool,
+    /// Items of it were lost: it is kept when it is passed.
+    damaged: bool,
     disk_bytes: u64,
+}
+
+/// A segment out of which nothing is needed any more.
+pub(crate) struct Passed {
+    pub(crate) first: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) damaged: bool,
 }
 
 /// A segment that was emptied while it is written is kept until it is larger than this.
 const KEEP_EMPTY_BYTES: u64 = 6 << 20;
+
+/// A file that says that items of the segment were lost.
+const MARK: &str = "damaged";
+/// A file beside the segments that says that something is not where it belongs.
+const MISPLACED: &str = "misplaced";
 
 /// What a segment has at a number.
 pub(crate) enum Found {
@@ -38,24 +61,43 @@ pub(crate) enum Found {
 }
 
 impl Segments {
-    /// Finds the segments in `dir`, and removes those whose items are settled or still in the journal.
-    pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<Self> {
+    /// Finds the segments in `dir`. Those whose items are settled or still in the journal are passed.
+    pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
         dir::create(dir)?;
-        let mut firsts: Vec<u64> = dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)).collect();
-        firsts.sort_unstable();
-        let mut segments = Self { lane: lane.to_owned(), dir: dir.to_path_buf(), entries: BTreeMap::new() };
+        let mut segments = Self::look(lane, dir)?;
+        if segments.misplaced && !segments.is_held(cursor, head) {
+            drop(std::fs::remove_file(dir.join(MISPLACED)));
+            segments.misplaced = false;
+        }
+        let firsts: Vec<u64> = segments.entries.keys().copied().collect();
+        let mut passed = Vec::new();
         for (i, first) in firsts.iter().enumerate() {
             let end = firsts.get(i + 1).map_or(head, |next| head.min(*next));
-            let path = segments.path(*first);
-            if end <= cursor || *first >= head {
-                dir::remove(&path)?;
-            } else {
-                // Its other files are small, and looking at all of them would make opening slow.
-                let disk_bytes = path.join("db").metadata().map_or(0, |m| dir::bytes_on_disk(&m));
-                segments.entries.insert(*first, Entry { open: None, writing: false, disk_bytes });
+            if (end <= cursor && !segments.is_held(cursor, head)) || *first >= head {
+                let damaged = segments.entries.remove(first).is_some_and(|entry| entry.damaged);
+                passed.push(Passed { first: *first, path: segments.path(*first), damaged });
             }
         }
-        Ok(segments)
+        Ok((segments, passed))
+    }
+
+    /// Finds the segments in `dir`, to look on.
+    pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
+        let mut entries = BTreeMap::new();
+        for first in dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)) {
+            let path = dir.join(dir::numbered(first));
+            // Its other files are small, and looking at all of them would make opening slow.
+            let disk_bytes = path.join("db").metadata().map_or(0, |m| dir::bytes_on_disk(&m));
+            let damaged = path.join(MARK).exists();
+            entries.insert(first, Entry { open: None, scan: None, writing: false, damaged, disk_bytes });
+        }
+        Ok(Self {
+            lane: lane.to_owned(),
+            dir: dir.to_path_buf(),
+            entries,
+            elsewhere: None,
+            misplaced: dir.join(MISPLACED).exists(),
+        })
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
@@ -65,7 +107,16 @@ impl Segments {
     /// Adds or updates the segment that is being written.
     pub(crate) fn publish(&mut self, first: u64, segment: &Arc<Segment>) {
         let disk_bytes = segment.disk_bytes();
-        self.entries.insert(first, Entry { open: Some(segment.clone()), writing: true, disk_bytes });
+        let damaged = self.entries.get(&first).is_some_and(|entry| entry.damaged);
+        let open = Some(segment.clone());
+        self.entries.insert(first, Entry { open, scan: None, writing: true, damaged, disk_bytes });
+    }
+
+    /// Says that no segment is written any more.
+    pub(crate) fn retire_all(&mut self) {
+        let writing: Vec<u64> =
+            self.entries.iter().filter(|(_, e)| e.writing).map(|(first, _)| *first).collect();
+        writing.into_iter().for_each(|first| self.retire(first));
     }
 
     /// Says that segment `first` is not written any more.
@@ -90,10 +141,11 @@ impl Segments {
 
     /// Whether nothing is needed any more out of the oldest segment, and it is worth removing.
     pub(crate) fn first_is_passed(&self, cursor: u64, head: u64) -> bool {
-        self.entries.first_key_value().is_some_and(|(first, entry)| {
-            let end = self.next_first(*first).unwrap_or(head);
-            end <= cursor && (!entry.writing || entry.disk_bytes > KEEP_EMPTY_BYTES)
-        })
+        !self.is_held(cursor, head)
+            && self.entries.first_key_value().is_some_and(|(first, entry)| {
+                let end = self.next_first(*first).unwrap_or(head);
+                end <= cursor && (!entry.writing || entry.disk_bytes > KEEP_EMPTY_BYTES)
+            })
     }
 
     /// The number of the first item of the segment behind the one that holds `number`, if there is one.
@@ -106,39 +158,93 @@ impl Segments {
     /// An error means that it may succeed later.
     pub(crate) fn read(&mut self, number: u64, head: u64) -> Result<Found> {
         let end = self.next_first(number).map_or(head, |next| next.min(head));
-        let Some(first) = self.entries.range(..=number).next_back().map(|(first, _)| *first) else {
-            let why =
-                Error::new(ErrorKind::Corrupt, format!("lane {}: no segment holds item {number}", self.lane));
-            return Ok(Found::Gap { end, why });
-        };
-        let found = match self.opened(first) {
-            Ok(segment) => segment.read(number),
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(Some((id, bytes))) if id < end => {
-                let stored = bytes.and_then(|bytes| StoredBatch::decode(&self.lane, id, &bytes));
-                Ok(match stored {
-                    Ok(stored) if id == number => Found::Batch(Box::new(stored)),
-                    Ok(_) => Found::Gap { end: id, why: self.missing(number, id) },
-                    Err(why) => Found::Gap { end: self.readable_after(first, id, end), why },
-                })
+        let first = self.entries.range(..=number).next_back().map(|(first, _)| *first);
+        let fits = |stored: &StoredBatch| stored.end() <= end;
+        if let Some(stored) = first.and_then(|first| self.read_open(first, number)).filter(fits) {
+            return Ok(Found::Batch(Box::new(stored)));
+        }
+        let mut next = end;
+        if let Some(first) = first {
+            let path = self.path(first);
+            let scan = self.entries.get_mut(&first).and_then(|entry| entry.scan.take());
+            let scan = scan.map_or_else(|| Scan::of(&[path]), Ok)?;
+            let stored = self.decode(&scan, number)?;
+            next = scan.next_id(number).map_or(next, |id| id.min(next));
+            if let Some(entry) = self.entries.get_mut(&first).filter(|entry| !entry.writing) {
+                entry.scan = Some(scan);
             }
-            Ok(_) => Ok(Found::Gap { end, why: self.missing(number, end) }),
-            Err(why) if why.kind() == ErrorKind::Corrupt => Ok(Found::Gap { end, why }),
-            Err(error) => Err(error),
+            if let Some(stored) = stored.filter(fits) {
+                return Ok(Found::Batch(Box::new(stored)));
+            }
+        }
+        let scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
+        let stored = self.decode(&scan, number)?;
+        next = scan.next_id(number).map_or(next, |id| id.min(next));
+        self.elsewhere = Some(scan);
+        if let Some(stored) = stored.filter(fits) {
+            self.misplaced = true;
+            return Ok(Found::Batch(Box::new(stored)));
+        }
+        let why = format!("lane {}: items {number} to {} can't be read back", self.lane, next - 1);
+        Ok(Found::Gap { end: next, why: Error::new(ErrorKind::Corrupt, why) })
+    }
+
+    /// The batch `number` from the database, when segment `first` is open.
+    fn read_open(&self, first: u64, number: u64) -> Option<StoredBatch> {
+        let segment = self.entries.get(&first)?.open.as_ref()?;
+        let (id, bytes) = segment.read(number).ok()??;
+        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == number)
+    }
+
+    fn decode(&self, scan: &Scan, number: u64) -> Result<Option<StoredBatch>> {
+        let value = scan.value(number)?;
+        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, number, &value).ok()))
+    }
+
+    /// Looks through the files of all segments, whatever they are called.
+    pub(crate) fn scan_all(&self) -> Result<Scan> {
+        let mut dirs: Vec<PathBuf> = dir::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
+        dirs.retain(|dir| dir.is_dir());
+        Scan::of(&dirs)
+    }
+
+    /// Whether a segment that is passed may hold what another one is to hold.
+    fn is_held(&self, cursor: u64, head: u64) -> bool {
+        self.misplaced && cursor < head
+    }
+
+    /// Leaves word for the next process when something was found where it does not belong.
+    pub(crate) fn note_misplaced(&self) {
+        let path = self.dir.join(MISPLACED);
+        if self.misplaced && !path.exists() {
+            // Without it only the next process would not know.
+            drop(File::create(path));
+        }
+    }
+
+    /// Says that items at `number` were lost: their segment will be kept.
+    pub(crate) fn mark_damaged(&mut self, number: u64) {
+        if let Some((first, entry)) = self.entries.range_mut(..=number).next_back()
+            && !std::mem::replace(&mut entry.damaged, true)
+        {
+            // Without the mark only the next process would not know.
+            drop(File::create(self.dir.join(dir::numbered(*first)).join(MARK)));
         }
     }
 
     /// The segments out of which nothing is needed any more: all before `cursor` that nobody writes. They are closed.
-    pub(crate) fn passed(&mut self, cursor: u64, head: u64) -> Vec<(u64, PathBuf)> {
+    pub(crate) fn passed(&mut self, cursor: u64, head: u64) -> Vec<Passed> {
         let firsts: Vec<u64> = self.entries.keys().copied().collect();
         let ends = firsts.iter().skip(1).copied().chain([head]);
         let mut passed = Vec::new();
+        if self.is_held(cursor, head) {
+            return passed;
+        }
         for (first, end) in firsts.iter().zip(ends) {
             if let Some(entry) = self.entries.get_mut(first).filter(|entry| end <= cursor && !entry.writing) {
-                entry.open = None;
-                passed.push((*first, self.dir.join(dir::numbered(*first))));
+                (entry.open, entry.scan) = (None, None);
+                let path = self.dir.join(dir::numbered(*first));
+                passed.push(Passed { first: *first, path, damaged: entry.damaged });
             }
         }
         passed
@@ -147,37 +253,5 @@ impl Segments {
     /// The segment `first` was removed.
     pub(crate) fn forget(&mut self, first: u64) {
         self.entries.remove(&first);
-    }
-
-    /// Closes what is open for reading.
-    pub(crate) fn close(&mut self) {
-        self.entries.values_mut().for_each(|entry| entry.open = None);
-    }
-
-    fn opened(&mut self, first: u64) -> Result<Arc<Segment>> {
-        let path = self.path(first);
-        if let Some(Entry { open: Some(segment), .. }) = self.entries.get(&first) {
-            return Ok(segment.clone());
-        }
-        for entry in self.entries.values_mut().filter(|entry| !entry.writing) {
-            entry.open = None;
-        }
-        let segment = Arc::new(Segment::open(&path)?);
-        if let Some(entry) = self.entries.get_mut(&first) {
-            entry.open = Some(segment.clone());
-        }
-        Ok(segment)
-    }
-
-    /// The next number behind the unreadable batch `id` where a batch begins.
-    fn readable_after(&mut self, first: u64, id: u64, end: u64) -> u64 {
-        match self.opened(first).and_then(|segment| segment.read(id + 1)) {
-            Ok(Some((next, _))) => next.min(end),
-            _ => end,
-        }
-    }
-
-    fn missing(&self, from: u64, to: u64) -> Error {
-        Error::new(ErrorKind::Corrupt, format!("lane {}: items {from} to {} are missing", self.lane, to - 1))
     }
 }

@@ -2,11 +2,9 @@
 
 use bincode::{Decode, Encode};
 
+use super::encoded;
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
-
-/// The longest encoded batch that is read back, a bound on what a damaged length can ask for.
-const MAX_BYTES: usize = 2 << 30;
 
 /// A batch and what the queue must know of it without looking at the items.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +32,8 @@ struct Encoded {
 
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
+/// A byte of an LZ4 block stands for 255 at most: a bound on what a damaged length can ask for.
+const LZ4_GROWTH: usize = 255;
 
 impl StoredBatch {
     /// Number behind the last item.
@@ -61,7 +61,7 @@ impl StoredBatch {
             joined_bytes: joined.len() as u32,
             packed,
         };
-        bincode::encode_to_vec(encoded, bincode::config::standard())
+        bincode::encode_to_vec(encoded, encoded::FORM)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
     }
 
@@ -73,11 +73,12 @@ impl StoredBatch {
                 format!("batch {first} of lane {lane} cannot be read back: {what}"),
             )
         };
-        let config = bincode::config::standard().with_limit::<MAX_BYTES>();
-        let (encoded, _): (Encoded, usize) =
-            bincode::decode_from_slice(bytes, config).map_err(|e| damaged(&e.to_string()))?;
+        let encoded: Encoded = encoded::decode(bytes).map_err(|e| damaged(&e.to_string()))?;
         let joined = match encoded.packing {
             PLAIN => encoded.packed,
+            LZ4 if encoded.joined_bytes as usize / LZ4_GROWTH > encoded.packed.len() => {
+                return Err(damaged("it is said to be longer than it can be"));
+            }
             LZ4 => lz4_flex::block::decompress(&encoded.packed, encoded.joined_bytes as usize)
                 .map_err(|e| damaged(&e.to_string()))?,
             other => return Err(damaged(&format!("unknown packing {other}"))),

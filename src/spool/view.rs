@@ -2,18 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::LaneCheck;
 use super::dir;
-use super::journal::{JournalView, Live};
+use super::journal::{JournalView, Live, ViewedRecord};
 use super::lane::Lane;
 use super::lanes::is_lane;
 use super::ledger::Stats;
 use super::rejected::{RejectedItem, RejectedStore};
 use super::segments::{Found, Segments};
+use super::wreck;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A spool folder, for looking at and for tidying by hand; owners may be running.
 pub struct SpoolView {
     dir: PathBuf,
+}
+
+/// A lane whose journal can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableLane {
+    /// The lane's id: the name of its folder.
+    pub id: String,
+    /// Why it can't be read, for people.
+    pub reason: String,
+    /// Whether it is damaged: then the next client that delivers salvages it. If not, it is of another format version
+    /// or may not be read, and stays as it is.
+    pub damaged: bool,
 }
 
 /// One lane as it stands.
@@ -45,7 +59,8 @@ impl SpoolView {
         }
     }
 
-    /// Every lane, sorted by id. One whose journal is damaged or not finished yet is left out.
+    /// Every lane, sorted by id. One whose journal can't be read is among [`SpoolView::unreadable`]; one that is not
+    /// finished yet is left out.
     pub fn lanes(&self) -> Result<Vec<LaneStatus>> {
         let mut lanes = Vec::new();
         for (id, path) in self.lane_dirs()? {
@@ -54,6 +69,29 @@ impl SpoolView {
             }
         }
         Ok(lanes)
+    }
+
+    /// Every lane whose journal can't be read, sorted by id, until it is salvaged.
+    pub fn unreadable(&self) -> Result<Vec<UnreadableLane>> {
+        let mut unreadable = Vec::new();
+        for (id, path) in self.lane_dirs()? {
+            // Whoever salvages it holds its lock: it is unreadable until that is done.
+            if let Some((why, damaged)) = wreck::unreadable(&path)
+                && path.is_dir()
+            {
+                unreadable.push(UnreadableLane { id, reason: why.message().to_owned(), damaged });
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes nothing.
+    ///
+    /// Owners may be running: what they settle meanwhile is not held against them.
+    pub fn check(&self) -> Result<Vec<LaneCheck>> {
+        let lanes = self.lane_dirs()?.into_iter();
+        let checks = lanes.map(|(id, path)| LaneCheck::of(&id, &path, is_owned(&path)));
+        checks.filter_map(Result::transpose).collect()
     }
 
     /// Calls `each` with every pending item, oldest first within a lane. It stops early when `each` returns false.
@@ -76,11 +114,6 @@ impl SpoolView {
             items.extend(store.list()?);
         }
         Ok(items)
-    }
-
-    /// The rejected items of the lane `id`, oldest first.
-    pub(crate) fn rejected_of(&self, id: &str) -> Result<Vec<RejectedItem>> {
-        RejectedStore::new(id, Lane::all_in(&self.dir).join(id).join("rejected")).list()
     }
 
     /// Removes rejected items for good: those named in `ids`, or all when `ids` is empty. Returns how many.
@@ -169,9 +202,9 @@ fn pending_of(
     let mut number = checkpoint.cursor;
     let mut more = true;
     if number < head {
-        let mut copy = SegmentsCopy::of(id, &path.join("segments"))?;
+        let mut segments = Segments::look(id, &path.join("segments"))?;
         while number < head && more {
-            number = match copy.segments.read(number, head)? {
+            number = match segments.read(number, head)? {
                 Found::Batch(stored) => {
                     more = stored.batch.items().all(&mut *each);
                     stored.end()
@@ -182,36 +215,11 @@ fn pending_of(
     }
     if more {
         journal.records(checkpoint.head, |record| {
-            more = record.number < checkpoint.cursor || each(&record.json);
+            if let ViewedRecord::Whole { number, json, .. } = record {
+                more = number < checkpoint.cursor || each(&json);
+            }
             more
         });
     }
     Ok(more)
-}
-
-/// A copy of a lane's segments: a living owner keeps sled's lock on those it has open.
-struct SegmentsCopy {
-    segments: Segments,
-    dir: PathBuf,
-}
-
-impl SegmentsCopy {
-    fn of(lane: &str, from: &Path) -> Result<Self> {
-        let dir = dir::create_fresh(&std::env::temp_dir(), "spanspool-view")?;
-        let copied = dir::copy_tree(from, &dir).and_then(|()| Segments::open(lane, &dir, 0, u64::MAX));
-        match copied {
-            Ok(segments) => Ok(Self { segments, dir }),
-            Err(error) => {
-                dir::remove(&dir)?;
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for SegmentsCopy {
-    fn drop(&mut self) {
-        self.segments.close();
-        drop(dir::remove(&self.dir));
-    }
 }

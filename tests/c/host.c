@@ -2,7 +2,8 @@
  * A program with an open spool that does what the lines of its standard input say, and answers each with one line.
  *
  *   enqueue NAME COUNT [PADDING]   the status of the last item, and how many were taken
- *   flush MS, free, key KEY        the status
+ *   flush MS, shutdown MS          the status
+ *   free, key KEY                  the status
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
  *   stay COMMAND; COMMAND …        their answers from a child that lives until it is killed, then its pid
@@ -101,6 +102,8 @@ static void run(char *line) {
         enqueue(rest);
     } else if (strncmp(line, "flush", length) == 0) {
         answer("%" PRIu64, spanspool_flush(handle, strtoull(rest, NULL, 10)));
+    } else if (strncmp(line, "shutdown", length) == 0) {
+        answer("%" PRIu64, spanspool_shutdown(handle, strtoull(rest, NULL, 10)));
     } else if (strncmp(line, "free", length) == 0) {
         spanspool_free(handle);
         handle = NULL;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, Stats};
+use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane};
 
 use crate::args::Args;
 use crate::command::{Command, Done, Failure};
 use crate::human::{age, count, items};
 use crate::ledger::{equation, totals};
 use crate::progress::Progress;
-use crate::status::{waiting, write_json};
+use crate::status::{waiting, write_json, write_unreadable};
 
 pub const COMMAND: Command = Command {
     name: "drain",
@@ -66,11 +66,11 @@ fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
     let processor = BatchTraceProcessor::open(config)?;
     let result = deliver(&processor, &view, started + limit, &progress);
     progress.clear();
-    let lanes = view.lanes()?;
+    let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
     // The deadline has passed or nothing is left: there is nothing more to wait for.
     let _ = processor.shutdown(Duration::ZERO);
     result?;
-    report(&before, &lanes, started.elapsed(), args, out)
+    report(&before, &lanes, &unreadable, started.elapsed(), args, out)
 }
 
 /// Flushes in a thread of its own while this one shows how far it is.
@@ -106,7 +106,10 @@ fn flush_until_empty(
             result => result?,
         }
         // Orphans that a flush did not know yet are taken over within `adopt_interval_ms`.
-        if totals(&ours(view)?).pending == 0 || Instant::now() >= deadline {
+        // In this order: a damaged lane's items are pending elsewhere before it is gone.
+        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged);
+        let done = !damaged && totals(&ours(view)?).pending == 0;
+        if done || Instant::now() >= deadline {
             return Ok(());
         }
         thread::sleep(LOOK_INTERVAL);
@@ -123,6 +126,7 @@ fn ours(view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
 fn report(
     before: &Stats,
     lanes: &[LaneStatus],
+    unreadable: &[UnreadableLane],
     took: Duration,
     args: &Args,
     out: &mut dyn Write,
@@ -130,7 +134,7 @@ fn report(
     let after = totals(lanes);
     let newly_rejected = after.rejected.saturating_sub(before.rejected);
     if args.has("--json") {
-        write_json(lanes, out)?;
+        write_json(lanes, unreadable, out)?;
     } else {
         writeln!(out, "{}", equation(&after))?;
         let gone = before.pending.saturating_sub(after.pending);
@@ -147,6 +151,7 @@ fn report(
             };
             writeln!(out, "{} pending: {who}", count(lane.stats.pending))?;
         }
+        write_unreadable(unreadable, out)?;
     }
-    Ok(Done::all_if(after.pending == 0 && newly_rejected == 0))
+    Ok(Done::all_if(after.pending == 0 && newly_rejected == 0 && unreadable.is_empty()))
 }

@@ -9,7 +9,7 @@
 mod wire;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -70,6 +70,14 @@ pub enum Fault {
     DelayBefore(Duration),
     /// These bytes in place of an answer, then the connection is closed.
     RawBytes(Vec<u8>),
+    /// These pieces in place of an answer, `pause` behind each; then the connection is closed, or kept.
+    Pieces {
+        pieces: Vec<Vec<u8>>,
+        pause: Duration,
+        keep: bool,
+    },
+    /// The first bytes in place of an answer, then the second over and over until the client goes.
+    Endless(Vec<u8>, Vec<u8>),
 }
 
 impl Answer {
@@ -113,8 +121,8 @@ struct State {
     /// The sockets of the open connections, for `stop`.
     connections: HashMap<u64, Arc<TcpStream>>,
     next_connection: u64,
-    /// How many more requests are reset unread.
-    resets: usize,
+    /// How many more requests are reset, and once how many bytes of each have come.
+    resets: (usize, u64),
     stopped: bool,
 }
 
@@ -156,6 +164,11 @@ impl Ingest {
         self.shared.lock().requests.clone()
     }
 
+    /// The requests that came since the last call, which are not kept any longer.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.shared.lock().requests)
+    }
+
     /// Waits until `done` holds for the requests so far; says whether it did before `deadline`.
     ///
     /// A request is seen here before it is answered.
@@ -175,7 +188,12 @@ impl Ingest {
 
     /// Resets (RST) the connection at the first byte of each of the next `count` requests: unread, not recorded.
     pub fn reset_unread(&self, count: usize) {
-        self.shared.lock().resets = count;
+        self.reset_within(count, 0);
+    }
+
+    /// As [`Ingest::reset_unread`], when `bytes` bytes of the request have come.
+    pub fn reset_within(&self, count: usize, bytes: u64) {
+        self.shared.lock().resets = (count, bytes);
     }
 
     /// Closes the listener and all connections at once and frees the port. A second call does nothing.
@@ -251,7 +269,10 @@ impl Shared {
     /// Answers requests until the connection ends.
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        while wire::wait_for_byte(stream)? && !self.takes_reset() {
+        while wire::wait_for_byte(stream)? {
+            if let Some(bytes) = self.takes_reset() {
+                return wire::skip(stream, bytes);
+            }
             let request = match wire::read(stream)? {
                 Ok(request) => request,
                 Err(refusal) => return wire::refuse(stream, &refusal),
@@ -259,29 +280,46 @@ impl Shared {
             let keep = wire::keeps_alive(&request);
             self.record(request.clone());
             let answer = (self.answer)(&request);
-            match &answer.fault {
-                Fault::ResetAfterRead => return Ok(()),
-                Fault::DelayBefore(time) | Fault::Hang(time) => self.pause(*time),
-                _ => {}
-            }
-            wire::take_last_byte(stream)?;
-            match &answer.fault {
-                Fault::CloseWithoutAnswer | Fault::Hang(_) => return Ok(()),
-                Fault::RawBytes(bytes) => return io::Write::write_all(&mut &*stream, bytes),
-                _ => wire::write(stream, &answer, keep)?,
-            }
-            if !keep {
+            if !self.give(stream, &answer, keep)? {
                 break;
             }
         }
         Ok(())
     }
 
-    fn takes_reset(&self) -> bool {
+    /// Answers the request that was read; says whether the connection takes another.
+    fn give(&self, mut stream: &TcpStream, answer: &Answer, keep: bool) -> io::Result<bool> {
+        match &answer.fault {
+            Fault::ResetAfterRead => return Ok(false),
+            Fault::DelayBefore(time) | Fault::Hang(time) => self.pause(*time),
+            _ => {}
+        }
+        wire::take_last_byte(stream)?;
+        match &answer.fault {
+            Fault::CloseWithoutAnswer | Fault::Hang(_) => Ok(false),
+            Fault::RawBytes(bytes) => stream.write_all(bytes).map(|()| false),
+            Fault::Pieces { pieces, pause, keep } => {
+                for piece in pieces {
+                    stream.write_all(piece)?;
+                    self.pause(*pause);
+                }
+                Ok(*keep)
+            }
+            Fault::Endless(head, more) => {
+                stream.write_all(head)?;
+                loop {
+                    stream.write_all(more)?;
+                }
+            }
+            _ => wire::write(stream, answer, keep).map(|()| keep),
+        }
+    }
+
+    fn takes_reset(&self) -> Option<u64> {
         let mut state = self.lock();
-        let takes = state.resets > 0;
-        state.resets = state.resets.saturating_sub(1);
-        takes
+        let (left, bytes) = state.resets;
+        state.resets.0 = left.saturating_sub(1);
+        (left > 0).then_some(bytes)
     }
 
     fn record(&self, request: Request) {

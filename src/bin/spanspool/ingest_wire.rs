@@ -67,10 +67,10 @@ fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
         head.extend_from_slice(chunk.get(..peeked).unwrap_or_default());
         if let Some(start) = head.windows(4).position(|w| w == b"\r\n\r\n") {
             head.truncate(start + 4);
-            skip(stream, (head.len() - before).saturating_sub(1))?;
+            skip(stream, (head.len() - before).saturating_sub(1) as u64)?;
             return Ok(Some(head));
         }
-        skip(stream, peeked)?;
+        skip(stream, peeked as u64)?;
     }
     Ok(None)
 }
@@ -107,8 +107,9 @@ fn read_body(stream: &TcpStream, length: u64, body: &mut Vec<u8>) -> io::Result<
     Ok(())
 }
 
-fn skip(stream: &TcpStream, count: usize) -> io::Result<()> {
-    io::copy(&mut stream.take(count as u64), &mut io::sink()).map(drop)
+/// Reads `count` bytes and forgets them.
+pub fn skip(stream: &TcpStream, count: u64) -> io::Result<()> {
+    io::copy(&mut stream.take(count), &mut io::sink()).map(drop)
 }
 
 /// Takes the byte that [`read`] left.

@@ -2,16 +2,24 @@
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use spanspool::{LaneStatus, Stats};
+use spanspool::{LaneStatus, Stats, UnreadableLane};
 
 use crate::human::count;
 
-/// A spool as a program reads it: the totals, then each lane.
+/// A spool as a program reads it: the totals, each lane, and the lanes that can't be read.
 #[derive(Serialize)]
 pub struct Report<'a> {
     #[serde(flatten)]
     totals: Fields,
     lanes: Vec<Lane<'a>>,
+    unreadable: Vec<Unreadable<'a>>,
+}
+
+#[derive(Serialize)]
+struct Unreadable<'a> {
+    id: &'a str,
+    reason: &'a str,
+    damaged: bool,
 }
 
 #[derive(Serialize)]
@@ -26,7 +34,7 @@ struct Lane<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn of(lanes: &'a [LaneStatus]) -> Self {
+    pub fn of(lanes: &'a [LaneStatus], unreadable: &'a [UnreadableLane]) -> Self {
         let lane = |lane: &'a LaneStatus| Lane {
             id: &lane.id,
             owner_pid: lane.owner_pid,
@@ -35,7 +43,16 @@ impl<'a> Report<'a> {
             next_attempt_unix_ms: lane.next_attempt_unix_ms,
             stats: Fields(lane.stats),
         };
-        Self { totals: Fields(totals(lanes)), lanes: lanes.iter().map(lane).collect() }
+        let unreadable = unreadable.iter().map(|lane| Unreadable {
+            id: &lane.id,
+            reason: &lane.reason,
+            damaged: lane.damaged,
+        });
+        Self {
+            totals: Fields(totals(lanes)),
+            lanes: lanes.iter().map(lane).collect(),
+            unreadable: unreadable.collect(),
+        }
     }
 }
 
@@ -84,24 +101,24 @@ impl Serialize for Fields {
 /// All lanes as one: sums, but the greatest age and state, and the last status that any lane knows.
 pub fn totals<'a>(lanes: impl IntoIterator<Item = &'a LaneStatus>) -> Stats {
     lanes.into_iter().fold(Stats::default(), |sum, LaneStatus { stats, .. }| Stats {
-        accepted: sum.accepted + stats.accepted,
-        delivered: sum.delivered + stats.delivered,
-        rejected: sum.rejected + stats.rejected,
-        dropped_overflow: sum.dropped_overflow + stats.dropped_overflow,
-        dropped_expired: sum.dropped_expired + stats.dropped_expired,
-        dropped_corrupt: sum.dropped_corrupt + stats.dropped_corrupt,
-        pending: sum.pending + stats.pending,
-        pending_bytes: sum.pending_bytes + stats.pending_bytes,
-        disk_bytes: sum.disk_bytes + stats.disk_bytes,
+        accepted: sum.accepted.saturating_add(stats.accepted),
+        delivered: sum.delivered.saturating_add(stats.delivered),
+        rejected: sum.rejected.saturating_add(stats.rejected),
+        dropped_overflow: sum.dropped_overflow.saturating_add(stats.dropped_overflow),
+        dropped_expired: sum.dropped_expired.saturating_add(stats.dropped_expired),
+        dropped_corrupt: sum.dropped_corrupt.saturating_add(stats.dropped_corrupt),
+        pending: sum.pending.saturating_add(stats.pending),
+        pending_bytes: sum.pending_bytes.saturating_add(stats.pending_bytes),
+        disk_bytes: sum.disk_bytes.saturating_add(stats.disk_bytes),
         oldest_pending_age_ms: sum.oldest_pending_age_ms.max(stats.oldest_pending_age_ms),
-        batches_sent: sum.batches_sent + stats.batches_sent,
-        retries: sum.retries + stats.retries,
+        batches_sent: sum.batches_sent.saturating_add(stats.batches_sent),
+        retries: sum.retries.saturating_add(stats.retries),
         export_state: sum.export_state.max(stats.export_state),
         last_http_status: match stats.last_http_status {
             0 => sum.last_http_status,
             status => status,
         },
-        lanes_adopted: sum.lanes_adopted + stats.lanes_adopted,
+        lanes_adopted: sum.lanes_adopted.saturating_add(stats.lanes_adopted),
     })
 }
 
@@ -178,8 +195,10 @@ mod tests {
 
     #[test]
     fn json_has_the_totals_in_order_and_then_the_lanes() {
-        let json =
-            serde_json::to_string(&Report::of(&[lane("x", Stats { export_state: 2, ..Stats::default() })]));
+        let json = serde_json::to_string(&Report::of(
+            &[lane("x", Stats { export_state: 2, ..Stats::default() })],
+            &[],
+        ));
         let json = json.unwrap_or_default();
         assert!(
             json.starts_with(r#"{"accepted":0,"delivered":0,"rejected":0,"dropped_overflow":0,"#),
@@ -189,6 +208,9 @@ mod tests {
             json.contains(r#""lanes":[{"id":"x","owner_pid":null,"state":"backoff","reason":"","#),
             "{json}"
         );
-        assert!(json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0}]}"#), "{json}");
+        assert!(
+            json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0}],"unreadable":[]}"#),
+            "{json}"
+        );
     }
 }

@@ -7,6 +7,7 @@
 
 mod args;
 mod cat;
+mod check;
 mod command;
 mod demo;
 mod drain;
@@ -34,6 +35,7 @@ static COMMANDS: &[Command] = &[
     status::COMMAND,
     cat::COMMAND,
     rejected::COMMAND,
+    check::COMMAND,
     demo::CHILD,
 ];
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spanspool::{LaneStatus, SpoolView, Stats};
+use spanspool::{LaneStatus, SpoolView, Stats, UnreadableLane};
 
 use crate::args::Args;
 use crate::command::{Command, Done, Failure};
@@ -20,11 +20,15 @@ Shows the totals of the spool and each lane: the part of one process. The owner
 of a lane is a process; an orphan's is dead, and any living process delivers
 what it left. It only looks: owners may be running, their counters are live, and
 the right to read the spool is enough.
+A lane of a dead process that can't be read is named with the reason; see
+'spanspool help check'.
 
 Options:
   --spool-dir DIR    the spool
   --watch            show it anew each second, until interrupted
-  --json             one JSON object: the totals, and the same of each of \"lanes\"
+  --json             one JSON object: the totals, the same of each of \"lanes\",
+                     and \"unreadable\", a list of lanes with \"id\", \"reason\"
+                     and whether they are \"damaged\"
   --set KEY=VALUE    a setting; see 'spanspool help settings'
   --help             this text",
     options: &["--spool-dir=", "--set=", "--json", "--watch"],
@@ -77,18 +81,30 @@ fn drawn_over(picture: &[u8]) -> Vec<u8> {
 }
 
 fn write_picture(args: &Args, view: &SpoolView, out: &mut dyn Write) -> Result<(), Failure> {
-    let lanes = view.lanes()?;
+    let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
     if args.has("--json") {
-        return write_json(&lanes, out);
+        return write_json(&lanes, &unreadable, out);
     }
     write_totals(args.spool_dir()?, &lanes, out)?;
-    write_lanes(&lanes, out)
+    write_lanes(&lanes, out)?;
+    write_unreadable(&unreadable, out)
 }
 
 /// The form that `status --json` and `drain --json` share.
-pub fn write_json(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure> {
-    serde_json::to_writer(&mut *out, &Report::of(lanes))?;
+pub fn write_json(
+    lanes: &[LaneStatus],
+    unreadable: &[UnreadableLane],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, &Report::of(lanes, unreadable))?;
     writeln!(out)?;
+    Ok(())
+}
+
+pub fn write_unreadable(unreadable: &[UnreadableLane], out: &mut dyn Write) -> Result<(), Failure> {
+    for lane in unreadable {
+        writeln!(out, "  lane {} can't be read: {}", lane.id, one_line(lane.reason.as_bytes(), 300))?;
+    }
     Ok(())
 }
 

@@ -22,16 +22,21 @@ const REASONING_KEYS: [&str; 4] = ["reasoning", "reasoning_content", "thinking_b
 
 /// The item as the OpenAI ingest takes it: its very bytes when it is within the limits, or is not JSON.
 pub(crate) fn sanitize(item: &[u8]) -> Cow<'_, [u8]> {
-    changed(item).map_or(Cow::Borrowed(item), Cow::Owned)
+    within(item, MAX_FIELD_BYTES)
 }
 
-fn changed(item: &[u8]) -> Option<Vec<u8>> {
+/// As [`sanitize`], with another limit of a field.
+fn within(item: &[u8], max_bytes: usize) -> Cow<'_, [u8]> {
+    changed(item, max_bytes).map_or(Cow::Borrowed(item), Cow::Owned)
+}
+
+fn changed(item: &[u8], max_bytes: usize) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(item).ok()?;
-    if !may_change(text) {
+    if !may_change(text, max_bytes) {
         return None;
     }
     let mut tree = parse::parse(text)?;
-    if !sanitize_tree(&mut tree) {
+    if !sanitize_tree(&mut tree, max_bytes) {
         return None;
     }
     let mut out = Vec::new();
@@ -63,7 +68,7 @@ fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a Ra
 }
 
 /// A glance that builds nothing: most items need no change. In doubt (a key twice, say) it says yes.
-fn may_change(item: &str) -> bool {
+fn may_change(item: &str, max_bytes: usize) -> bool {
     let Ok(item) = serde_json::from_str::<ItemGlance>(item) else { return true };
     let Some(span_data) = item.span_data else { return false };
     let Ok(span) = serde_json::from_str::<SpanGlance>(span_data.get()) else { return true };
@@ -74,10 +79,10 @@ fn may_change(item: &str) -> bool {
         || [span.input, span.output]
             .into_iter()
             .flatten()
-            .any(|field| field.get().len() > MAX_FIELD_BYTES || (generation && thinks(field.get())))
+            .any(|field| field.get().len() > max_bytes || (generation && thinks(field.get())))
 }
 
-fn sanitize_tree(tree: &mut Tree) -> bool {
+fn sanitize_tree(tree: &mut Tree, max_bytes: usize) -> bool {
     let Some(span_data) = tree.get(Tree::ROOT, "span_data") else { return false };
     let generation = tree.is(span_data, "type", "generation");
     let mut changed = false;
@@ -86,7 +91,7 @@ fn sanitize_tree(tree: &mut Tree) -> bool {
         if generation {
             changed |= omit_reasoning(tree, field);
         }
-        changed |= truncate::truncate(tree, field, MAX_FIELD_BYTES as u32);
+        changed |= truncate::truncate(tree, field, max_bytes as u32);
     }
     if let Some(usage) = tree.get(span_data, "usage") {
         changed |= sanitize_usage(tree, usage, generation);
@@ -203,5 +208,7 @@ fn is_finite_number(tree: &Tree, id: Id) -> bool {
     tree.kind(id) == Kind::Number && (!float || text.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

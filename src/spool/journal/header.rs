@@ -1,7 +1,7 @@
 //! Header: the first page of the journal's file: what the file is, live counters, and the checkpoint.
 //!
 //! ```text
-//!    0  magic, format version, ring size, time made, salt, check     written once
+//!    0  magic, format version, ring size, time made, salt, check, lane   written once
 //!   64  tail, items and bytes taken, time of the oldest item         written by enqueue
 //!  128  pid, export state, last status, counters, next attempt       written by the drain loop
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
@@ -10,6 +10,8 @@
 //! ```
 //! All words are native-endian and change by single 8-byte stores, so that the death of a process at
 //! any instruction leaves each of them whole, and another process may read them at any time.
+//!
+//! Magic, version and check keep their places in every version: by them a file of another version is told from damage.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -27,6 +29,8 @@ const AT_RING_BYTES: usize = 16;
 const AT_MADE: usize = 24;
 const AT_SALT: usize = 32;
 const AT_CHECK: usize = 40;
+/// Which lane the journal is of: 0 in journals that do not say.
+const AT_LANE: usize = 48;
 const AT_REASON: usize = 256;
 const REASON_BYTES: usize = 240;
 const AT_ACTIVE: usize = 512;
@@ -58,21 +62,25 @@ pub(crate) enum Live {
     Requeued = 184,
     /// Bytes on disk as last counted by the owner.
     DiskBytes = 192,
+    /// Ring position before which the ring may be overwritten: a header with a head at least as far is on stable storage.
+    Released = 200,
 }
 
-/// Writes the fixed part of a new file.
-pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64) {
+/// Writes the fixed part of a new file; `lane` is what `lane_word` makes of its path.
+pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64, lane: u64) {
     let words = [
         (AT_VERSION, FORMAT_VERSION),
         (AT_RING_BYTES, map.ring_bytes()),
         (AT_MADE, made_unix_ms),
         (AT_SALT, salt),
+        (AT_LANE, lane),
     ];
     for (at, value) in words {
         map.header_word(at).store(value, Relaxed);
     }
     store_checkpoint(map, &Checkpoint::default());
-    map.header_word(AT_CHECK).store(fixed_check(map), Relaxed);
+    let word = |at| map.header_word(at).load(Relaxed);
+    map.header_word(AT_CHECK).store(fixed_check(word), Relaxed);
     map.header_word(AT_MAGIC).store(MAGIC, Release);
 }
 
@@ -87,21 +95,49 @@ pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
     if word(AT_VERSION) != FORMAT_VERSION {
         return corrupt(format!("format version {}; this release reads {FORMAT_VERSION}", word(AT_VERSION)));
     }
-    if word(AT_CHECK) != fixed_check(map) || word(AT_RING_BYTES) != map.ring_bytes() {
+    if word(AT_CHECK) != fixed_check(word) || word(AT_RING_BYTES) != map.ring_bytes() {
         return corrupt("its header is damaged".into());
     }
-    if load_checkpoint(map).is_none() {
-        return corrupt("neither of its checkpoints is whole".into());
+    if !is_of_lane(word, path) {
+        return corrupt("it belongs to another lane".into());
     }
-    Ok(())
+    match load_checkpoint(map) {
+        None => corrupt("its newest checkpoint is damaged".into()),
+        // The search for what is damaged goes from the one to the other.
+        Some(it) if it.tail.pos.saturating_sub(it.head.pos) > map.ring_bytes() => {
+            corrupt("its newest checkpoint has more between head and tail than the ring holds".into())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
-fn fixed_check(map: &Map) -> u64 {
+fn fixed_check(word: impl Fn(usize) -> u64) -> u64 {
     let mut crc = crc32fast::Hasher::new();
     for at in (AT_VERSION..AT_CHECK).step_by(8) {
-        crc.update(&map.header_word(at).load(Relaxed).to_ne_bytes());
+        crc.update(&word(at).to_ne_bytes());
     }
     crc.finalize().into()
+}
+
+/// What a header says of the lane that the journal `path` belongs to, whose folder may not have its name yet.
+pub(super) fn lane_word(path: &std::path::Path) -> u64 {
+    let lane = path.parent().and_then(|lane| lane.file_stem()).unwrap_or_default();
+    u64::from(crc32fast::hash(lane.as_encoded_bytes())) | 1 << 32
+}
+
+/// Whether a header does not say that the journal `path` is another lane's, as after files have changed places.
+pub(super) fn is_of_lane(word: impl Fn(usize) -> u64, path: &std::path::Path) -> bool {
+    word(AT_LANE) == 0 || word(AT_LANE) == lane_word(path)
+}
+
+/// The format version in a header, when its fixed part is whole.
+pub(super) fn version_in(word: impl Fn(usize) -> u64) -> Option<u64> {
+    (word(AT_MAGIC) == MAGIC && word(AT_CHECK) == fixed_check(&word)).then(|| word(AT_VERSION))
+}
+
+/// The ring's size in a header, when its fixed part is whole.
+pub(super) fn ring_bytes_in(word: impl Fn(usize) -> u64) -> Option<u64> {
+    (word(AT_CHECK) == fixed_check(&word) && word(AT_RING_BYTES) > 0).then(|| word(AT_RING_BYTES))
 }
 
 /// The lane's random salt: it makes records of one lane no records in another.
@@ -116,28 +152,54 @@ pub(super) fn ring_bytes_of(file_bytes: u64) -> Option<u64> {
 
 /// Replaces the checkpoint: the idle slot is written whole, then one store makes it the valid one.
 pub(super) fn store_checkpoint(map: &Map, checkpoint: &Checkpoint) {
-    let idle = 1 - active(map);
+    let idle = 1 - active(|at| map.header_word(at).load(Acquire));
     for (i, word) in checkpoint.to_words().into_iter().enumerate() {
-        map.header_word(AT_SLOTS[idle] + 8 * i).store(word, Relaxed);
+        // Released, so that no reader sees a slot change while it still is the valid one.
+        map.header_word(AT_SLOTS[idle] + 8 * i).store(word, Release);
     }
     map.header_word(AT_ACTIVE).store(idle as u64, Release);
 }
 
-/// The valid checkpoint, or the other one when the valid one is torn; `None` when both are.
+/// The newest checkpoint; `None` when the one that was made valid last is not whole: it was damaged since, and the other
+/// one is too old to go on from, because the ring may have been used again.
+///
+/// The owner may be writing: a slot that changed while it was read is read again.
 pub(super) fn load_checkpoint(map: &Map) -> Option<Checkpoint> {
-    let slot = |i: usize| {
-        let mut words = [0; SLOT_WORDS];
-        for (w, word) in words.iter_mut().enumerate() {
-            *word = map.header_word(AT_SLOTS[i] + 8 * w).load(Acquire);
+    let mut seen = load_slots(map);
+    loop {
+        let word = |at: usize| seen[(at - AT_ACTIVE) / 8];
+        if slot(word, active(word)).is_some() {
+            return newest(word);
         }
-        Checkpoint::from_words(&words)
-    };
-    let first = active(map);
-    slot(first).or_else(|| slot(1 - first))
+        let again = load_slots(map);
+        if again == seen {
+            return None;
+        }
+        seen = again;
+    }
 }
 
-fn active(map: &Map) -> usize {
-    (map.header_word(AT_ACTIVE).load(Acquire) & 1) as usize
+/// The words that say which slot is valid and what stands in both, one loaded behind the other.
+fn load_slots(map: &Map) -> [u64; (AT_SLOTS[1] - AT_ACTIVE) / 8 + SLOT_WORDS] {
+    std::array::from_fn(|i| map.header_word(AT_ACTIVE + 8 * i).load(Acquire))
+}
+
+/// The newest whole checkpoint among a header's words.
+pub(super) fn newest(word: impl Fn(usize) -> u64) -> Option<Checkpoint> {
+    let whole = (0..AT_SLOTS.len()).filter_map(|i| slot(&word, i));
+    whole.max_by_key(|checkpoint| checkpoint.sequence)
+}
+
+fn slot(word: impl Fn(usize) -> u64, i: usize) -> Option<Checkpoint> {
+    let mut words = [0; SLOT_WORDS];
+    for (w, value) in words.iter_mut().enumerate() {
+        *value = word(AT_SLOTS[i] + 8 * w);
+    }
+    Checkpoint::from_words(&words)
+}
+
+fn active(word: impl Fn(usize) -> u64) -> usize {
+    (word(AT_ACTIVE) & 1) as usize
 }
 
 /// Publishes why export waits; longer text is cut.
@@ -160,4 +222,37 @@ pub(super) fn load_reason(map: &Map) -> String {
         .take(len)
         .collect();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_reads_whole_however_often_it_is_replaced_meanwhile() {
+        let path = std::env::temp_dir().join(format!("spanspool-header-{}", std::process::id()));
+        let file = super::super::open_file(&path, true).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file.set_len(2 * HEADER_BYTES).unwrap();
+        let map = Map::new(&file, HEADER_BYTES, true).unwrap();
+        initialise(&map, 1, 1, 0);
+        std::thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                for sequence in 1..=2_000_000 {
+                    store_checkpoint(
+                        &map,
+                        &Checkpoint { sequence, cursor: sequence, ..Checkpoint::default() },
+                    );
+                }
+            });
+            let mut last = 0;
+            while !owner.is_finished() {
+                let seen = load_checkpoint(&map).unwrap();
+                assert!(seen.sequence >= last && seen.cursor == seen.sequence, "{seen:?} after {last}");
+                last = seen.sequence;
+            }
+            assert!(last > 0);
+        });
+    }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bytes before the ring in the file and in memory: a multiple of every page size in use (4, 16, 64 KiB).
 pub(super) const HEADER_BYTES: u64 = 64 << 10;
@@ -51,11 +52,18 @@ impl Map {
         let base = NonNull::new(base.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
         let page_bytes = page_bytes();
         let map = Self { base, ring_bytes, page_bytes };
+        map.map_parts(file, protection)?;
+        Ok(map)
+    }
+
+    /// Maps header and ring, and the ring once more behind them, into the reservation.
+    fn map_parts(&self, file: &File, protection: libc::c_int) -> io::Result<()> {
+        let (header, ring) = (HEADER_BYTES as usize, self.ring_bytes as usize);
         for (at, length, offset) in [(0, header + ring, 0), (header + ring, ring, header)] {
-            // SAFETY: the target lies inside the reservation made above, which `map` owns.
+            // SAFETY: the target lies inside the reservation, which `self` owns.
             let mapped = unsafe {
                 libc::mmap(
-                    map.base.as_ptr().add(at).cast(),
+                    self.base.as_ptr().add(at).cast(),
                     length,
                     protection,
                     libc::MAP_SHARED | libc::MAP_FIXED,
@@ -67,11 +75,31 @@ impl Map {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(map)
+        Ok(())
     }
 
     pub(super) fn ring_bytes(&self) -> u64 {
         self.ring_bytes
+    }
+
+    /// Puts `file`, which holds the same bytes, in the place of the file behind this mapping.
+    ///
+    /// No thread may write meanwhile. An error means that it is not known which file is behind which part.
+    pub(super) fn change_file(&self, file: &File) -> io::Result<()> {
+        self.map_parts(file, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    /// Copies to `fresh`, a mapping of the same size, what differs there; words are copied whole.
+    ///
+    /// In pages, so that a second copy dirties only those that were written since the first.
+    pub(super) fn copy_to(&self, fresh: &Map) {
+        let bytes = HEADER_BYTES + self.ring_bytes;
+        for page in (0..bytes).step_by(self.page_bytes as usize) {
+            let words = || (page..(page + self.page_bytes).min(bytes)).step_by(8).map(|at| at as usize);
+            if words().any(|at| self.word(at).load(Relaxed) != fresh.word(at).load(Relaxed)) {
+                words().for_each(|at| fresh.word(at).store(self.word(at).load(Relaxed), Relaxed));
+            }
+        }
     }
 
     /// The word at byte `offset` of the header; `offset` is a multiple of 8.
@@ -183,8 +211,29 @@ fn page_bytes() -> u64 {
     u64::try_from(size).unwrap_or(4096).max(4096)
 }
 
-/// Reserves `bytes` of disk for `file`, so that a full disk is an error now and never a SIGBUS later.
+/// Has btrfs write `file`, which is empty, in place: a new copy of each page would want room that a full disk has not, and
+/// a write to mapped memory has no other answer to that than SIGBUS. Other file systems do so anyway.
+fn forbid_copies(file: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        /// From linux/fs.h.
+        const FS_NOCOW_FL: libc::c_int = 0x0080_0000;
+        let mut flags: libc::c_int = 0;
+        // SAFETY: the calls read and write `flags` only; a file system that does not know them answers an error.
+        unsafe {
+            if libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) == 0 {
+                flags |= FS_NOCOW_FL;
+                libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags);
+            }
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+}
+
+/// Reserves `bytes` of disk for `file`, which is empty, so that a full disk is an error now and never a SIGBUS later.
 pub(super) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
+    forbid_copies(file);
     #[cfg(target_os = "linux")]
     {
         // SAFETY: no memory is involved.

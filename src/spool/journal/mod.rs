@@ -10,25 +10,36 @@
 //! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
 
 mod clock;
+mod damage;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod header;
+#[cfg_attr(all(loom, test), path = "map_model.rs")]
 mod map;
+#[cfg(all(loom, test))]
+mod models;
+mod primitives;
+mod raw;
 mod record;
+mod renew;
 mod sync;
 mod walk;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(crate) use clock::{now_unix_ms, random};
+use damage::Damage;
 pub(crate) use header::Live;
 use map::{HEADER_BYTES, Map};
+use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use raw::{RawJournal, other_version};
 use record::{Frame, State};
 use sync::Synced;
-pub(crate) use walk::JournalView;
+pub(crate) use walk::{JournalView, ViewedRecord};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
@@ -38,7 +49,7 @@ use crate::spool::dir;
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
     path: PathBuf,
-    file: File,
+    file: RwLock<File>,
     map: Map,
     salt: u64,
     tail: Mutex<Tail>,
@@ -48,6 +59,9 @@ pub(crate) struct Journal {
     synced: Synced,
     /// Records before this position are from an earlier life: a power cut may have left them not whole.
     unchecked_before: u64,
+    /// The synced tail that it was opened with: its number is certain.
+    anchor: Point,
+    damage: Damage,
 }
 
 /// The writing end.
@@ -90,7 +104,7 @@ pub(crate) enum Refusal {
 /// What stands at a point of the journal.
 pub(crate) enum Read<'a> {
     Record(Record<'a>),
-    /// A committed record whose bytes are not what was committed; the point behind it.
+    /// Records whose bytes are not what was committed; the point behind them.
     Damaged(Point),
     /// A record that its writer has not finished yet.
     Unfinished,
@@ -125,7 +139,7 @@ impl Journal {
                 map::write_zeros(&file, file_bytes)?;
             }
             let map = Map::new(&file, ring_bytes, true)?;
-            header::initialise(&map, now_unix_ms(), clock::random());
+            header::initialise(&map, now_unix_ms(), clock::random(), header::lane_word(path));
             file.sync_all()?;
             Ok(map)
         };
@@ -146,10 +160,13 @@ impl Journal {
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
-        let at = walk::recover_tail(&map, salt, known);
+        let (at, gaps) = walk::recover_tail(&map, salt, known, checkpoint.head.pos);
+        // The head of a process that was killed need not be on stable storage.
+        let released = map.header_word(Live::Released as usize).load(Relaxed);
+        let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);
         let journal = Self {
             path: path.to_path_buf(),
-            file,
+            file: RwLock::new(file),
             salt,
             tail: Mutex::new(Tail {
                 at,
@@ -158,9 +175,11 @@ impl Journal {
                 wake: WakeAt { drain_number: u64::MAX, committer_pos: u64::MAX },
             }),
             room: Condvar::new(),
-            released: AtomicU64::new(checkpoint.head.pos),
+            released: AtomicU64::new(released),
             synced: Synced::new(checkpoint.head.pos),
             unchecked_before: at.pos,
+            anchor: checkpoint.tail,
+            damage: Damage::new(gaps),
             map,
         };
         journal.publish_tail(&at);
@@ -248,14 +267,23 @@ impl Journal {
             if at.pos >= self.map.header_word(Live::Tail as usize).load(Acquire) {
                 return Read::End;
             }
-            let Some(frame) = Frame::load(&self.map, &at, self.salt) else { return Read::End };
+            let Some(frame) = Frame::load(&self.map, &at, self.salt) else {
+                let Some(behind) = self.behind_damage(at) else { return Read::End };
+                if behind.number > at.number {
+                    return self.damaged(at, behind);
+                }
+                at = behind;
+                continue;
+            };
             match frame.state(&self.map) {
-                State::Reserved => return Read::Unfinished,
                 State::Dead => at = frame.skip(&at),
+                // Those that a death left unfinished were buried.
+                State::Reserved if at.pos >= self.unchecked_before => return Read::Unfinished,
+                State::Reserved | State::Damaged => return self.damaged(at, frame.end(&at)),
                 State::Committed(seal) => {
                     let payload = frame.payload(&self.map);
                     if at.pos < self.unchecked_before && !frame.is_whole(payload, seal) {
-                        return Read::Damaged(frame.end(&at));
+                        return self.damaged(at, frame.end(&at));
                     }
                     let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
                     return Read::Record(Record {
@@ -269,6 +297,26 @@ impl Journal {
                 }
             }
         }
+    }
+
+    /// The point behind the damaged stretch at `at`, which lies before the tail.
+    fn behind_damage(&self, at: Point) -> Option<Point> {
+        let end = if at.pos < self.anchor.pos { self.anchor } else { self.tail() };
+        let survey = || {
+            let counts = |frame: &Frame| damage::counts_alive(&self.map, frame);
+            damage::survey(&self.map, self.salt, at, end, counts).0
+        };
+        self.damage.behind(at, survey).filter(|behind| *behind != at)
+    }
+
+    fn damaged(&self, at: Point, behind: Point) -> Read<'_> {
+        self.damage.note(&self.map, at.pos, behind.pos);
+        Read::Damaged(behind)
+    }
+
+    /// Position and bytes of what was found damaged since the last call, for keeping elsewhere.
+    pub(crate) fn take_damaged(&self) -> Vec<(u64, Vec<u8>)> {
+        self.damage.take_unkept()
     }
 
     /// Says that a batch of `items` begins with `record`; it will be the same batch after a crash.
@@ -315,7 +363,9 @@ impl Journal {
         let head = self.checkpoint().head.pos;
         self.sync_header()?;
         let tail = self.lock_tail();
-        self.released.store(head, Release);
+        // Another thread may have released more meanwhile.
+        let before = self.released.fetch_max(head, Release);
+        self.set_live(Live::Released, head.max(before));
         if tail.waiting > 0 {
             self.room.notify_all();
         }
@@ -362,6 +412,10 @@ impl Journal {
 
     fn lock_tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> RwLockReadGuard<'_, File> {
+        self.file.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sync_failed(&self, error: &std::io::Error) -> Error {

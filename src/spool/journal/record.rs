@@ -21,6 +21,9 @@ const AT_STATE: u64 = 16;
 const AT_TAKEN: u64 = 24;
 const AT_BATCH: u64 = 32;
 
+/// The smallest record: an item has at least one byte.
+pub(super) const MIN_BYTES: u64 = HEADER + 8;
+
 const COMMITTED: u64 = 1 << 32;
 const DEAD: u64 = 2 << 32;
 
@@ -46,26 +49,38 @@ impl Frame {
     }
 
     /// The record at `at`, or `None` when what stands there does not continue the chain.
+    ///
+    /// The point behind a damaged stretch has the chain value of the record that stands there itself.
     pub(super) fn load(map: &Map, at: &Point, salt: u64) -> Option<Self> {
         if map.ring_word(at.pos).load(Acquire) != at.pos {
             return None;
         }
         let word = map.ring_word(at.pos + AT_CHAIN).load(Relaxed);
         let (chain, len) = (word as u32, (word >> 32) as u32);
-        if chain != link(at.chain, at.pos, len, salt) || size_of(len as usize) > map.ring_bytes() {
+        let continues = chain == link(at.chain, at.pos, len, salt) || chain == at.chain;
+        if !continues || len == 0 || size_of(len as usize) > map.ring_bytes() {
             return None;
         }
-        let taken = map.ring_word(at.pos + AT_TAKEN).load(Relaxed);
-        let key_name_len = (taken >> 48) as u8;
-        Some(Self { pos: at.pos, chain, len, taken_unix_ms: taken & ((1 << 48) - 1), key_name_len })
+        Some(Self::at(map, at.pos, chain, len))
+    }
+
+    /// The committed record at `pos` that is whole by itself and ends at `end` at the latest.
+    pub(super) fn find(map: &Map, pos: u64, end: u64) -> Option<Self> {
+        let frame = Self::peek(map, pos).filter(|frame| frame.len > 0 && frame.end_pos() <= end)?;
+        let State::Committed(seal) = frame.state(map) else { return None };
+        (end - pos <= map.ring_bytes() && frame.is_whole(frame.payload(map), seal)).then_some(frame)
     }
 
     /// The record that is known to stand at `pos`; `None` when the ring was used again meanwhile.
     pub(super) fn peek(map: &Map, pos: u64) -> Option<Self> {
         let word = map.ring_word(pos + AT_CHAIN).load(Relaxed);
-        let frame =
-            Self { pos, chain: word as u32, len: (word >> 32) as u32, taken_unix_ms: 0, key_name_len: 0 };
+        let frame = Self::at(map, pos, word as u32, (word >> 32) as u32);
         (map.ring_word(pos).load(Acquire) == pos).then_some(frame)
+    }
+
+    fn at(map: &Map, pos: u64, chain: u32, len: u32) -> Self {
+        let taken = map.ring_word(pos + AT_TAKEN).load(Relaxed);
+        Self { pos, chain, len, taken_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
     }
 
     /// The position behind this record.
@@ -95,9 +110,11 @@ impl Frame {
 
     pub(super) fn state(&self, map: &Map) -> State {
         match map.ring_word(self.pos + AT_STATE).load(Acquire) {
-            state if state & COMMITTED != 0 => State::Committed(state as u32),
+            state if state & !u64::from(u32::MAX) == COMMITTED => State::Committed(state as u32),
             DEAD => State::Dead,
-            _ => State::Reserved,
+            // The time is written before the record is one.
+            0 if self.taken_unix_ms > 0 => State::Reserved,
+            _ => State::Damaged,
         }
     }
 
@@ -153,6 +170,8 @@ impl Frame {
 pub(super) enum State {
     Reserved,
     Dead,
+    /// No writer leaves it so.
+    Damaged,
     /// With its seal.
     Committed(u32),
 }
@@ -163,4 +182,39 @@ fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
     h ^= h >> 32;
     h = h.wrapping_mul(0xd6e8_feb8_6659_fd93);
     (h ^ (h >> 32)) as u32
+}
+
+/// A whole record found in the bytes of a ring.
+pub(crate) struct RawRecord {
+    pub(crate) pos: u64,
+    pub(crate) key_name: String,
+    pub(crate) json: Vec<u8>,
+}
+
+impl RawRecord {
+    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times, one
+    /// behind the other.
+    pub(super) fn find(twice: &[u8], at: usize, ring_bytes: u64) -> Option<Self> {
+        let (header, rest) = twice.get(at..)?.split_at_checked(HEADER as usize)?;
+        let word = |offset: u64| {
+            let word = header.get(offset as usize..).and_then(|rest| rest.first_chunk::<8>());
+            word.map_or(0, |word| u64::from_ne_bytes(*word))
+        };
+        let (pos, len, state, taken) = (word(0), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_TAKEN));
+        if pos % ring_bytes != at as u64 || len == 0 || size_of(len as usize) > ring_bytes || state >> 32 != 1
+        {
+            return None;
+        }
+        let frame = Frame {
+            pos,
+            chain: word(AT_CHAIN) as u32,
+            len: len as u32,
+            taken_unix_ms: taken & ((1 << 48) - 1),
+            key_name_len: (taken >> 48) as u8,
+        };
+        let payload = rest.get(..len as usize).filter(|payload| frame.is_whole(payload, state as u32))?;
+        let (name, json) = payload.split_at_checked(frame.key_name_len.into())?;
+        let key_name = std::str::from_utf8(name).ok()?.to_owned();
+        Some(Self { pos, key_name, json: json.to_vec() })
+    }
 }

@@ -1,12 +1,13 @@
 //! Walk: finding the records again, by the owner after a restart or by anybody who looks on.
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::damage::{self, Gap};
 use super::header::{self, Live};
 use super::map::Map;
 use super::open_file;
-use super::record::{Frame, State};
+use super::record::{Frame, MIN_BYTES, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::checkpoint::{Checkpoint, Point};
 
@@ -28,18 +29,19 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
     Ok(map)
 }
 
-/// The point behind the last record of the chain from `known` on. Records that were never committed are buried;
-/// whether the others are whole is seen when they are read.
-pub(super) fn recover_tail(map: &Map, salt: u64, known: Point) -> Point {
+/// The point behind the newest record, searched from `known` on, and the damaged stretches before it. Records that
+/// were never committed are buried; whether the others are whole is seen when they are read.
+pub(super) fn recover_tail(map: &Map, salt: u64, known: Point, head_pos: u64) -> (Point, Vec<Gap>) {
+    let at = chain_end(map, salt, known);
+    let Some(end) = live_tail(map, at, head_pos) else { return (at, Vec::new()) };
+    let (gaps, end) = damage::survey(map, salt, at, end, |frame| counts_after_death(map, frame));
+    (chain_end(map, salt, end), gaps)
+}
+
+fn chain_end(map: &Map, salt: u64, known: Point) -> Point {
     let mut at = known;
     while let Some(frame) = Frame::load(map, &at, salt) {
-        at = match frame.state(map) {
-            State::Committed(_) => frame.end(&at),
-            State::Reserved | State::Dead => {
-                frame.bury(map);
-                frame.skip(&at)
-            }
-        };
+        at = if counts_after_death(map, &frame) { frame.end(&at) } else { frame.skip(&at) };
         if at.pos - known.pos >= map.ring_bytes() {
             break;
         }
@@ -47,15 +49,44 @@ pub(super) fn recover_tail(map: &Map, salt: u64, known: Point) -> Point {
     at
 }
 
+/// Whether a record counts as an item; one that its writer did not live to finish is buried.
+fn counts_after_death(map: &Map, frame: &Frame) -> bool {
+    match frame.state(map) {
+        State::Committed(_) | State::Damaged => true,
+        State::Dead => false,
+        State::Reserved => {
+            frame.bury(map);
+            false
+        }
+    }
+}
+
+/// The tail as the live counters have it, when it lies behind `at` where the chain ends: what is between is damaged.
+/// The counters have no check of their own, so what can't be is not believed.
+pub(super) fn live_tail(map: &Map, at: Point, head_pos: u64) -> Option<Point> {
+    let live = |counter: Live| map.header_word(counter as usize).load(Acquire);
+    let pos = live(Live::Tail);
+    if pos <= at.pos || !pos.is_multiple_of(8) || pos - head_pos.min(pos) > map.ring_bytes() {
+        return None;
+    }
+    let (most_items, most_bytes) = ((pos - at.pos) / MIN_BYTES, pos - at.pos);
+    let number = live(Live::Accepted);
+    let number = if (at.number..=at.number + most_items).contains(&number) { number } else { at.number + 1 };
+    let bytes = live(Live::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
+    Some(Point { pos, chain: at.chain, number, bytes })
+}
+
 /// The journal of any lane, read-only, while its owner may be writing.
 pub(crate) struct JournalView {
     map: Map,
 }
 
-/// A copy of a committed record, checked after it was made.
-pub(crate) struct ViewedRecord {
-    pub(crate) number: u64,
-    pub(crate) json: Vec<u8>,
+/// What stands in a journal that somebody may be writing.
+pub(crate) enum ViewedRecord {
+    /// A copy of a committed record, checked after it was made.
+    Whole { number: u64, key_name: String, json: Vec<u8> },
+    /// Damaged records: number of the first, how many, and the position where they begin.
+    Damaged { number: u64, items: u64, pos: u64 },
 }
 
 impl JournalView {
@@ -89,29 +120,48 @@ impl JournalView {
         Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.taken_unix_ms)
     }
 
-    /// Calls `each` with the committed records from `from` on, until it returns false.
+    /// Calls `each` with what stands from `from` on, until it returns false.
     ///
-    /// The owner may overwrite what is being read; a copy that is not whole any more ends the walk.
+    /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
     pub(crate) fn records(&self, from: Point, mut each: impl FnMut(ViewedRecord) -> bool) {
         let salt = header::salt(&self.map);
         let mut at = from;
-        while let Some(frame) = Frame::load(&self.map, &at, salt) {
-            let State::Committed(seal) = frame.state(&self.map) else {
-                at = frame.skip(&at);
+        while at.pos - from.pos < self.map.ring_bytes() {
+            let Some(frame) = Frame::load(&self.map, &at, salt) else {
+                let Some(behind) = self.behind_damage(at, from.pos) else { return };
+                let items = behind.number - at.number;
+                let damaged = ViewedRecord::Damaged { number: at.number, items, pos: at.pos };
+                if behind == at || (items > 0 && !each(damaged)) {
+                    return;
+                }
+                at = behind;
                 continue;
             };
             let payload = frame.payload(&self.map).to_vec();
-            if !frame.is_whole(&payload, seal) {
-                return;
-            }
-            let json = payload.get(usize::from(frame.key_name_len)..).unwrap_or_default().to_vec();
-            if !each(ViewedRecord { number: at.number, json }) {
+            let viewed = match frame.state(&self.map) {
+                State::Dead | State::Reserved => {
+                    at = frame.skip(&at);
+                    continue;
+                }
+                State::Committed(seal) if frame.is_whole(&payload, seal) => {
+                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
+                    let key_name = String::from_utf8_lossy(name).into_owned();
+                    ViewedRecord::Whole { number: at.number, key_name, json: json.to_vec() }
+                }
+                _ => ViewedRecord::Damaged { number: at.number, items: 1, pos: at.pos },
+            };
+            if !each(viewed) {
                 return;
             }
             at = frame.end(&at);
-            if at.pos - from.pos >= self.map.ring_bytes() {
-                return;
-            }
         }
+    }
+
+    /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
+    fn behind_damage(&self, at: Point, head_pos: u64) -> Option<Point> {
+        let end = live_tail(&self.map, at, head_pos)?;
+        let counts = |frame: &Frame| matches!(frame.state(&self.map), State::Committed(_) | State::Damaged);
+        let (gaps, _) = damage::survey(&self.map, header::salt(&self.map), at, end, counts);
+        gaps.first().map(|gap| gap.to)
     }
 }

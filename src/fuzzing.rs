@@ -1,0 +1,120 @@
+//! Fuzzing: what must hold of any bytes whatever that reach the library from a caller, the disk or the network.
+//!
+//! Each function here is one target of `cargo fuzz` (see `fuzz/`), which also has a corpus for it. A plain `cargo test`
+//! runs every input of the corpora through the same functions.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use serde::de::IgnoredAny;
+
+use crate::config::{Config, Endpoint, SETTINGS, Validation};
+use crate::error::ErrorKind;
+use crate::export::fuzzing as export;
+use crate::item::Item;
+
+pub use crate::export::fuzzing::{answer, sanitize};
+pub use crate::spool::fuzzing::{batch, journal, salvage};
+
+/// The check at the door agrees with serde_json, and with the parser of the exporter, which is another one.
+pub fn enqueue(data: &[u8]) {
+    let verdict = |max_bytes, validation| {
+        Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.json(), data))
+    };
+    let text = std::str::from_utf8(data).ok();
+    let is_object = data.trim_ascii_start().first() == Some(&b'{');
+    let is_json = text.is_some() && serde_json::from_slice::<IgnoredAny>(data).is_ok();
+    assert_eq!(verdict(data.len(), Validation::Full).is_ok(), is_object && is_json);
+    assert_eq!(text.is_some_and(export::is_json), is_json);
+    assert_eq!(verdict(data.len(), Validation::None).is_ok(), !data.is_empty());
+    if !data.is_empty() {
+        let too_large = verdict(data.len() - 1, Validation::Full).unwrap_err();
+        assert_eq!(too_large.kind(), ErrorKind::ItemTooLarge);
+    }
+}
+
+/// Lines of `key=value`; behind `url:` a line is an endpoint, behind `pem:` all the rest is a PEM file.
+pub fn config(data: &[u8]) {
+    let mut config = Config::new();
+    let mut rest = data;
+    while !rest.is_empty() {
+        if let Some(pem) = rest.strip_prefix(b"pem:") {
+            assert_ne!(export::certificates(pem), Some(0));
+            return;
+        }
+        let (line, behind) = rest.split_at(rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()));
+        rest = behind.get(1..).unwrap_or_default();
+        let Ok(line) = std::str::from_utf8(line) else { continue };
+        match (line.strip_prefix("url:"), line.split_once('=')) {
+            (Some(url), _) => endpoint(url),
+            (_, Some((key, value))) => set(&mut config, key, value),
+            _ => {}
+        }
+    }
+}
+
+/// A setting is taken as a whole or not at all; an error names it, and never shows a secret.
+fn set(config: &mut Config, key: &str, value: &str) {
+    let before = format!("{config:?}");
+    let outcome = config.set(key, value).map(drop);
+    let after = format!("{config:?}");
+    let is_known = SETTINGS.iter().any(|setting| setting.name == key) || key.starts_with("header.");
+    match outcome {
+        Ok(()) => {
+            assert!(is_known);
+            config.set(key, value).unwrap();
+            assert_eq!(format!("{config:?}"), after, "setting it again changes nothing");
+        }
+        Err(error) => {
+            let expected = if is_known { ErrorKind::InvalidArgument } else { ErrorKind::UnknownKey };
+            assert_eq!((error.kind(), &before), (expected, &after));
+            assert!(error.message().contains(key));
+            let secret = key == "api_key" || key.starts_with("header.");
+            // A short value may stand in the rest of the sentence by chance.
+            assert!(!secret || value.len() < 100 || !error.message().contains(value));
+        }
+    }
+}
+
+/// What is checked, the host that a key may travel to, is where the request goes.
+fn endpoint(url: &str) {
+    let Ok(endpoint) = Endpoint::parse(url) else { return };
+    assert_eq!(endpoint.url(), url);
+    if let Some(host) = export::host(url) {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        assert_eq!(host, endpoint.host(), "{url}");
+    }
+    let secure = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+    assert_eq!(endpoint.is_safe_for_keys(), secure || endpoint.is_loopback());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::path::Path;
+
+    type Target = fn(&[u8]);
+
+    #[test]
+    fn every_input_of_the_corpora_holds() {
+        let targets: [(&str, Target); 7] = [
+            ("answer", super::answer),
+            ("batch", super::batch),
+            ("config", super::config),
+            ("enqueue", super::enqueue),
+            ("journal", super::journal),
+            ("salvage", super::salvage),
+            ("sanitize", super::sanitize),
+        ];
+        for (name, target) in targets {
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+            let mut inputs = 0;
+            for entry in corpus.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                let bytes = std::fs::read(&path).unwrap();
+                assert!(catch_unwind(|| target(&bytes)).is_ok(), "{}", path.display());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "{} is empty", corpus.display());
+        }
+    }
+}

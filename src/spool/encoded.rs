@@ -1,0 +1,29 @@
+//! Encoded: bincode as the spool's files hold it, read back within bounds.
+
+use bincode::config::{Configuration, standard};
+use bincode::error::DecodeError;
+use bincode::{Decode, decode_from_slice};
+
+/// The form of all encoded values.
+pub(crate) const FORM: Configuration = standard();
+
+const SMALL: usize = 64 << 10;
+const MEDIUM: usize = 4 << 20;
+/// Bytes of memory that a byte of input can stand for: two of them are an item of a rejected group, which takes 32.
+const GROWTH: usize = 16;
+/// The most that is ever read back.
+const MAX_BYTES: usize = 2 << 30;
+
+/// Reads a value from the beginning of `bytes`. A length in it that was damaged asks for no more memory than bytes of this
+/// number could need, roughly: the limit is part of a type, so it comes in steps.
+pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let len = bytes.len();
+    if len <= SMALL {
+        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * SMALL }>())
+    } else if len <= MEDIUM {
+        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * MEDIUM }>())
+    } else {
+        decode_from_slice(bytes, FORM.with_limit::<MAX_BYTES>())
+    }
+    .map(|(value, _)| value)
+}

@@ -1,0 +1,104 @@
+//! Fuzzing: what must hold of any bytes that are found on disk. See `crate::fuzzing`.
+
+#![allow(clippy::unwrap_used)]
+
+use super::fragment::{self, Fragment};
+use super::stored::StoredBatch;
+use super::{rejected, salvage as scan};
+
+pub use super::journal::fuzzing::journal;
+
+/// The first byte says what the rest is: a fragment, a stored batch, a rejected group, or a value to be kept.
+pub fn batch(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    match kind % 4 {
+        0 => fragments(rest),
+        1 => stored(rest),
+        2 => rejected_group(rest),
+        _ => kept(rest),
+    }
+}
+
+fn fragments(bytes: &[u8]) {
+    if let Ok(fragment) = Fragment::decode(bytes) {
+        assert!(fragment.payload.len() < bytes.len());
+    }
+    let pieces: Vec<&[u8]> = fragment::cut(bytes).collect();
+    assert_eq!(pieces.concat(), bytes[..pieces.iter().map(|piece| piece.len()).sum()]);
+    let id = pieces.first().map_or(0, |piece| Fragment::decode(piece).unwrap().id);
+    if let Ok(value) = fragment::join(id, pieces.into_iter()) {
+        assert!(value.len() < bytes.len());
+    }
+}
+
+/// A batch that can be read adds up, and is the same when it is stored again.
+fn stored(bytes: &[u8]) {
+    let Ok(stored) = StoredBatch::decode("lane", 7, bytes) else { return };
+    let batch = &stored.batch;
+    let items: Vec<&[u8]> = batch.items().collect();
+    assert_eq!(items.len(), batch.len());
+    assert_eq!(items.iter().map(|item| item.len() as u64).sum::<u64>(), batch.items_bytes());
+    assert_eq!(batch.slice(0..batch.len() / 2).len(), batch.len() / 2);
+    let again = StoredBatch::decode("lane", 7, &stored.encode().unwrap()).unwrap();
+    assert_eq!(again, stored);
+}
+
+fn rejected_group(value: &[u8]) {
+    let Some(file) = fragment::split(7, value).map(|pieces| pieces.concat()) else { return };
+    let Some(group) = rejected::decode(&file) else { return };
+    let again = rejected::decode(&rejected::encode(7, &group).unwrap());
+    assert_eq!(again, Some(group));
+}
+
+/// A place, a byte, then a value: its fragments give it back, and one damaged byte is noticed or behind the end.
+fn kept(data: &[u8]) {
+    let Some((place, value)) = data.split_at_checked(4) else { return };
+    let pieces = fragment::split(7, value).unwrap();
+    let mut file = pieces.concat();
+    let join = |file: &[u8]| fragment::join(7, fragment::cut(file));
+    assert_eq!(join(&file).unwrap(), value);
+    let at = usize::from_le_bytes([place[0], place[1], place[2], 0, 0, 0, 0, 0]) % file.len();
+    file[at] ^= place[3].max(1);
+    assert!(join(&file).is_err(), "the damage at {at} went unseen");
+}
+
+/// A place, the length of a value, the value, then garbage. Whatever scan finds in it stands there whole, and the fragments of
+/// the value put in the midst of it are found, unless one was found that reaches into them.
+pub fn salvage(data: &[u8]) {
+    let Some((numbers, rest)) = data.split_at_checked(4) else { return };
+    let number = |at: usize| usize::from(u16::from_le_bytes([numbers[at], numbers[at + 1]]));
+    let (value, garbage) = rest.split_at(rest.len().min(number(0)));
+    let planted = fragment::split(7, value).unwrap().concat();
+    let (before, behind) = garbage.split_at(garbage.len().min(number(2)));
+    let bytes = [before, &planted, behind].concat();
+
+    let place = before.len()..before.len() + planted.len();
+    let mut end = 0;
+    let mut disturbed = false;
+    let mut found = Vec::new();
+    for (at, piece) in scan::fragments(&bytes, usize::MAX) {
+        assert!(at >= end, "two fragments overlap");
+        end = at + piece.bytes();
+        assert_eq!(Fragment::decode(&bytes[at..end]), Ok(piece));
+        disturbed |= at < place.start && end > place.start;
+        if place.contains(&at) {
+            found.extend_from_slice(&bytes[at..end]);
+        }
+    }
+    assert!(disturbed || found == planted, "a whole fragment was not found");
+    scanned(&bytes);
+}
+
+/// The same bytes as a file.
+fn scanned(bytes: &[u8]) {
+    let dir = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("db"), bytes).unwrap();
+    let scan = scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
+    for id in scan.ids() {
+        let value = scan.value(id).unwrap();
+        assert!(value.is_none_or(|value| value.len() < bytes.len()));
+        assert!(scan.next_id(id).is_none_or(|next| next > id));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,0 +1,139 @@
+//! Map, as the models see it: a small ring of loom's atomics, and beside each word a cell whose accesses loom checks.
+//!
+//! A payload is written and read by plain copies. Whoever copies also touches the cells of the range, so loom reports a
+//! copy that nothing orders behind an earlier one of another thread. "Stable storage" is a second array of words.
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use super::primitives::AtomicU64;
+
+pub(super) const HEADER_BYTES: u64 = 64 << 10;
+/// The part of the header that is in use.
+const HEADER_WORDS: usize = 128;
+/// Three records with a payload of 24 bytes fill it.
+const RING_BYTES: usize = 192;
+
+pub(super) struct Map {
+    header: Vec<AtomicU64>,
+    ring: Vec<AtomicU64>,
+    cells: Vec<loom::cell::UnsafeCell<()>>,
+    /// The payloads: the ring twice, as it is mapped.
+    bytes: UnsafeCell<Vec<u8>>,
+    /// The words of the ring as they were when they were last synced.
+    stable: std::sync::Mutex<Vec<u64>>,
+    /// Makes the next sync fail.
+    pub(super) fails_once: AtomicBool,
+    pub(super) syncs: AtomicUsize,
+}
+
+// SAFETY: loom runs one thread at a time, and the cells tell when the accesses of two are not in order.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Whatever file and size are asked for.
+    pub(super) fn new(_file: &File, _ring_bytes: u64, _writable: bool) -> io::Result<Self> {
+        let words = |n| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        Ok(Self {
+            header: words(HEADER_WORDS),
+            ring: words(RING_BYTES / 8),
+            cells: (0..RING_BYTES / 8).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            bytes: UnsafeCell::new(vec![0; 2 * RING_BYTES]),
+            stable: std::sync::Mutex::new(vec![0; RING_BYTES / 8]),
+            fails_once: AtomicBool::new(false),
+            syncs: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn ring_bytes(&self) -> u64 {
+        RING_BYTES as u64
+    }
+
+    pub(super) fn change_file(&self, _file: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn copy_to(&self, _fresh: &Map) {}
+
+    pub(super) fn header_word(&self, offset: usize) -> &AtomicU64 {
+        &self.header[offset / 8]
+    }
+
+    pub(super) fn ring_word(&self, pos: u64) -> &AtomicU64 {
+        &self.ring[Self::index(pos)]
+    }
+
+    pub(super) fn ring_slice(&self, pos: u64, len: usize) -> &[u8] {
+        for at in Self::words(pos, len) {
+            self.cells[at].with(|_| ());
+        }
+        let from = pos as usize % RING_BYTES;
+        // SAFETY: within the doubled ring; the cells have told loom of this read.
+        unsafe { std::slice::from_raw_parts((*self.bytes.get()).as_ptr().add(from), len.min(RING_BYTES)) }
+    }
+
+    pub(super) fn ring_write(&self, pos: u64, bytes: &[u8]) {
+        for at in Self::words(pos, bytes.len()) {
+            self.cells[at].with_mut(|_| ());
+        }
+        for (i, byte) in bytes.iter().enumerate() {
+            let at = (pos as usize + i) % RING_BYTES;
+            // SAFETY: within the doubled ring; the cells have told loom of this write.
+            unsafe {
+                let ring = (*self.bytes.get()).as_mut_ptr();
+                ring.add(at).write(*byte);
+                ring.add(at + RING_BYTES).write(*byte);
+            }
+        }
+    }
+
+    pub(super) fn sync_ring(&self, _file: &File, from: u64, to: u64) -> io::Result<()> {
+        self.syncs.fetch_add(1, Relaxed);
+        // What others commit while the disk writes is not covered.
+        let words: Vec<(usize, u64)> =
+            Self::words(from, (to - from) as usize).map(|at| (at, self.ring[at].load(Relaxed))).collect();
+        loom::thread::yield_now();
+        if self.fails_once.swap(false, Relaxed) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        if let Ok(mut stable) = self.stable.lock() {
+            words.into_iter().for_each(|(at, word)| stable[at] = word);
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync_header(&self, _file: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn populate(&self, _from: u64, _to: u64) {}
+
+    /// The word at `pos` on stable storage.
+    pub(super) fn stable_word(&self, pos: u64) -> u64 {
+        self.stable.lock().map_or(0, |stable| stable[Self::index(pos)])
+    }
+
+    fn index(pos: u64) -> usize {
+        pos as usize % RING_BYTES / 8
+    }
+
+    fn words(pos: u64, len: usize) -> impl Iterator<Item = usize> {
+        let end = pos + len as u64;
+        (pos / 8..end.div_ceil(8)).map(|word| Self::index(word * 8))
+    }
+}
+
+pub(super) fn preallocate(_file: &File, _bytes: u64) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn write_zeros(_file: &File, _bytes: u64) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Renew: after a failed sync the journal goes on in a fresh file.
+//!
+//! The kernel may drop pages that it could not write and call the next try a success, so a file whose sync failed is
+//! never synced again. What it holds is still in memory: it is copied to a fresh file, which takes its name.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Acquire;
+
+use super::map::{self, Map};
+use super::{Journal, open_file};
+use crate::error::{Error, Result};
+use crate::spool::dir;
+
+/// The name of a journal's file while it is being made.
+const MAKING: &str = "new";
+
+/// A copy of the journal on stable storage, under another name.
+struct Copy {
+    path: PathBuf,
+    file: File,
+    map: Map,
+    /// What is committed before this position is in the copy.
+    synced_pos: u64,
+}
+
+impl Journal {
+    /// Where the journal `path` is made before it gets its name.
+    pub(crate) fn path_of_new(path: &Path) -> PathBuf {
+        path.with_extension(MAKING)
+    }
+
+    /// Whether the journal must go on in another file.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.synced.lock().failed.is_some()
+    }
+
+    /// Goes on in a fresh file. While what `hold` gives is held, nobody changes the checkpoint or marks batches.
+    pub(crate) fn renew<Held>(&self, hold: impl FnOnce() -> Held) -> Result<()> {
+        let copy = self.copy()?;
+        let held = hold();
+        self.go_on_in(&copy)?;
+        drop(held);
+        self.path.parent().map_or(Ok(()), dir::sync)?;
+        let mut state = self.synced.lock();
+        state.pos = copy.synced_pos;
+        state.failed = None;
+        Ok(())
+    }
+
+    /// Copies the journal while it is in use: nothing that a power cut could still find in the old file is missing.
+    fn copy(&self) -> Result<Copy> {
+        // No record before this goes away: as long as no header can be synced, nothing is released.
+        let from = self.synced.lock_idle().pos.max(self.released.load(Acquire));
+        let synced_pos = self.committed_from(from, self.tail().pos);
+        let path = Self::path_of_new(&self.path);
+        let whole = || {
+            let file = open_file(&path, true)?;
+            map::preallocate(&file, self.file_bytes())?;
+            let map = Map::new(&file, self.ring_bytes(), true)?;
+            self.map.copy_to(&map);
+            file.sync_all()?;
+            Ok(Copy { path: path.clone(), file, map, synced_pos })
+        };
+        drop(fs::remove_file(&path));
+        whole().map_err(|e: io::Error| {
+            drop(fs::remove_file(&path));
+            Error::io(format!("write the journal anew to {}", path.display()), &e)
+        })
+    }
+
+    /// Gives `copy` what was written since it was made, the journal's name and its place in memory.
+    fn go_on_in(&self, copy: &Copy) -> Result<()> {
+        let mut tail = self.lock_tail();
+        self.await_committed(copy.synced_pos, tail.at.pos);
+        self.map.copy_to(&copy.map);
+        let mut replace = || -> io::Result<()> {
+            let file = copy.file.try_clone()?;
+            fs::rename(&copy.path, &self.path)?;
+            // Should this fail, what was taken so far is in the file that has the name now, and no more may be taken.
+            self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
+            *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+            Ok(())
+        };
+        replace().map_err(|e| {
+            drop(fs::remove_file(&copy.path));
+            Error::io(format!("put {} in the place of {}", copy.path.display(), self.path.display()), &e)
+        })
+    }
+}

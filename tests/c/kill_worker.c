@@ -1,0 +1,137 @@
+/* kill_worker COUNTERS THREADS ROUNDS ITEMS MODE [KEY=VALUE]...: does all that a client does, until it is killed.
+ *
+ * A round opens a client, enqueues ITEMS items from each of THREADS threads with a sync and a flush here and there, shuts the
+ * client down and frees it. MODE is letters: t has the process wait to be traced by its parent, d says that the ingest is
+ * down and not to be waited for; - is neither.
+ *
+ * Thread t keeps two numbers in the mapped file COUNTERS: how many items it ever handed to enqueue, stored before the
+ * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on behind them.
+ * tests/campaign/kill/items.rs knows the text of item n of thread t. */
+
+#include "settings.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 8, MAX_PAD = 900, LONG_FILL = 40000 };
+
+/* A cache line a thread. */
+struct counter {
+    volatile uint64_t handed;
+    volatile uint64_t acknowledged;
+    volatile uint64_t shutdowns; /* of the client, in the first thread's */
+    uint64_t unused[5];
+};
+
+struct job {
+    spanspool *handle;
+    struct counter *counter;
+    int thread;
+    int items;
+    char json[LONG_FILL + 200];
+};
+
+static const char *kind_of(int thread, uint64_t n) {
+    if (n % 40 == 21) return "long";
+    /* Threads that go in step must not make a batch of bad items alone: then it may be the ingest that is bad. */
+    if ((n + 7 * (uint64_t)thread) % 24 == 5) return "bad";
+    if (n % 24 == 14) return "stranger";
+    if (n % 8 == 3) return "team";
+    return "plain";
+}
+
+static size_t write_item(struct job *job, uint64_t n, const char *kind) {
+    size_t fill = !strcmp(kind, "long") ? LONG_FILL : n * 7919 % MAX_PAD;
+    int length = snprintf(job->json, sizeof job->json, "{\"thread\":%d,\"n\":%llu,\"kind\":\"%s\",\"fill\":\"", job->thread,
+                          (unsigned long long)n, kind);
+    char *end = job->json + length;
+    for (size_t i = 0; i < fill; i++) *end++ = (char)('a' + (i * 7 + n * 31 + (uint64_t)job->thread * 5) % 26);
+    memcpy(end, "\"}", 3);
+    return (size_t)(end + 2 - job->json);
+}
+
+static void enqueue_one(struct job *job, uint64_t n) {
+    const char *kind = kind_of(job->thread, n);
+    size_t length = write_item(job, n, kind);
+    int named = !strcmp(kind, "team") || !strcmp(kind, "stranger");
+    job->counter->handed = n + 1;
+    /* The tracer knows by this call, which nothing else here makes, that an enqueue begins. */
+    getppid();
+    spanspool_status status;
+    do {
+        status = named ? spanspool_enqueue_as(job->handle, kind, job->json, length)
+                       : spanspool_enqueue(job->handle, job->json, length);
+        if (status == SPANSPOOL_ERR_FULL) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    } while (status == SPANSPOOL_ERR_FULL);
+    must(status, "enqueue");
+    job->counter->acknowledged = n + 1;
+}
+
+/* Nothing but the deadline may keep an ingest that is down from being flushed to. */
+static void may_be_late(spanspool_status status, const char *what) {
+    if (status != SPANSPOOL_ERR_TIMEOUT) must(status, what);
+}
+
+static void *enqueue_items(void *argument) {
+    struct job *job = argument;
+    uint64_t first = job->counter->handed;
+    for (uint64_t n = first; n < first + (uint64_t)job->items; n++) {
+        enqueue_one(job, n);
+        if (job->thread) continue;
+        if (n % 16 == 7) must(spanspool_sync(job->handle), "sync");
+        if (n % 32 == 19) may_be_late(spanspool_flush(job->handle, 20), "flush");
+    }
+    return NULL;
+}
+
+static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, char **settings) {
+    pthread_t running[MAX_THREADS];
+    spanspool *handle = open_of(settings);
+    must(spanspool_set_named_key(handle, "team", "key-team"), "set_named_key");
+    for (int t = 0; t < threads; t++) {
+        jobs[t].handle = handle;
+        if (pthread_create(&running[t], NULL, enqueue_items, &jobs[t])) exit(3);
+    }
+    for (int t = 0; t < threads; t++) pthread_join(running[t], NULL);
+    jobs->counter->shutdowns++;
+    may_be_late(spanspool_shutdown(handle, timeout_ms), "shutdown");
+    spanspool_free(handle);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 6) return 2;
+    int threads = atoi(argv[2]), rounds = atoi(argv[3]), items = atoi(argv[4]);
+    const char *mode = argv[5];
+    if (threads < 1 || threads > MAX_THREADS) return 2;
+    int file = open(argv[1], O_RDWR);
+    struct counter *counters =
+        mmap(NULL, MAX_THREADS * sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (counters == MAP_FAILED) return perror(argv[1]), 2;
+    /* A client that hangs is a failure that is seen. */
+    alarm(120);
+    if (strchr(mode, 't')) {
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0)) return perror("ptrace"), 2;
+        raise(SIGSTOP);
+    }
+    static struct job jobs[MAX_THREADS];
+    for (int t = 0; t < threads; t++) {
+        jobs[t] = (struct job){.counter = &counters[t], .thread = t, .items = items};
+    }
+    for (int round = 0; round < rounds; round++) {
+        /* Reading the settings cuts them up. */
+        char *settings[64], copies[64][256];
+        int count = argc - 6;
+        if (count > 63) return 2;
+        for (int i = 0; i < count; i++) {
+            snprintf(copies[i], sizeof copies[i], "%s", argv[6 + i]);
+            settings[i] = copies[i];
+        }
+        settings[count] = NULL;
+        run_round(jobs, threads, strchr(mode, 'd') ? 20 : 60000, settings);
+    }
+    return 0;
+}
