@@ -1,0 +1,82 @@
+package spanspool
+
+// #include <spanspool.h>
+import "C"
+
+// A Status is what the library answers when it does not answer OK. It is what [errors.Is] compares with:
+//
+//	if errors.Is(err, spanspool.ErrFull) { … }
+//
+// The numbers are those of enum spanspool_status in the C header. A newer library may give others.
+type Status int32
+
+const (
+	// ErrInvalidArgument: an argument or a setting is not allowed; nothing was changed. Mend the call.
+	ErrInvalidArgument Status = C.SPANSPOOL_ERR_INVALID_ARGUMENT
+	// ErrInvalidItem: the item is not exactly one JSON object in UTF-8; nothing was stored. Mend the item.
+	ErrInvalidItem Status = C.SPANSPOOL_ERR_INVALID_ITEM
+	// ErrItemTooLarge: the item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
+	ErrItemTooLarge Status = C.SPANSPOOL_ERR_ITEM_TOO_LARGE
+	// ErrUnknownKey: no setting has that name.
+	ErrUnknownKey Status = C.SPANSPOOL_ERR_UNKNOWN_KEY
+	// ErrFull: the spool is at its limit and overflow is reject, or the journal had no room within
+	// enqueue_timeout_ms; nothing was stored. Count the item as lost, or try again later.
+	ErrFull Status = C.SPANSPOOL_ERR_FULL
+	// ErrTimeout: the time was over first. What was not delivered stays in the spool and is delivered later.
+	ErrTimeout Status = C.SPANSPOOL_ERR_TIMEOUT
+	// ErrShutDown: the client was shut down; nothing was stored.
+	ErrShutDown Status = C.SPANSPOOL_ERR_SHUT_DOWN
+	// ErrIO: the operating system refused a file operation. Trying again may help.
+	ErrIO Status = C.SPANSPOOL_ERR_IO
+	// ErrCorrupt: a file of the spool is damaged, or of a format that this version does not read.
+	ErrCorrupt Status = C.SPANSPOOL_ERR_CORRUPT
+	// ErrLocked: another process holds what this call needs. Trying again may help.
+	ErrLocked Status = C.SPANSPOOL_ERR_LOCKED
+	// ErrInternal: a defect of spanspool itself. What was accepted before is still safe; please report it.
+	ErrInternal Status = C.SPANSPOOL_ERR_INTERNAL
+)
+
+// Error is the library's phrase for the status.
+func (s Status) Error() string {
+	return C.GoString(C.spanspool_status_str(C.int32_t(s)))
+}
+
+// An Error is what every function of the package returns when it fails, alone or wrapped.
+type Error struct {
+	// Status says what happened; errors.Is finds it.
+	Status Status
+	// Message says what was wrong, and where and what is allowed if that is known.
+	Message string
+
+	// What ended the wait, for errors.Is with context.Canceled and context.DeadlineExceeded; may be nil.
+	cause error
+}
+
+func (e *Error) Error() string { return "spanspool: " + e.Message }
+
+// Unwrap gives the status, and what ended the wait if a context did.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Status}
+	}
+	return []error{e.Status, e.cause}
+}
+
+// failure makes an error of a status that has no text of its own.
+func failure(status C.spanspool_status) error {
+	if status == C.SPANSPOOL_OK {
+		return nil
+	}
+	return &Error{Status: Status(status), Message: Status(status).Error()}
+}
+
+func shutDown() error { return failure(C.SPANSPOOL_ERR_SHUT_DOWN) }
+
+// outOfTime says that a context ended the wait.
+func outOfTime(cause error) error {
+	return &Error{
+		Status:  ErrTimeout,
+		Message: cause.Error() + "; what is not delivered yet stays in the spool",
+		cause:   cause,
+	}
+}

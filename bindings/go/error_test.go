@@ -1,0 +1,152 @@
+package spanspool_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"spanspool.example/spanspool"
+)
+
+func header(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../include/spanspool.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// statuses are the errors of the package by their names in C.
+var statuses = map[string]spanspool.Status{
+	"INVALID_ARGUMENT": spanspool.ErrInvalidArgument,
+	"INVALID_ITEM":     spanspool.ErrInvalidItem,
+	"ITEM_TOO_LARGE":   spanspool.ErrItemTooLarge,
+	"UNKNOWN_KEY":      spanspool.ErrUnknownKey,
+	"FULL":             spanspool.ErrFull,
+	"TIMEOUT":          spanspool.ErrTimeout,
+	"SHUT_DOWN":        spanspool.ErrShutDown,
+	"IO":               spanspool.ErrIO,
+	"CORRUPT":          spanspool.ErrCorrupt,
+	"LOCKED":           spanspool.ErrLocked,
+	"INTERNAL":         spanspool.ErrInternal,
+}
+
+func TestEveryStatusOfTheHeaderIsAnError(t *testing.T) {
+	found := regexp.MustCompile(`SPANSPOOL_ERR_(\w+) = (\d+)`).FindAllStringSubmatch(header(t), -1)
+	if len(found) != len(statuses) {
+		t.Errorf("%d in the header, %d here", len(found), len(statuses))
+	}
+	texts := make(map[string]bool)
+	for _, status := range found {
+		number, _ := strconv.Atoi(status[2])
+		here, known := statuses[status[1]]
+		if !known || int(here) != number {
+			t.Errorf("%s = %d is %d here", status[1], number, here)
+		}
+		var err error = &spanspool.Error{Status: here, Message: "some text"}
+		if !errors.Is(err, here) || err.Error() != "spanspool: some text" {
+			t.Errorf("%v is not %v", err, here)
+		}
+		texts[here.Error()] = true
+	}
+	if len(texts) != len(found) || texts[spanspool.Status(77).Error()] {
+		t.Errorf("not a phrase for each: %v", texts)
+	}
+}
+
+func TestEveryCounterOfTheHeaderIsInStats(t *testing.T) {
+	_, after, _ := strings.Cut(header(t), "typedef struct spanspool_stats {")
+	body, _, _ := strings.Cut(after, "}")
+	fields := regexp.MustCompile(`uint64_t (\w+);`).FindAllStringSubmatch(body, -1)
+	kind := reflect.TypeFor[spanspool.Stats]()
+	if len(fields) < 15 || len(fields) != kind.NumField() {
+		t.Fatalf("%d in the header, %d here", len(fields), kind.NumField())
+	}
+	for at, field := range fields {
+		want := strings.ReplaceAll(field[1], "_", "")
+		if got := kind.Field(at).Name; !strings.EqualFold(got, want) {
+			t.Errorf("%s stands where the header has %s", got, field[1])
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	settings := func(name, value string) spanspool.Config {
+		return spanspool.Config{SpoolDir: dir, Settings: map[string]string{name: value}}
+	}
+	for name, c := range map[string]struct {
+		config spanspool.Config
+		status spanspool.Status
+		text   string
+	}{
+		"no folder":      {spanspool.Config{}, spanspool.ErrInvalidArgument, "spool_dir"},
+		"unknown":        {settings("shelf_life", "3"), spanspool.ErrUnknownKey, "shelf_life"},
+		"bad value":      {settings("jitter", "7"), spanspool.ErrInvalidArgument, "0 to 1"},
+		"bad endpoint":   {spanspool.Config{SpoolDir: dir, Endpoint: "not a url"}, spanspool.ErrInvalidArgument, "'not a url'"},
+		"bad durability": {spanspool.Config{SpoolDir: dir, Durability: "much"}, spanspool.ErrInvalidArgument, "process, power"},
+		"negative":       {spanspool.Config{SpoolDir: dir, MaxSpoolBytes: -1}, spanspool.ErrInvalidArgument, "max_spool_bytes"},
+		"NUL in a value": {spanspool.Config{SpoolDir: dir + "\x00more"}, spanspool.ErrInvalidArgument, "NUL"},
+		"NUL in a name":  {settings("jitter\x00", "0"), spanspool.ErrInvalidArgument, "NUL"},
+		"set twice":      {settings("spool_dir", dir), spanspool.ErrInvalidArgument, "twice"},
+		"a file, no dir": {spanspool.Config{SpoolDir: file}, spanspool.ErrIO, file},
+		"a bad header":   {spanspool.Config{SpoolDir: dir, Headers: map[string]string{"Host": "x"}}, spanspool.ErrInvalidArgument, "host"},
+	} {
+		client, err := spanspool.Open(c.config)
+		if client != nil || !errors.Is(err, c.status) || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.text)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		var detail *spanspool.Error
+		if !errors.As(err, &detail) || detail.Status != c.status {
+			t.Errorf("%s: not an Error of this status: %#v", name, err)
+		}
+	}
+}
+
+func TestEnqueueSaysWhatIsWrong(t *testing.T) {
+	client := open(t, spanspool.Config{Settings: map[string]string{
+		"exporter": "none", "max_queue_size": "1", "max_item_bytes": "1 KiB", "enqueue_timeout_ms": "0",
+	}})
+	check := func(what string, err error, status spanspool.Status) {
+		t.Helper()
+		if !errors.Is(err, status) || err.Error() != "spanspool: "+status.Error() {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, other := range statuses {
+			if other != status && errors.Is(err, other) {
+				t.Errorf("%s: it is also %v", what, other)
+			}
+		}
+	}
+	check("nil", client.Enqueue(nil), spanspool.ErrInvalidItem)
+	check("empty", client.Enqueue([]byte{}), spanspool.ErrInvalidItem)
+	check("an array", client.Enqueue([]byte("[]")), spanspool.ErrInvalidItem)
+	check("not UTF-8", client.Enqueue([]byte("{\"a\":\"\xff\"}")), spanspool.ErrInvalidItem)
+	check("long", client.Enqueue([]byte(item(strings.Repeat("x", 1024), 0))), spanspool.ErrItemTooLarge)
+	check("no name", client.EnqueueAs("", []byte(item("a", 0))), spanspool.ErrInvalidArgument)
+	check("a long name", client.EnqueueAs(strings.Repeat("x", 256), []byte(item("a", 0))), spanspool.ErrInvalidArgument)
+	check("no key", client.SetAPIKey(""), spanspool.ErrInvalidArgument)
+	enqueue(t, client, item("fits", 0))
+	check("no room", client.Enqueue([]byte(item("over", 0))), spanspool.ErrFull)
+	for _, err := range []error{
+		client.EnqueueAs("a\x00b", []byte(item("a", 0))), client.SetAPIKey("a\x00b"),
+		client.SetNamedKey("a\x00b", "c"), client.SetNamedKey("a", "b\x00c"),
+	} {
+		if !errors.Is(err, spanspool.ErrInvalidArgument) || !strings.Contains(err.Error(), "NUL") {
+			t.Error(err)
+		}
+	}
+	if s := stats(t, client); s.Accepted != 1 {
+		t.Errorf("%+v", s)
+	}
+}

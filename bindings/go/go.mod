@@ -1,0 +1,3 @@
+module spanspool.example/spanspool
+
+go 1.23

@@ -1,0 +1,169 @@
+package spanspool_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"spanspool.example/spanspool"
+)
+
+func TestAClientThatNobodyHoldsIsClosed(t *testing.T) {
+	dir, in := t.TempDir(), newIngest(t, nil)
+	func() {
+		client, err := spanspool.Open(spanspool.Config{SpoolDir: dir, Endpoint: nowhere})
+		if err != nil {
+			t.Fatal(err)
+		}
+		enqueue(t, client, item("forgotten", 0))
+	}()
+	// Its lane is free only when it was closed; then another client takes over what it left.
+	open(t, spanspool.Config{SpoolDir: dir, Endpoint: in.url, Settings: map[string]string{"adopt_interval_ms": "20"}})
+	in.waitFor(t, "the item of the forgotten client", func(items []string) bool { return len(items) > 0 }, runtime.GC)
+	if got := in.items(); !slices.Equal(got, []string{item("forgotten", 0)}) {
+		t.Errorf("came: %q", got)
+	}
+}
+
+// The call is the last that knows the client: it must count as held until the call is over.
+func TestAClientInACallIsNotClosed(t *testing.T) {
+	in := hanging(t)
+	answer := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		client, err := spanspool.Open(spanspool.Config{SpoolDir: t.TempDir(), Endpoint: in.url})
+		if err == nil {
+			err = client.Enqueue([]byte(item("held", 0)))
+		}
+		if err == nil {
+			err = client.Flush(ctx)
+		}
+		answer <- err
+	}()
+	rounds := 0
+	in.waitFor(t, "the request, and collections behind it", func(items []string) bool {
+		return len(items) > 0 && rounds > 20
+	}, func() {
+		runtime.GC()
+		if len(in.all()) > 0 {
+			rounds++
+		}
+	})
+	cancel()
+	if err := <-answer; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Every method in many goroutines while others shut the client down: nothing is used after it is freed, and what was
+// taken with nil is there for the next client, each item once.
+func TestCallsRaceWithShutdown(t *testing.T) {
+	for round := range 8 {
+		dir := t.TempDir()
+		client := open(t, spanspool.Config{SpoolDir: dir, Endpoint: nowhere})
+		var taken atomic.Int64
+		var goroutines sync.WaitGroup
+		loop := func(call func(n int) error) {
+			for n := 0; ; n++ {
+				switch err := call(n); {
+				case errors.Is(err, spanspool.ErrShutDown):
+					return
+				case err != nil && !errors.Is(err, spanspool.ErrTimeout):
+					t.Error(err)
+					return
+				}
+			}
+		}
+		for id, call := range []func(int) error{
+			func(n int) error { return client.Flush(within(t, 3*time.Millisecond)) },
+			func(n int) error { _, err := client.Stats(); return err },
+			func(n int) error { return client.Sync() },
+			func(n int) error { return client.Wake() },
+			func(n int) error { return client.SetAPIKey("sk") },
+			func(n int) error { return client.SetNamedKey("name", "sk") },
+			nil, nil, nil,
+		} {
+			if call == nil {
+				call = func(n int) error {
+					err := client.Enqueue([]byte(item(string(rune('a'+id)), n)))
+					if err == nil {
+						taken.Add(1)
+					}
+					return err
+				}
+			}
+			goroutines.Add(1)
+			go func() { defer goroutines.Done(); loop(call) }()
+		}
+		for taken.Load() < 300 {
+			runtime.Gosched()
+		}
+		for range 2 {
+			goroutines.Add(1)
+			go func() {
+				defer goroutines.Done()
+				if err := client.Shutdown(within(t, time.Duration(round)*time.Millisecond)); !errors.Is(err, spanspool.ErrTimeout) {
+					t.Errorf("Shutdown: %v", err)
+				}
+			}()
+		}
+		goroutines.Wait()
+
+		in := newIngest(t, nil)
+		next := open(t, spanspool.Config{SpoolDir: dir, Endpoint: in.url})
+		if err := next.Shutdown(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		items := in.items()
+		slices.Sort(items)
+		if got := len(slices.Compact(items)); got != int(taken.Load()) || got != len(in.items()) {
+			t.Errorf("%d taken, %d came, %d of them different", taken.Load(), len(in.items()), got)
+		}
+	}
+}
+
+// stopping is a logger that stops a call in its middle.
+type stopping struct {
+	slog.Handler
+	inside, goOn chan struct{}
+}
+
+func (s *stopping) Handle(_ context.Context, line slog.Record) error {
+	if strings.HasPrefix(line.Message, "spanspool_enqueue") {
+		close(s.inside)
+		<-s.goOn
+	}
+	return nil
+}
+
+func TestNothingIsFreedInTheMiddleOfACall(t *testing.T) {
+	debug := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})
+	log := &stopping{debug, make(chan struct{}), make(chan struct{})}
+	client := open(t, spanspool.Config{Logger: slog.New(log), Settings: map[string]string{"exporter": "none"}})
+	refused, closed := make(chan error, 1), make(chan error, 1)
+	go func() { refused <- client.Enqueue([]byte("no object")) }()
+	<-log.inside
+	go func() { closed <- client.Close() }()
+	select {
+	case <-closed:
+		t.Fatal("freed while a call is in it")
+	case <-time.After(300 * time.Millisecond):
+		// Only gives a wrong Close the time to show itself.
+	}
+	close(log.goOn)
+	if err := <-refused; !errors.Is(err, spanspool.ErrInvalidItem) {
+		t.Errorf("Enqueue: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

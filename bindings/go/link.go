@@ -1,0 +1,6 @@
+//go:build !static
+
+package spanspool
+
+// #cgo pkg-config: spanspool
+import "C"

@@ -1,0 +1,5 @@
+//go:build static
+
+package spanspool_test
+
+const static = true

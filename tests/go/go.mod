@@ -1,3 +1,0 @@
-module spanspool.example/smoke
-
-go 1.21
