@@ -1,0 +1,30 @@
+"""spanspool: traces and spans are durable before the call returns, and delivered whenever the ingest can be reached.
+
+`SpoolTraceProcessor` is a processor for the OpenAI Agents SDK, `Client` takes any JSON object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._client import Client
+from ._errors import SpanspoolError, Status
+from ._library import version
+from ._settings import Settings
+from ._stats import Stats
+
+if TYPE_CHECKING:
+    from .openai_agents import SpoolTraceProcessor
+
+__all__ = ["Client", "Settings", "SpanspoolError", "SpoolTraceProcessor", "Stats", "Status", "__version__"]
+
+__version__ = version()
+
+
+def __getattr__(name: str) -> object:
+    # A program without the SDK can use Client.
+    if name == "SpoolTraceProcessor":
+        from .openai_agents import SpoolTraceProcessor
+
+        return SpoolTraceProcessor
+    raise AttributeError(f"module 'spanspool' has no attribute '{name}'")

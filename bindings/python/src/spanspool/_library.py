@@ -1,0 +1,89 @@
+"""Library: libspanspool.so, found, checked and described to ctypes.
+
+``SPANSPOOL_LIBRARY=/path/to/libspanspool.so`` takes the place of the one in the package. It is read once, at import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+
+from ._errors import SpanspoolError, Status
+from ._stats import RawStats
+
+# SPANSPOOL_VERSION_NUMBER of the header that the prototypes below follow.
+HEADER_VERSION = 0x000100
+
+# Every function that is called from here: what it gives, what it takes.
+PROTOTYPES: dict[str, tuple[type, list[type]]] = {
+    "spanspool_version_number": (c_uint32, []),
+    "spanspool_version": (c_char_p, []),
+    "spanspool_status_str": (c_char_p, [c_int32]),
+    "spanspool_config_new": (c_void_p, []),
+    "spanspool_config_free": (type(None), [c_void_p]),
+    "spanspool_config_set": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
+    "spanspool_init": (c_int32, [c_void_p, POINTER(c_void_p), c_char_p, c_size_t]),
+    "spanspool_enqueue": (c_int32, [c_void_p, c_char_p, c_size_t]),
+    "spanspool_enqueue_as": (c_int32, [c_void_p, c_char_p, c_char_p, c_size_t]),
+    "spanspool_set_api_key": (c_int32, [c_void_p, c_char_p]),
+    "spanspool_set_named_key": (c_int32, [c_void_p, c_char_p, c_char_p]),
+    "spanspool_wake": (c_int32, [c_void_p]),
+    "spanspool_sync": (c_int32, [c_void_p]),
+    "spanspool_flush": (c_int32, [c_void_p, c_uint64]),
+    "spanspool_get_stats": (c_int32, [c_void_p, POINTER(RawStats), c_size_t]),
+    "spanspool_shutdown": (c_int32, [c_void_p, c_uint64]),
+    "spanspool_free": (type(None), [c_void_p]),
+}
+
+
+def _load() -> ctypes.CDLL:
+    named = os.environ.get("SPANSPOOL_LIBRARY")
+    path = named or str(Path(__file__).with_name("libspanspool.so"))
+    try:
+        # CDLL lets go of the GIL during each call.
+        library = ctypes.CDLL(path)
+        for name, (result, arguments) in PROTOTYPES.items():
+            function = getattr(library, name)
+            function.restype = None if result is type(None) else result
+            function.argtypes = arguments
+    except (OSError, AttributeError) as error:
+        hint = "" if named else "; install the wheel, or name one that you built in SPANSPOOL_LIBRARY"
+        raise ImportError(f"spanspool cannot use the library {path}: {error}{hint}") from error
+    found = int(library.spanspool_version_number())
+    # Until 1.0 the second number is the one that says whether two versions fit together.
+    if found >> 8 != HEADER_VERSION >> 8:
+        raise ImportError(
+            f"spanspool cannot use the library {path}: it is version {_dotted(found)}, "
+            f"and this package is made for {_dotted(HEADER_VERSION)}"
+        )
+    return library
+
+
+def _dotted(version: int) -> str:
+    return f"{version >> 16}.{version >> 8 & 0xFF}.{version & 0xFF}"
+
+
+LIBRARY = _load()
+
+
+def version() -> str:
+    """The version of the library that is running, such as "0.1.0"."""
+    text: bytes = LIBRARY.spanspool_version()
+    return text.decode()
+
+
+def check(status: int, text: str = "") -> None:
+    """Raises `SpanspoolError` unless ``status`` is OK, with the library's own phrase when there is no ``text``."""
+    if status != Status.OK:
+        phrase: bytes = LIBRARY.spanspool_status_str(status)
+        raise SpanspoolError(status, text or phrase.decode())
+
+
+def c_text(what: str, value: str) -> bytes:
+    """``value`` as a C string. C would take a NUL inside for its end and act on half of it."""
+    encoded = value.encode()
+    if b"\0" in encoded:
+        raise SpanspoolError(Status.INVALID_ARGUMENT, f"{what} has a NUL character in it")
+    return encoded

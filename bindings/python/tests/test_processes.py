@@ -1,0 +1,59 @@
+"""Exit and fork, of real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import PROGRAMS
+from ingest import PATIENCE_S, Ingest, Request, assert_same_batches, by_ident, ident
+from recorder import recorded
+
+from spanspool import Client
+
+
+def run(program: str, *arguments: str) -> list[tuple[str, str]]:
+    """The items that a program took, once it ended by itself."""
+    command = [sys.executable, str(PROGRAMS / program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return recorded(done.stdout)
+
+
+def test_exit_leaves_to_the_next_process_what_a_hanging_ingest_does_not_take(ingest: Ingest, spool: Path) -> None:
+    over = threading.Event()
+
+    def hang(request: Request) -> int:
+        over.wait()
+        return 503
+
+    ingest.answer = hang
+    taken = run("exits.py", str(spool), ingest.url())
+    assert taken and not ingest.accepted()
+    # Its end tried to deliver.
+    assert ingest.requests()
+    over.set()
+    ingest.answer = lambda request: 200
+    with Client(spool, endpoint=ingest.url()) as client:
+        client.flush(60_000)
+    assert set(by_ident(ingest.accepted())) == set(taken)
+
+
+def test_exit_delivers_what_it_can(ingest: Ingest, spool: Path) -> None:
+    taken = run("exits.py", str(spool), ingest.url())
+    assert set(by_ident(ingest.accepted())) == set(taken)
+
+
+@pytest.mark.parametrize("how", ["fork", "multiprocessing-fork", "multiprocessing-spawn", "prefork", "threads"])
+def test_forked_processes_lose_nothing(how: str, ingest: Ingest, spool: Path) -> None:
+    taken = run("forks.py", how, str(spool), ingest.url())
+    assert len(taken) >= 4 * 21
+    with Client(spool, endpoint=ingest.url()) as client:
+        ingest.wait_until("all items", lambda: {ident(item) for item in ingest.accepted()} >= set(taken))
+        client.flush(60_000)
+    assert {ident(item) for item in ingest.accepted()} == set(taken)
+    # A child that ended while it sent what a dead sibling had left makes its batch come again.
+    assert_same_batches(ingest.requests())
