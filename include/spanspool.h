@@ -63,7 +63,8 @@
  * -------
  * A function that takes a `const spanspool*` may be called from any thread, several at once, on one handle; so may
  * spanspool_shutdown. spanspool_free must be the last call on a handle. A spanspool_config is for one thread at a time.
- * The library's own threads are named spanspool-something and block all signals; no signal handler is installed. There is no
+ * The library's own threads are named spanspool-something, block all signals and, on Linux, do not push the program's threads
+ * off a processor when they wake (SCHED_BATCH); no signal handler is installed. There is no
  * last-error variable, neither global nor per thread.
  *
  *

@@ -23,6 +23,14 @@ impl Batch {
         Self { lane: lane.into(), first, key_name: key_name.into(), joined: Vec::new(), ends: Vec::new() }
     }
 
+    /// As `new`, with room for `items` items of `bytes` bytes together.
+    pub(crate) fn with_capacity(lane: &str, first: u64, key_name: &str, items: usize, bytes: usize) -> Self {
+        let mut batch = Self::new(lane, first, key_name);
+        batch.joined.reserve_exact(bytes + items);
+        batch.ends.reserve_exact(items);
+        batch
+    }
+
     /// Adds one item at the end.
     pub fn push(&mut self, json: &[u8]) {
         if !self.ends.is_empty() {

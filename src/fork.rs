@@ -29,7 +29,8 @@ thread_local! {
     static EXCLUDING: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Starts a thread named `spanspool-<role>` that has every signal blocked, as do the threads it starts.
+/// Starts a thread named `spanspool-<role>` that has every signal blocked and does not push the host's threads off a
+/// processor when it wakes, as do the threads it starts.
 pub(crate) fn spawn(role: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
@@ -39,10 +40,25 @@ pub(crate) fn spawn(role: &str, work: impl FnOnce() + Send + 'static) -> io::Res
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
     }
-    let spawned = Builder::new().name(format!("spanspool-{role}")).spawn(work);
+    let spawned = Builder::new().name(format!("spanspool-{role}")).spawn(|| {
+        stay_behind();
+        work();
+    });
     // SAFETY: as above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
     spawned
+}
+
+/// Has this thread wait for its turn when it wakes (SCHED_BATCH), unless the host has given it a policy of its own.
+fn stay_behind() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the calls read `normal` only; 0 is the calling thread.
+    unsafe {
+        let normal = libc::sched_param { sched_priority: 0 };
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const normal);
+        }
+    }
 }
 
 /// Runs `work` so that threads which it starts let the kernel put off their timeouts, to wake with others.
@@ -177,16 +193,17 @@ impl<T> PerProcess<T> {
 
     /// This process's value, made from the nearest forefather's when there is none yet.
     pub(crate) fn get_or_renew(&self, renew: impl FnOnce(&T) -> Result<T>) -> Result<Option<&T>> {
-        if self.get().is_none() {
-            exclude(|| match (self.get(), &self.last().value) {
-                (None, Some(value)) => {
-                    let renewed = Box::new(Self::new(renew(value)?));
-                    drop(self.last().child.set(renewed));
-                    Ok(())
-                }
-                _ => Ok(()),
-            })?;
+        if let Some(value) = self.get() {
+            return Ok(Some(value));
         }
+        exclude(|| match (self.get(), &self.last().value) {
+            (None, Some(value)) => {
+                let renewed = Box::new(Self::new(renew(value)?));
+                drop(self.last().child.set(renewed));
+                Ok(())
+            }
+            _ => Ok(()),
+        })?;
         Ok(self.get())
     }
 

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use crate::config::{Config, Endpoint, SETTINGS, Validation};
 use crate::error::ErrorKind;
 use crate::export::fuzzing as export;
+use crate::grammar;
 use crate::item::Item;
 
 pub use crate::export::fuzzing::{answer, sanitize};
@@ -20,16 +21,24 @@ pub fn enqueue(data: &[u8]) {
     let verdict = |max_bytes, validation| {
         Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.json(), data))
     };
-    let text = std::str::from_utf8(data).ok();
-    let is_object = data.trim_ascii_start().first() == Some(&b'{');
-    let is_json = text.is_some() && serde_json::from_slice::<IgnoredAny>(data).is_ok();
-    assert_eq!(verdict(data.len(), Validation::Full).is_ok(), is_object && is_json);
-    assert_eq!(text.is_some_and(export::is_json), is_json);
+    let is_object = is_object_for_serde(data);
+    assert_eq!(grammar::is_object(data), is_object);
+    assert_eq!(verdict(data.len(), Validation::Full).is_ok(), is_object);
+    assert_eq!(std::str::from_utf8(data).is_ok_and(export::is_json), is_json_for_serde(data));
     assert_eq!(verdict(data.len(), Validation::None).is_ok(), !data.is_empty());
     if !data.is_empty() {
         let too_large = verdict(data.len() - 1, Validation::Full).unwrap_err();
         assert_eq!(too_large.kind(), ErrorKind::ItemTooLarge);
     }
+}
+
+/// Whether serde_json takes `data` for one object and nothing else.
+pub(crate) fn is_object_for_serde(data: &[u8]) -> bool {
+    data.trim_ascii_start().first() == Some(&b'{') && is_json_for_serde(data)
+}
+
+fn is_json_for_serde(data: &[u8]) -> bool {
+    std::str::from_utf8(data).is_ok() && serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
 /// Lines of `key=value`; behind `url:` a line is an endpoint, behind `pem:` all the rest is a PEM file.

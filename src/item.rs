@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 
 use crate::config::Validation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::grammar;
 
 /// The bytes of one item and the name of the key it is to be sent with.
 ///
@@ -51,8 +52,12 @@ impl<'a> Item<'a> {
 
 /// Whether `json` is one JSON object in UTF-8 and nothing else (RFC 8259).
 ///
-/// serde_json skips a value without recursion, so depth costs heap, never stack.
+/// What the grammar does not take, serde_json looks at once more and says why. It skips a value without recursion, so
+/// depth costs heap, never stack.
 fn one_object(json: &[u8]) -> Result<()> {
+    if grammar::is_object(json) {
+        return Ok(());
+    }
     let text = std::str::from_utf8(json).map_err(|e| invalid(format!("item is not UTF-8: {e}")))?;
     let first = text.bytes().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
     match first {

@@ -41,6 +41,7 @@ pub mod config;
 mod error;
 
 mod batch;
+mod grammar;
 mod item;
 pub mod model;
 

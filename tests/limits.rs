@@ -377,8 +377,7 @@ fn sync_brings_the_journal_to_the_disk() {
     client.sync().unwrap();
     let after = unsynced_kib(&spool);
     if let (Some(before), Some(after)) = (before, after) {
-        assert!(before >= WRITTEN_KIB / 2, "{before} KiB unsynced before");
-        // Pages ahead of the newest item may have been made ready meanwhile.
-        assert!(after <= WRITTEN_KIB / 3, "{after} KiB unsynced after");
+        // Pages ahead of the newest item, which were made ready for the next ones, stay as they are.
+        assert!(after + WRITTEN_KIB / 2 <= before, "{before} KiB unsynced before, {after} after");
     }
 }

@@ -34,8 +34,13 @@ fn field<'a>(text: &'a str, name: &str) -> &'a str {
         .trim()
 }
 
+/// The scheduling policy in a /proc/…/stat: field 41, the 39th behind the name.
+fn policy(stat: &str) -> libc::c_int {
+    stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(38).unwrap().parse().unwrap()
+}
+
 #[test]
-fn threads_are_named_and_take_no_signal() {
+fn threads_are_named_take_no_signal_and_stay_behind() {
     let (dir, ingest) = (TempDir::new("manners-threads"), silent());
     let host = busy_host(&dir, &dir.join("spool"), &ingest, &[]);
     let tasks = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap();
@@ -51,14 +56,17 @@ fn threads_are_named_and_take_no_signal() {
         // Nobody can block SIGKILL (9) and SIGSTOP (19); libc keeps 32 and 33 for itself.
         let unblockable = [9, 19, 32, 33].iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
         assert_eq!(blocked | unblockable, u64::MAX, "{name}");
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+        assert_eq!(policy(&stat), libc::SCHED_BATCH, "{name}");
         names.push(name);
     }
     for expected in ["spanspool-disk", "spanspool-net", "spanspool-adopt"] {
         assert!(names.iter().any(|name| name == expected), "{names:?}");
     }
-    // The mask of the caller's thread is as it was.
+    // The mask and the policy of the caller's thread are as they were.
     let main = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     assert_eq!(field(&main, "SigBlk:"), "0000000000000000");
+    assert_eq!(policy(&fs::read_to_string(format!("/proc/{}/stat", host.pid())).unwrap()), libc::SCHED_OTHER);
 }
 
 #[test]

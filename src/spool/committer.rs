@@ -8,7 +8,7 @@ use super::dir;
 use super::journal::now_unix_ms;
 use super::lane::{Lane, shut_down};
 use super::segment::{self, SLED_SEGMENT_BYTES};
-use super::spill::{self, SWEEP_BYTES, Writer};
+use super::spill::{Plan, SWEEP_BYTES, Writer};
 use super::stored::StoredBatch;
 use crate::batch::Batch;
 use crate::config::{Durability, Level, Overflow};
@@ -17,8 +17,6 @@ use crate::item::Item;
 
 /// How long after a failed write to the disk it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Ring ahead of the tail whose write faults are taken in advance.
-const POPULATE_BYTES: u64 = 1 << 20;
 /// A new segment takes this much disk before anything is in it, and may have this much in reserve.
 const SEGMENT_OVERHEAD_BYTES: u64 = 2 * SLED_SEGMENT_BYTES as u64;
 
@@ -93,10 +91,14 @@ impl Lane {
         let clean = self.clean.load(Relaxed);
         let room = self.journal.ring_bytes() / 2;
         let used = self.journal.used_bytes();
-        self.journal.populate(POPULATE_BYTES);
         let until_room = if used < room { room - used } else { self.journal.ring_bytes() / 8 };
-        let wake_in = if clean { 1 } else { until_room.min(POPULATE_BYTES / 2) };
-        let before = self.journal.tail().pos;
+        let before = self.journal.end_pos();
+        let wake_in = if clean {
+            1
+        } else {
+            let until_faults = self.journal.populate().saturating_sub(before);
+            if until_faults > 0 { until_room.min(until_faults) } else { until_room }
+        };
         let tail = self.journal.set_wake(|wake| wake.committer_pos = before + wake_in).pos;
         if tail < before + wake_in {
             let failed = self.journal.has_failed();
@@ -115,6 +117,7 @@ impl Lane {
         self.clean.store(true, Relaxed);
         let tail = self.journal.tail();
         self.journal.sync_to(tail.pos)?;
+        self.journal.populate_anew();
         self.lock_queue().synced(&self.journal, tail);
         self.journal.release()
     }
@@ -152,35 +155,27 @@ impl Lane {
     /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
     /// Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
     fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>, wanted: bool) -> Result<bool> {
-        let mut sweep = {
+        let plan = {
             let mut queue = self.lock_queue();
             let head = queue.checkpoint().head;
             let max_bytes =
                 if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
-            let sweep = spill::plan(&self.journal, &self.id, head, self.policy.limits, max_bytes);
-            queue.moving_to = Some(if extra.is_some() { u64::MAX } else { sweep.end.number });
-            sweep
+            let plan = Plan::new(&self.journal, head, self.policy.limits, max_bytes);
+            queue.moving_to = Some(if extra.is_some() { u64::MAX } else { plan.end.number });
+            plan
         };
-        let bypassed = extra.map(|batch| {
-            batch.renumber(sweep.end.number);
-            let now = now_unix_ms();
-            sweep.batches.push(StoredBatch {
-                batch: batch.clone(),
-                bytes_before: sweep.end.bytes,
-                oldest_unix_ms: now,
-                newest_unix_ms: now,
-            });
-            batch.items_bytes()
+        let bypassed = extra.as_ref().map(|batch| batch.items_bytes());
+        let stored = self.values_of(&plan, extra).and_then(|values| {
+            self.keep_damaged();
+            self.store(writer, &values, wanted)
         });
-        self.keep_damaged();
-        let stored = self.store(writer, &sweep.batches, wanted);
         let mut queue = self.lock_queue();
         if let Some((first, segment)) = writer.current() {
             queue.segments.publish(first, segment);
         }
         match &stored {
             Ok(true) => {
-                queue.moved(&self.journal, sweep.end);
+                queue.moved(&self.journal, plan.end);
                 if let Some(json_bytes) = bypassed {
                     self.journal.count_bypass(json_bytes);
                     queue.bypassed(&self.journal, json_bytes);
@@ -201,15 +196,31 @@ impl Lane {
         stored
     }
 
-    /// Writes `batches` durably into the segment being written. `false`: they would pass a limit.
-    fn store(&self, writer: &mut Writer, batches: &[StoredBatch], wanted: bool) -> Result<bool> {
-        if batches.is_empty() {
-            return Ok(false);
-        }
-        let mut values = Vec::with_capacity(batches.len());
-        for stored in batches {
+    /// The batches of `plan`, and `extra` behind them, as they will be stored, each with its number.
+    fn values_of(&self, plan: &Plan, extra: Option<&mut Batch>) -> Result<Vec<(u64, Vec<u8>)>> {
+        let mut values = Vec::new();
+        let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
+            self.journal.populate();
+            Ok(())
+        };
+        plan.batches(&self.journal, &self.id, self.policy.limits, &mut keep)?;
+        if let Some(batch) = extra {
+            batch.renumber(plan.end.number);
+            let now = now_unix_ms();
+            keep(StoredBatch {
+                batch: batch.clone(),
+                bytes_before: plan.end.bytes,
+                oldest_unix_ms: now,
+                newest_unix_ms: now,
+            })?;
         }
+        Ok(values)
+    }
+
+    /// Writes `values` durably into the segment being written. `false`: they would pass a limit.
+    fn store(&self, writer: &mut Writer, values: &[(u64, Vec<u8>)], wanted: bool) -> Result<bool> {
+        let Some((first, _)) = values.first() else { return Ok(false) };
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
         if !self.has_room_for(bytes, writer, wanted) {
             return Ok(false);
@@ -219,19 +230,17 @@ impl Lane {
             writer.close(&mut self.lock_queue().segments);
         }
         let path = |first| self.lock_queue().segments.path(first);
-        writer
-            .append(&values, path)
-            .inspect_err(|_| self.give_up_segment(before, values.first().map(|(id, _)| *id)))?;
+        writer.append(values, path).inspect_err(|_| self.give_up_segment(before, *first))?;
         Ok(true)
     }
 
     /// After a failed append: the segment of `before` keeps what it has; one made for `first` has nothing.
-    fn give_up_segment(&self, before: Option<u64>, first: Option<u64>) {
+    fn give_up_segment(&self, before: Option<u64>, first: u64) {
         let mut queue = self.lock_queue();
         if let Some(before) = before {
             queue.segments.retire(before);
         }
-        if let Some(first) = first.filter(|first| !queue.segments.contains(*first)) {
+        if !queue.segments.contains(first) {
             drop(dir::remove(&queue.segments.path(first)));
         }
     }

@@ -47,8 +47,9 @@ pub(crate) enum Stop {
 
 /// Calls `each` with the records from `at` on until it returns false; says why there were no more.
 fn each_record<'a>(journal: &'a Journal, mut at: Point, mut each: impl FnMut(&Record<'a>) -> bool) -> Stop {
+    let end_pos = journal.end_pos();
     loop {
-        match journal.read(at) {
+        match journal.read_before(end_pos, at) {
             Read::Record(record) => {
                 if !each(&record) {
                     return Stop::Full;
@@ -122,7 +123,10 @@ pub(crate) fn take_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> S
 pub(crate) fn copy_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> StoredBatch {
     let mut batch: Option<Batch> = None;
     each_record(journal, at, |record| {
-        let batch = batch.get_or_insert_with(|| Batch::new(lane, at.number, record.key_name));
+        let batch = batch.get_or_insert_with(|| {
+            let bytes = run.end.bytes - at.bytes;
+            Batch::with_capacity(lane, at.number, record.key_name, run.items as usize, bytes as usize)
+        });
         batch.push(record.json);
         batch.len() as u64 != run.items
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::checkpoint::Point;
-use super::form::{self, BatchLimits, Stop};
+use super::form::{self, BatchLimits, Run, Stop};
 use super::journal::{Journal, Read};
 use super::segment::Segment;
 use super::segments::Segments;
@@ -16,35 +16,61 @@ const MAX_SEGMENT_BYTES: u64 = 32 << 20;
 /// Records that one sweep moves at most, in bytes of ring: bounds memory and how long a sync waits.
 pub(crate) const SWEEP_BYTES: u64 = 4 << 20;
 
-/// The batches that a sweep moves, and the point behind them.
-pub(crate) struct Sweep {
-    pub(crate) batches: Vec<StoredBatch>,
+/// Which of the journal's items a sweep moves, and as which batches.
+pub(crate) struct Plan {
+    parts: Vec<Part>,
+    /// The point behind them.
     pub(crate) end: Point,
 }
 
-/// Forms batches from the journal's items from `head` on, at most `max_bytes` of ring or one batch more.
-pub(crate) fn plan(journal: &Journal, lane: &str, head: Point, limits: BatchLimits, max_bytes: u64) -> Sweep {
-    let mut sweep = Sweep { batches: Vec::new(), end: head };
-    while sweep.end.pos - head.pos < max_bytes {
-        let at = sweep.end;
-        let Some(run) = form::run(journal, at, limits) else {
-            // The number of a damaged item is left out: its absence is counted when the numbers around it are read.
-            let Read::Damaged(end) = journal.read(at) else { break };
-            sweep.end = end;
-            continue;
-        };
-        match run.stop {
-            Stop::OtherKey => {
-                sweep.end = unformed_end(journal, at, limits, max_bytes);
-                sweep.batches.extend(form::regroup(journal, lane, at, sweep.end, limits));
-            }
-            _ => {
-                sweep.batches.push(form::copy_run(journal, lane, at, &run));
-                sweep.end = run.end;
+enum Part {
+    /// The batch at this point.
+    Run(Point, Run),
+    /// Items of several key names, from here to there.
+    Mixed(Point, Point),
+}
+
+impl Plan {
+    /// Forms batches from the journal's items from `head` on, at most `max_bytes` of ring or one batch more.
+    pub(crate) fn new(journal: &Journal, head: Point, limits: BatchLimits, max_bytes: u64) -> Self {
+        let mut plan = Self { parts: Vec::new(), end: head };
+        while plan.end.pos - head.pos < max_bytes {
+            let at = plan.end;
+            let Some(run) = form::run(journal, at, limits) else {
+                // The number of a damaged item is left out: its absence is counted when the numbers around it are read.
+                let Read::Damaged(end) = journal.read(at) else { break };
+                plan.end = end;
+                continue;
+            };
+            if run.stop == Stop::OtherKey {
+                plan.end = unformed_end(journal, at, limits, max_bytes);
+                plan.parts.push(Part::Mixed(at, plan.end));
+            } else {
+                plan.end = run.end;
+                plan.parts.push(Part::Run(at, run));
             }
         }
+        plan
     }
-    sweep
+
+    /// Copies the batches out of the journal, and calls `each` with one after the other.
+    pub(crate) fn batches(
+        &self,
+        journal: &Journal,
+        lane: &str,
+        limits: BatchLimits,
+        mut each: impl FnMut(StoredBatch) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.parts {
+            match part {
+                Part::Run(at, run) => each(form::copy_run(journal, lane, *at, run))?,
+                Part::Mixed(at, end) => {
+                    form::regroup(journal, lane, *at, *end, limits).into_iter().try_for_each(&mut each)?
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The end of the items from `at` on that belong to no batch yet.

@@ -127,7 +127,7 @@ impl Damage {
     pub(super) fn note(&self, map: &Map, from: u64, to: u64) {
         let mut known = self.lock();
         if known.seen.insert(from) {
-            known.unkept.push((from, map.ring_slice(from, (to - from) as usize).to_vec()));
+            known.unkept.push((from, map.slot(from).bytes(0, (to - from) as usize).to_vec()));
         }
     }
 

@@ -81,12 +81,12 @@ fn forged(path: &Path, input: &mut Input<'_>) {
     while !input.0.is_empty() && at.pos < u64::MAX - 4 * RING {
         let len = u32::from(input.u16()) * u32::from(input.u8() % 3);
         let frame = Frame::after(&at, 2, len, input.u16().into(), input.u8());
-        frame.reserve(&map);
+        frame.reserve(map.slot(frame.pos));
         match input.u8() % 4 {
             0 => {}
             1 => frame.bury(&map),
             2 => frame.mark_batch(&map, input.u64()),
-            _ => frame.commit(&map, &[], &vec![b'x'; len as usize]),
+            _ => frame.commit(map.slot(frame.pos), &[], &vec![b'x'; len as usize]),
         }
         at = frame.skip(&at);
     }
@@ -124,7 +124,7 @@ fn visit(path: &Path) {
         journal.sync_to(journal.tail().pos).unwrap();
     }
     journal.release().unwrap();
-    journal.populate(PAGE as u64);
+    journal.populate();
 }
 
 fn item<'a>(json: &'a [u8], key_name: &'a str) -> Item<'a> {
@@ -223,7 +223,7 @@ fn reserve(journal: &Journal, len: u16) {
     let len = u32::from(len) % 9000;
     if tail.at.pos + record::size_of(len as usize) <= journal.released.load(Acquire) + RING {
         let frame = Frame::after(&tail.at, journal.salt, len, now_unix_ms(), 0);
-        frame.reserve(&journal.map);
+        frame.reserve(journal.map.slot(frame.pos));
         tail.at = frame.skip(&tail.at);
         journal.publish_tail(&tail.at);
     }

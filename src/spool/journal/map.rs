@@ -108,26 +108,9 @@ impl Map {
         self.word(offset & (HEADER_BYTES as usize - 8))
     }
 
-    /// The word at position `pos` of the endless ring; `pos` is a multiple of 8.
-    pub(super) fn ring_word(&self, pos: u64) -> &AtomicU64 {
-        debug_assert!(pos.is_multiple_of(8));
-        self.word(self.ring_offset(pos & !7))
-    }
-
-    /// The bytes from `pos` on, at most one ring long. The caller has seen them committed.
-    pub(super) fn ring_slice(&self, pos: u64, len: usize) -> &[u8] {
-        let len = len.min(self.ring_bytes as usize);
-        // SAFETY: offset < ring and len <= ring, so the slice ends inside the doubled mapping.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(self.ring_offset(pos)), len) }
-    }
-
-    /// Copies `bytes` to position `pos`, which the caller has reserved and nobody reads yet.
-    pub(super) fn ring_write(&self, pos: u64, bytes: &[u8]) {
-        let len = bytes.len().min(self.ring_bytes as usize);
-        // SAFETY: as in `ring_slice`; the reservation makes this thread the only one there.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(self.ring_offset(pos)), len)
-        }
+    /// Position `pos` of the endless ring.
+    pub(super) fn slot(&self, pos: u64) -> Slot<'_> {
+        Slot { map: self, at: self.ring_offset(pos & !7) }
     }
 
     /// Makes ring positions `from..to` durable; an error means that they may never be.
@@ -191,9 +174,46 @@ impl Map {
     }
 
     fn word(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: both callers keep `offset` 8-aligned and inside header or ring, and the mapping
+        // SAFETY: all callers keep `offset` 8-aligned and inside header or doubled ring, and the mapping
         // is shared memory that is only ever touched here as atomics or under the protocol above.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) }
+    }
+}
+
+/// A position of the ring and what is behind it, found by one division.
+#[derive(Clone, Copy)]
+pub(super) struct Slot<'a> {
+    map: &'a Map,
+    /// In bytes of the mapping, in the ring's first copy: a whole ring is behind it.
+    at: usize,
+}
+
+impl<'a> Slot<'a> {
+    /// The word `offset` bytes behind the position; a multiple of 8, less than 64 KiB, which the smallest ring has.
+    pub(super) fn word(&self, offset: usize) -> &'a AtomicU64 {
+        debug_assert!(offset.is_multiple_of(8) && offset < HEADER_BYTES as usize);
+        self.map.word(self.at + (offset & (HEADER_BYTES as usize - 8)))
+    }
+
+    /// The `len` bytes that begin `offset` behind the position, all of it at most one ring. The caller has seen them
+    /// committed.
+    pub(super) fn bytes(&self, offset: usize, len: usize) -> &'a [u8] {
+        let (at, len) = self.clamp(offset, len);
+        // SAFETY: `clamp` keeps it inside the doubled mapping.
+        unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(at), len) }
+    }
+
+    /// Copies `bytes` to `offset` behind the position; the caller has reserved that and nobody reads it yet.
+    pub(super) fn write(&self, offset: usize, bytes: &[u8]) {
+        let (at, len) = self.clamp(offset, bytes.len());
+        // SAFETY: as in `bytes`; the reservation makes this thread the only one there.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.base.as_ptr().add(at), len) }
+    }
+
+    fn clamp(&self, offset: usize, len: usize) -> (usize, usize) {
+        let ring = self.map.ring_bytes as usize;
+        let offset = offset.min(ring);
+        (self.at + offset, len.min(ring - offset))
     }
 }
 
@@ -249,9 +269,11 @@ pub(super) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
 }
 
 /// Writes `bytes` zeros: blocks that were written once need no metadata commit when they are written again.
+///
+/// A page at a time: Linux caches a longer write in larger units, and a sync of one record would write the whole unit.
 pub(super) fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
-    let zeros = vec![0; 1 << 20];
+    let zeros = vec![0; page_bytes() as usize];
     let mut at = 0;
     while at < bytes {
         let len = zeros.len().min((bytes - at) as usize);

@@ -66,32 +66,8 @@ impl Map {
         &self.header[offset / 8]
     }
 
-    pub(super) fn ring_word(&self, pos: u64) -> &AtomicU64 {
-        &self.ring[Self::index(pos)]
-    }
-
-    pub(super) fn ring_slice(&self, pos: u64, len: usize) -> &[u8] {
-        for at in Self::words(pos, len) {
-            self.cells[at].with(|_| ());
-        }
-        let from = pos as usize % RING_BYTES;
-        // SAFETY: within the doubled ring; the cells have told loom of this read.
-        unsafe { std::slice::from_raw_parts((*self.bytes.get()).as_ptr().add(from), len.min(RING_BYTES)) }
-    }
-
-    pub(super) fn ring_write(&self, pos: u64, bytes: &[u8]) {
-        for at in Self::words(pos, bytes.len()) {
-            self.cells[at].with_mut(|_| ());
-        }
-        for (i, byte) in bytes.iter().enumerate() {
-            let at = (pos as usize + i) % RING_BYTES;
-            // SAFETY: within the doubled ring; the cells have told loom of this write.
-            unsafe {
-                let ring = (*self.bytes.get()).as_mut_ptr();
-                ring.add(at).write(*byte);
-                ring.add(at + RING_BYTES).write(*byte);
-            }
-        }
+    pub(super) fn slot(&self, pos: u64) -> Slot<'_> {
+        Slot { map: self, pos }
     }
 
     pub(super) fn sync_ring(&self, _file: &File, from: u64, to: u64) -> io::Result<()> {
@@ -127,6 +103,44 @@ impl Map {
     fn words(pos: u64, len: usize) -> impl Iterator<Item = usize> {
         let end = pos + len as u64;
         (pos / 8..end.div_ceil(8)).map(|word| Self::index(word * 8))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Slot<'a> {
+    map: &'a Map,
+    pos: u64,
+}
+
+impl<'a> Slot<'a> {
+    pub(super) fn word(&self, offset: usize) -> &'a AtomicU64 {
+        &self.map.ring[Map::index(self.pos + offset as u64)]
+    }
+
+    pub(super) fn bytes(&self, offset: usize, len: usize) -> &'a [u8] {
+        let pos = self.pos + offset as u64;
+        for at in Map::words(pos, len) {
+            self.map.cells[at].with(|_| ());
+        }
+        let from = pos as usize % RING_BYTES;
+        // SAFETY: within the doubled ring; the cells have told loom of this read.
+        unsafe { std::slice::from_raw_parts((*self.map.bytes.get()).as_ptr().add(from), len.min(RING_BYTES)) }
+    }
+
+    pub(super) fn write(&self, offset: usize, bytes: &[u8]) {
+        let pos = self.pos + offset as u64;
+        for at in Map::words(pos, bytes.len()) {
+            self.map.cells[at].with_mut(|_| ());
+        }
+        for (i, byte) in bytes.iter().enumerate() {
+            let at = (pos as usize + i) % RING_BYTES;
+            // SAFETY: within the doubled ring; the cells have told loom of this write.
+            unsafe {
+                let ring = (*self.map.bytes.get()).as_mut_ptr();
+                ring.add(at).write(*byte);
+                ring.add(at + RING_BYTES).write(*byte);
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
 
+mod ahead;
 mod clock;
 mod damage;
 #[cfg(any(fuzzing, test))]
@@ -31,6 +32,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
+use ahead::Ahead;
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
 pub(crate) use header::Live;
@@ -62,6 +64,7 @@ pub(crate) struct Journal {
     /// The synced tail that it was opened with: its number is certain.
     anchor: Point,
     damage: Damage,
+    ahead: Ahead,
 }
 
 /// The writing end.
@@ -180,6 +183,7 @@ impl Journal {
             unchecked_before: at.pos,
             anchor: checkpoint.tail,
             damage: Damage::new(gaps),
+            ahead: Ahead::default(),
             map,
         };
         journal.publish_tail(&at);
@@ -190,6 +194,7 @@ impl Journal {
     pub(crate) fn append(&self, item: &Item<'_>, max_number: u64) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
+        let taken_unix_ms = now_unix_ms();
         let mut tail = self.lock_tail();
         if tail.closed {
             return Err(Refusal::Closed);
@@ -200,8 +205,9 @@ impl Journal {
         if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
             return Err(Refusal::RingFull);
         }
-        let frame = Frame::after(&tail.at, self.salt, len as u32, now_unix_ms(), name.len() as u8);
-        frame.reserve(&self.map);
+        let frame = Frame::after(&tail.at, self.salt, len as u32, taken_unix_ms, name.len() as u8);
+        let slot = self.map.slot(frame.pos);
+        frame.reserve(slot);
         tail.at = frame.end(&tail.at);
         self.publish_tail(&tail.at);
         let appended = Appended {
@@ -217,7 +223,7 @@ impl Journal {
             tail.wake.committer_pos = u64::MAX;
         }
         drop(tail);
-        frame.commit(&self.map, name, item.json());
+        frame.commit(slot, name, item.json());
         Ok(appended)
     }
 
@@ -262,9 +268,20 @@ impl Journal {
     }
 
     /// What stands at `at`. The answer stays valid until the ring is released beyond it.
-    pub(crate) fn read(&self, mut at: Point) -> Read<'_> {
+    pub(crate) fn read(&self, at: Point) -> Read<'_> {
+        self.read_before(self.end_pos(), at)
+    }
+
+    /// The ring position behind the newest record.
+    pub(crate) fn end_pos(&self) -> u64 {
+        self.map.header_word(Live::Tail as usize).load(Acquire)
+    }
+
+    /// As `read`, as if `end_pos` were still the journal's: who reads many records asks for that once, because appends
+    /// have to get the memory back in which it stands.
+    pub(crate) fn read_before(&self, end_pos: u64, mut at: Point) -> Read<'_> {
         loop {
-            if at.pos >= self.map.header_word(Live::Tail as usize).load(Acquire) {
+            if at.pos >= end_pos {
                 return Read::End;
             }
             let Some(frame) = Frame::load(&self.map, &at, self.salt) else {
@@ -375,15 +392,6 @@ impl Journal {
     /// Whether there is ring space that `release` would give free.
     pub(crate) fn can_release(&self) -> bool {
         self.checkpoint().head.pos > self.released.load(Acquire)
-    }
-
-    /// Takes the write faults of the next `bytes` of ring now.
-    pub(crate) fn populate(&self, bytes: u64) {
-        let tail = self.tail().pos;
-        let end = (tail + bytes).min(self.released.load(Acquire) + self.map.ring_bytes());
-        if end > tail {
-            self.map.populate(tail, end);
-        }
     }
 
     /// A live counter of the header.

@@ -11,25 +11,26 @@
 //! Position, chain and length are written before the ring's tail moves over them, so a process killed while
 //! it copies leaves a record that is not committed but of known length.
 
-use super::map::Map;
+use super::map::{Map, Slot};
 use crate::spool::checkpoint::Point;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-const HEADER: u64 = 40;
-const AT_CHAIN: u64 = 8;
-const AT_STATE: u64 = 16;
-const AT_TAKEN: u64 = 24;
-const AT_BATCH: u64 = 32;
+const HEADER: usize = 40;
+const AT_POS: usize = 0;
+const AT_CHAIN: usize = 8;
+const AT_STATE: usize = 16;
+const AT_TAKEN: usize = 24;
+const AT_BATCH: usize = 32;
 
 /// The smallest record: an item has at least one byte.
-pub(super) const MIN_BYTES: u64 = HEADER + 8;
+pub(super) const MIN_BYTES: u64 = size_of(1);
 
 const COMMITTED: u64 = 1 << 32;
 const DEAD: u64 = 2 << 32;
 
 /// Bytes of ring that a payload of `len` bytes takes.
-pub(super) fn size_of(len: usize) -> u64 {
-    HEADER + (len as u64).next_multiple_of(8)
+pub(super) const fn size_of(len: usize) -> u64 {
+    (HEADER + len.next_multiple_of(8)) as u64
 }
 
 /// What stands in a record's header.
@@ -52,16 +53,17 @@ impl Frame {
     ///
     /// The point behind a damaged stretch has the chain value of the record that stands there itself.
     pub(super) fn load(map: &Map, at: &Point, salt: u64) -> Option<Self> {
-        if map.ring_word(at.pos).load(Acquire) != at.pos {
+        let slot = map.slot(at.pos);
+        if slot.word(AT_POS).load(Acquire) != at.pos {
             return None;
         }
-        let word = map.ring_word(at.pos + AT_CHAIN).load(Relaxed);
+        let word = slot.word(AT_CHAIN).load(Relaxed);
         let (chain, len) = (word as u32, (word >> 32) as u32);
         let continues = chain == link(at.chain, at.pos, len, salt) || chain == at.chain;
         if !continues || len == 0 || size_of(len as usize) > map.ring_bytes() {
             return None;
         }
-        Some(Self::at(map, at.pos, chain, len))
+        Some(Self::at(slot, at.pos, chain, len))
     }
 
     /// The committed record at `pos` that is whole by itself and ends at `end` at the latest.
@@ -73,13 +75,14 @@ impl Frame {
 
     /// The record that is known to stand at `pos`; `None` when the ring was used again meanwhile.
     pub(super) fn peek(map: &Map, pos: u64) -> Option<Self> {
-        let word = map.ring_word(pos + AT_CHAIN).load(Relaxed);
-        let frame = Self::at(map, pos, word as u32, (word >> 32) as u32);
-        (map.ring_word(pos).load(Acquire) == pos).then_some(frame)
+        let slot = map.slot(pos);
+        let word = slot.word(AT_CHAIN).load(Relaxed);
+        let frame = Self::at(slot, pos, word as u32, (word >> 32) as u32);
+        (slot.word(AT_POS).load(Acquire) == pos).then_some(frame)
     }
 
-    fn at(map: &Map, pos: u64, chain: u32, len: u32) -> Self {
-        let taken = map.ring_word(pos + AT_TAKEN).load(Relaxed);
+    fn at(slot: Slot<'_>, pos: u64, chain: u32, len: u32) -> Self {
+        let taken = slot.word(AT_TAKEN).load(Relaxed);
         Self { pos, chain, len, taken_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
     }
 
@@ -88,28 +91,30 @@ impl Frame {
         self.pos + size_of(self.len as usize)
     }
 
-    /// Writes the header as reserved; the caller moves the tail afterwards.
-    pub(super) fn reserve(&self, map: &Map) {
-        map.ring_word(self.pos + AT_STATE).store(0, Relaxed);
-        map.ring_word(self.pos + AT_TAKEN).store(self.taken_word(), Relaxed);
-        map.ring_word(self.pos + AT_BATCH).store(0, Relaxed);
-        map.ring_word(self.pos + AT_CHAIN).store(u64::from(self.len) << 32 | u64::from(self.chain), Relaxed);
-        map.ring_word(self.pos).store(self.pos, Release);
+    /// Writes the header as reserved to `slot`, the record's; the caller moves the tail afterwards.
+    pub(super) fn reserve(&self, slot: Slot<'_>) {
+        slot.word(AT_STATE).store(0, Relaxed);
+        slot.word(AT_TAKEN).store(self.taken_word(), Relaxed);
+        slot.word(AT_BATCH).store(0, Relaxed);
+        slot.word(AT_CHAIN).store(u64::from(self.len) << 32 | u64::from(self.chain), Relaxed);
+        slot.word(AT_POS).store(self.pos, Release);
     }
 
-    /// Copies the payload and commits the record.
-    pub(super) fn commit(&self, map: &Map, key_name: &[u8], json: &[u8]) {
-        let at = self.pos + HEADER;
-        map.ring_write(at, key_name);
-        map.ring_write(at + key_name.len() as u64, json);
+    /// Copies the payload to `slot`, the record's, and commits it.
+    pub(super) fn commit(&self, slot: Slot<'_>, key_name: &[u8], json: &[u8]) {
         let mut crc = crc32fast::Hasher::new();
-        crc.update(key_name);
+        // Most have none, and each step costs as much as the copy of a small item.
+        if !key_name.is_empty() {
+            slot.write(HEADER, key_name);
+            crc.update(key_name);
+        }
+        slot.write(HEADER + key_name.len(), json);
         crc.update(json);
-        map.ring_word(self.pos + AT_STATE).store(COMMITTED | u64::from(self.seal(crc.finalize())), Release);
+        slot.word(AT_STATE).store(COMMITTED | u64::from(self.seal(crc.finalize())), Release);
     }
 
     pub(super) fn state(&self, map: &Map) -> State {
-        match map.ring_word(self.pos + AT_STATE).load(Acquire) {
+        match map.slot(self.pos).word(AT_STATE).load(Acquire) {
             state if state & !u64::from(u32::MAX) == COMMITTED => State::Committed(state as u32),
             DEAD => State::Dead,
             // The time is written before the record is one.
@@ -120,7 +125,7 @@ impl Frame {
 
     /// Marks a record that will never be committed.
     pub(super) fn bury(&self, map: &Map) {
-        map.ring_word(self.pos + AT_STATE).store(DEAD, Release);
+        map.slot(self.pos).word(AT_STATE).store(DEAD, Release);
     }
 
     /// Whether `payload` is what was committed with `seal`.
@@ -130,17 +135,17 @@ impl Frame {
 
     /// Items of the batch that begins with this record; 0 when none was formed here.
     pub(super) fn batch_items(&self, map: &Map) -> u64 {
-        map.ring_word(self.pos + AT_BATCH).load(Acquire)
+        map.slot(self.pos).word(AT_BATCH).load(Acquire)
     }
 
     /// Says that a batch of `items` begins here.
     pub(super) fn mark_batch(&self, map: &Map, items: u64) {
-        map.ring_word(self.pos + AT_BATCH).store(items, Release);
+        map.slot(self.pos).word(AT_BATCH).store(items, Release);
     }
 
     /// The payload: key name, then item.
     pub(super) fn payload<'a>(&self, map: &'a Map) -> &'a [u8] {
-        map.ring_slice(self.pos + HEADER, self.len as usize)
+        map.slot(self.pos).bytes(HEADER, self.len as usize)
     }
 
     /// The point behind this record when it counts as an item.
@@ -195,12 +200,12 @@ impl RawRecord {
     /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times, one
     /// behind the other.
     pub(super) fn find(twice: &[u8], at: usize, ring_bytes: u64) -> Option<Self> {
-        let (header, rest) = twice.get(at..)?.split_at_checked(HEADER as usize)?;
-        let word = |offset: u64| {
-            let word = header.get(offset as usize..).and_then(|rest| rest.first_chunk::<8>());
+        let (header, rest) = twice.get(at..)?.split_at_checked(HEADER)?;
+        let word = |offset: usize| {
+            let word = header.get(offset..).and_then(|rest| rest.first_chunk::<8>());
             word.map_or(0, |word| u64::from_ne_bytes(*word))
         };
-        let (pos, len, state, taken) = (word(0), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_TAKEN));
+        let (pos, len, state, taken) = (word(AT_POS), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_TAKEN));
         if pos % ring_bytes != at as u64 || len == 0 || size_of(len as usize) > ring_bytes || state >> 32 != 1
         {
             return None;
