@@ -3,50 +3,66 @@
 use std::fmt;
 use std::ops::Range;
 
+/// What stands around the items in the body of a request.
+const HEAD: &[u8] = b"{\"data\":[";
+const TAIL: &[u8] = b"]}";
+
 /// The unit that is stored, sent, retried and acknowledged.
 ///
-/// The items lie in one buffer, joined by commas, as they will stand in the request's array.
-#[derive(Clone, PartialEq, Eq)]
+/// The items lie in one buffer as they stand in the body of a request, so that nobody need copy them once more to send it.
+#[derive(Clone)]
 pub struct Batch {
     lane: String,
     first: u64,
     key_name: String,
-    joined: Vec<u8>,
+    body: Vec<u8>,
+    /// Where each item ends in `joined`.
     ends: Vec<u32>,
+    /// The CRC of `joined`, if it is known already.
+    crc: Option<u32>,
 }
 
 impl Batch {
+    /// Bytes that a request's body has around the items.
+    pub(crate) const FRAME_BYTES: usize = HEAD.len() + TAIL.len();
+
     /// A batch of the lane `lane` whose first item has the number `first`, still without items.
     ///
     /// `key_name` names the key to send with; the empty name is the default key.
     pub fn new(lane: impl Into<String>, first: u64, key_name: impl Into<String>) -> Self {
-        Self { lane: lane.into(), first, key_name: key_name.into(), joined: Vec::new(), ends: Vec::new() }
+        let body = [HEAD, TAIL].concat();
+        Self { lane: lane.into(), first, key_name: key_name.into(), body, ends: Vec::new(), crc: None }
     }
 
     /// As `new`, with room for `items` items of `bytes` bytes together.
     pub(crate) fn with_capacity(lane: &str, first: u64, key_name: &str, items: usize, bytes: usize) -> Self {
         let mut batch = Self::new(lane, first, key_name);
-        batch.joined.reserve_exact(bytes + items);
+        batch.body.reserve_exact(bytes + items);
         batch.ends.reserve_exact(items);
         batch
     }
 
     /// Adds one item at the end.
     pub fn push(&mut self, json: &[u8]) {
+        self.crc = None;
+        self.body.truncate(self.body.len() - TAIL.len());
         if !self.ends.is_empty() {
-            self.joined.push(b',');
+            self.body.push(b',');
         }
-        self.joined.extend_from_slice(json);
-        self.ends.push(self.joined.len() as u32);
+        self.body.extend_from_slice(json);
+        self.ends.push((self.body.len() - HEAD.len()) as u32);
+        self.body.extend_from_slice(TAIL);
     }
 
-    /// A batch from its items already joined by commas; `None` when `item_bytes` do not add up to them.
+    /// A batch of items of `item_bytes` bytes each, which `fill` writes, joined by commas, into `joined_bytes` bytes.
+    /// `None` when the lengths do not add up, or `fill` fails.
     pub(crate) fn from_joined(
         lane: &str,
         first: u64,
         key_name: String,
-        joined: Vec<u8>,
         item_bytes: &[u32],
+        joined_bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
     ) -> Option<Self> {
         let mut ends = Vec::with_capacity(item_bytes.len());
         let mut end = 0u32;
@@ -54,7 +70,17 @@ impl Batch {
             end = end.checked_add(*bytes)?.checked_add(u32::from(i > 0))?;
             ends.push(end);
         }
-        (end as usize == joined.len()).then(|| Self { lane: lane.to_owned(), first, key_name, joined, ends })
+        if end as usize != joined_bytes {
+            return None;
+        }
+        let mut body = vec![0; HEAD.len() + joined_bytes + TAIL.len()];
+        body[..HEAD.len()].copy_from_slice(HEAD);
+        body[HEAD.len() + joined_bytes..].copy_from_slice(TAIL);
+        let joined = &mut body[HEAD.len()..HEAD.len() + joined_bytes];
+        fill(joined)?;
+        // Now that it is at hand: whoever sends it may have to fetch it from memory.
+        let crc = Some(crc32fast::hash(joined));
+        Some(Self { lane: lane.to_owned(), first, key_name, body, ends, crc })
     }
 
     /// Gives the batch its place in the lane.
@@ -68,7 +94,7 @@ impl Batch {
     /// id of its own. With `durability=process` a power cut may take items that were delivered already; their numbers
     /// are given again then, and the CRC keeps an ingest from taking the new items for those.
     pub fn id(&self) -> String {
-        format!("{}-{}-{}-{:08x}", self.lane, self.first, self.len(), crc32fast::hash(&self.joined))
+        self.to_string()
     }
 
     /// The number of the first item in its lane.
@@ -93,17 +119,26 @@ impl Batch {
 
     /// The items' bytes joined by commas.
     pub fn joined(&self) -> &[u8] {
-        &self.joined
+        &self.body[HEAD.len()..self.body.len() - TAIL.len()]
+    }
+
+    /// The body of a request that carries the items as they are: `{"data":[item,…]}`.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
     }
 
     /// The items' bytes without the commas between them.
     pub fn items_bytes(&self) -> u64 {
-        (self.joined.len() + 1).saturating_sub(self.len().max(1)) as u64
+        (self.joined().len() + 1).saturating_sub(self.len().max(1)) as u64
     }
 
     /// The items in order.
     pub fn items(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.len()).map(|i| &self.joined[self.span(i)])
+        (0..self.len()).map(|i| &self.joined()[self.span(i)])
     }
 
     /// The items `range`, as far as there are such, as a batch with an id of its own.
@@ -121,8 +156,25 @@ impl Batch {
     }
 }
 
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, &self.lane, &self.key_name, &self.ends, &self.body)
+            == (other.first, &other.lane, &other.key_name, &other.ends, &other.body)
+    }
+}
+
+impl Eq for Batch {}
+
+/// Its id.
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let crc = self.crc.unwrap_or_else(|| crc32fast::hash(self.joined()));
+        write!(f, "{}-{}-{}-{crc:08x}", self.lane, self.first, self.len())
+    }
+}
+
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batch({}, {} bytes)", self.id(), self.joined.len())
+        write!(f, "Batch({self}, {} bytes)", self.joined().len())
     }
 }

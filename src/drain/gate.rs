@@ -60,8 +60,9 @@ impl Gate {
     pub(super) fn open(&self, accepted: bool) -> bool {
         let mut state = self.lock();
         state.backoff.reset();
-        state.shut_until = None;
-        self.changed.notify_all();
+        if state.shut_until.take().is_some() {
+            self.changed.notify_all();
+        }
         accepted && state.told.take().is_some()
     }
 

@@ -1,5 +1,6 @@
 //! Job: one batch on its way: which parts of it are still to be sent, and what became of the others.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,14 +44,19 @@ impl Job {
         }
     }
 
-    /// The part to send next.
-    pub(super) fn part(&self) -> Option<Batch> {
-        let part = self.parts.front()?.clone();
-        Some(if part.len() == self.stored.batch.len() {
-            self.stored.batch.clone()
+    /// Whether no part is left to send.
+    pub(super) fn is_done(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The part to send next; without items when none is left.
+    pub(super) fn part(&self) -> Cow<'_, Batch> {
+        let part = self.parts.front().cloned().unwrap_or_default();
+        if part.len() == self.stored.batch.len() {
+            Cow::Borrowed(&self.stored.batch)
         } else {
-            self.stored.batch.slice(part)
-        })
+            Cow::Owned(self.stored.batch.slice(part))
+        }
     }
 
     /// What the rejected store is to keep of `items`, which belong to this job.

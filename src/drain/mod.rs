@@ -181,7 +181,7 @@ impl Drain {
 
     /// Sends the parts of `job` until none is left. `proved`: the endpoint takes items, so that what it refuses is bad.
     fn send(&self, job: &mut Job, proved: bool) -> End {
-        while let Some(part) = job.part() {
+        while !job.is_done() {
             if !self.gate.pass(|| self.is_stopped()) {
                 return End::Stopped;
             }
@@ -189,7 +189,7 @@ impl Drain {
                 return End::Sent;
             }
             self.set_state(State::Sending, "", 0);
-            match self.export(&part) {
+            match self.export(&job.part()) {
                 Outcome::Accepted { status } => {
                     self.answered(status, true);
                     self.lane.add_live(Live::BatchesSent, 1);
@@ -254,14 +254,14 @@ impl Drain {
             self.lane.note_late_key();
         }
         let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
-        let (id, delivered, rejected) = (job.stored.batch.id(), job.delivered, job.rejected);
-        self.log.line(level, format_args!("batch {id}: {delivered} items delivered, {rejected} rejected"));
+        let (batch, delivered, rejected) = (&job.stored.batch, job.delivered, job.rejected);
+        self.log.line(level, format_args!("batch {batch}: {delivered} items delivered, {rejected} rejected"));
     }
 
     /// Gives up what is left of `job`, which keeps all of it in the rejected store.
     fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &str) -> End {
-        while let Some(part) = job.part() {
-            if !self.store_rejected(&job.rejection(&part, status, reason, answer.into())) {
+        while !job.is_done() {
+            if !self.store_rejected(&job.rejection(&job.part(), status, reason, answer.into())) {
                 return End::Stopped;
             }
             job.set_aside();

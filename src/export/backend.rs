@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use ureq::http::{HeaderValue, Response, Uri};
+use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -41,8 +41,8 @@ const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
 pub struct BackendSpanExporter {
     agent: Agent,
     names: Names,
-    endpoint: Endpoint,
-    headers: Vec<(String, Secret)>,
+    url: Uri,
+    headers: Vec<(HeaderName, HeaderValue)>,
     keys: Keys,
     form: BodyForm,
     request_timeout: Duration,
@@ -65,14 +65,13 @@ impl BackendSpanExporter {
     /// `ca_file` can't be read.
     pub fn new(config: &Config) -> Result<Self> {
         let env: Env = &|name| std::env::var_os(name);
-        if let Err(e) = config.endpoint.url().parse::<Uri>() {
-            return Err(invalid(format!("endpoint '{}': {e}", config.endpoint.url())));
-        }
+        let url = config.endpoint.url();
+        let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint '{url}': {e}")))?;
         let names = Names::default();
         Ok(Self {
             agent: new_agent(agent_config(config, env)?, &names),
             names,
-            endpoint: config.endpoint.clone(),
+            url,
             headers: headers(config, env)?,
             keys: Keys::new(config, env)?,
             form: BodyForm::new(config),
@@ -86,7 +85,7 @@ impl BackendSpanExporter {
             Ok(body) => body,
             Err(e) => return retry(format!("cannot compress the request: {e}")),
         };
-        let mut request = self.agent.post(self.endpoint.url()).header("Idempotency-Key", batch.id());
+        let mut request = self.agent.post(self.url.clone()).header("Idempotency-Key", batch.id());
         if let Some(key) = key {
             let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.reveal())) else {
                 return hold("the API key may not stand in a header".into());
@@ -101,14 +100,14 @@ impl BackendSpanExporter {
             request = request.header("Expect", "100-continue");
         }
         for (name, value) in &self.headers {
-            request = request.header(name, value.reveal());
+            request = request.header(name, value);
         }
         if let Some(left) = deadline.map(|d| d.saturating_duration_since(Instant::now()))
             && left < self.request_timeout
         {
             request = request.config().timeout_global(Some(left)).build();
         }
-        self.outcome(request.send(&body), key)
+        self.outcome(request.send(&*body), key)
     }
 
     fn outcome(
@@ -158,7 +157,7 @@ impl TracingExporter for BackendSpanExporter {
         Some(Arc::new(Self {
             agent: new_agent(self.agent.config().clone(), &names),
             names,
-            endpoint: self.endpoint.clone(),
+            url: self.url.clone(),
             headers: self.headers.clone(),
             keys: self.keys.copy(),
             form: self.form,
@@ -291,7 +290,7 @@ fn proxy(endpoint: &Endpoint, env: Env) -> Result<Option<Proxy>> {
 }
 
 /// Every header that is the same in all requests. A user's header takes the place of ours.
-fn headers(config: &Config, env: Env) -> Result<Vec<(String, Secret)>> {
+fn headers(config: &Config, env: Env) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let or_env = |setting: &Option<String>, name| match setting {
         Some(text) => Ok(Some(text.clone())),
         None => env_text(name, env),
@@ -303,11 +302,17 @@ fn headers(config: &Config, env: Env) -> Result<Vec<(String, Secret)>> {
         ("OpenAI-Project", or_env(&config.project, "OPENAI_PROJECT_ID")?),
     ];
     let replaced = |name: &str| config.headers.iter().any(|(theirs, _)| theirs.eq_ignore_ascii_case(name));
-    let ours = ours.into_iter().filter(|(name, _)| !replaced(name));
-    let mut all: Vec<_> =
-        ours.filter_map(|(name, text)| Some((name.to_owned(), Secret::new(text?)))).collect();
-    all.extend(config.headers.iter().cloned());
-    Ok(all)
+    let ours = ours.iter().filter(|(name, _)| !replaced(name));
+    let ours = ours.filter_map(|(name, text)| Some((*name, text.as_deref()?)));
+    let theirs = config.headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+    ours.chain(theirs).map(|(name, value)| header(name, value)).collect()
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let unfit = |what: &str| invalid(format!("header.{name}: {what} may not stand in a request"));
+    let mut value = HeaderValue::try_from(value).map_err(|_| unfit("its value"))?;
+    value.set_sensitive(true);
+    Ok((HeaderName::try_from(name).map_err(|_| unfit("its name"))?, value))
 }
 
 /// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided:

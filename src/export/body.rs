@@ -1,5 +1,6 @@
 //! Body: what a request carries: `{"data":[item,...]}`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use flate2::Compression;
@@ -27,32 +28,21 @@ impl BodyForm {
     }
 
     /// The errors are those of the compressor.
-    pub(super) fn body(&self, batch: &Batch) -> io::Result<Vec<u8>> {
-        if self.gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            self.write(batch, &mut encoder)?;
-            encoder.finish()
-        } else {
-            let mut body = Vec::with_capacity(batch.joined().len() + 16);
-            self.write(batch, &mut body)?;
-            Ok(body)
+    pub(super) fn body<'a>(&self, batch: &'a Batch) -> io::Result<Cow<'a, [u8]>> {
+        let plain = if self.sanitize { Cow::from(sanitized(batch)) } else { Cow::from(batch.body()) };
+        if !self.gzip {
+            return Ok(plain);
         }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&plain)?;
+        Ok(encoder.finish()?.into())
     }
+}
 
-    fn write(&self, batch: &Batch, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(b"{\"data\":[")?;
-        if self.sanitize {
-            for (i, item) in batch.items().enumerate() {
-                if i > 0 {
-                    out.write_all(b",")?;
-                }
-                out.write_all(&sanitize(item))?;
-            }
-        } else {
-            out.write_all(batch.joined())?;
-        }
-        out.write_all(b"]}")
-    }
+fn sanitized(batch: &Batch) -> Vec<u8> {
+    let mut clean = Batch::new("", 0, "");
+    batch.items().for_each(|item| clean.push(&sanitize(item)));
+    clean.into_body()
 }
 
 #[cfg(test)]
@@ -68,7 +58,7 @@ mod tests {
         let mut batch = Batch::new("lane", 0, "");
         batch.push(br#"{ "a": 1 }"#);
         batch.push(br#"{"span_data":{"type":"response","usage":{}}}"#);
-        String::from_utf8(BodyForm::new(&config).body(&batch).unwrap()).unwrap()
+        String::from_utf8(BodyForm::new(&config).body(&batch).unwrap().into_owned()).unwrap()
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Lane {
                 self.log_failure(self.remove_passed(&mut writer, false));
             }
             if !moved {
+                self.read_ahead();
                 self.rest(seen, last_sync + self.policy.sync_interval, retry_at);
             }
         }
@@ -144,8 +145,7 @@ impl Lane {
         let wanted = self.room_wanted.swap(false, Relaxed) | self.journal.is_awaited();
         let moved = self.sweep(writer, None, wanted)?;
         if !moved && wanted && self.policy.overflow == Overflow::DropOldest {
-            let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
-            self.after_settling();
+            let dropped = self.drop_oldest();
             self.journal.release()?;
             return Ok(dropped > 0);
         }
@@ -263,8 +263,7 @@ impl Lane {
                 return false;
             }
             queue.drop_oldest(&self.journal, self.policy.limits);
-            drop(queue);
-            self.after_settling();
+            self.after_settling(queue);
             if self.remove_passed(writer, false).is_err() {
                 // The journal is made anew first.
                 return false;
@@ -297,6 +296,15 @@ impl Lane {
         self.set_full(false);
         self.commit.raise();
         Ok(())
+    }
+
+    /// Reads the next batches of the segment that is being delivered, so that they are at hand.
+    fn read_ahead(&self) {
+        loop {
+            let Some(to_read) = self.lock_queue().to_read() else { return };
+            let Some(stored) = to_read.read(&self.id) else { return };
+            self.lock_queue().keep_readahead(stored);
+        }
     }
 
     /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.

@@ -7,9 +7,6 @@ use super::journal::{Journal, Read, Record};
 use super::stored::StoredBatch;
 use crate::batch::Batch;
 
-/// Bytes that a request's body has around the items.
-const BODY_FRAME_BYTES: usize = r#"{"data":[]}"#.len();
-
 /// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BatchLimits {
@@ -68,7 +65,7 @@ pub(crate) fn run(journal: &Journal, at: Point, limits: BatchLimits) -> Option<R
     let mut run: Option<Run> = None;
     let mut key_name = "";
     let mut formed_items = 0;
-    let mut body_bytes = BODY_FRAME_BYTES;
+    let mut body_bytes = Batch::FRAME_BYTES;
     let mut other_key = false;
     let stop = each_record(journal, at, |record| {
         let Some(so_far) = &mut run else {
@@ -156,7 +153,7 @@ pub(crate) fn regroup(
             Vec::new()
         });
         let fits = |stored: &StoredBatch| {
-            let bytes = BODY_FRAME_BYTES + stored.batch.joined().len() + 1 + record.json.len();
+            let bytes = stored.batch.body().len() + 1 + record.json.len();
             stored.batch.len() < limits.items && bytes <= limits.body_bytes
         };
         if !group.last().is_some_and(fits) {

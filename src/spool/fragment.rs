@@ -9,7 +9,7 @@
 /// The longest fragment: a larger page would leave sled's log for a file of its own, which is never synced.
 pub(crate) const MAX_FRAGMENT_BYTES: usize = 60 << 10;
 
-const MAGIC: [u8; 4] = *b"SPFR";
+pub(crate) const MAGIC: [u8; 4] = *b"SPFR";
 /// The version of the format of everything inside fragments; raised with every change of it.
 const FORMAT_VERSION: u8 = 1;
 const HEADER: usize = 28;

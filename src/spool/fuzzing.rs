@@ -94,8 +94,8 @@ fn scanned(bytes: &[u8]) {
     let dir = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("db"), bytes).unwrap();
-    let scan = scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
-    for id in scan.ids() {
+    let mut scan = scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
+    for id in scan.ids().collect::<Vec<_>>() {
         let value = scan.value(id).unwrap();
         assert!(value.is_none_or(|value| value.len() < bytes.len()));
         assert!(scan.next_id(id).is_none_or(|next| next > id));

@@ -187,17 +187,22 @@ impl Lane {
         }
     }
 
-    fn drop_oldest(&self) -> u64 {
-        let dropped = self.lock_queue().drop_oldest(&self.journal, self.policy.limits);
-        self.after_settling();
+    pub(super) fn drop_oldest(&self) -> u64 {
+        let mut queue = self.lock_queue();
+        let dropped = queue.drop_oldest(&self.journal, self.policy.limits);
+        self.after_settling(queue);
         dropped
     }
 
-    /// Wakes whoever waits for the cursor.
-    pub(super) fn after_settling(&self) {
-        self.settled.notify_all();
+    /// Wakes whoever waits for the cursor, which has moved.
+    pub(super) fn after_settling(&self, mut queue: MutexGuard<'_, Queue>) {
+        let (awaited, passed) = (queue.takes_awaited(), queue.has_passed_segments());
+        drop(queue);
+        if awaited {
+            self.settled.notify_all();
+        }
         let wanted = self.clean.swap(false, Relaxed) || self.full.load(Relaxed);
-        if wanted || self.lock_queue().has_passed_segments() {
+        if wanted || passed {
             self.commit.raise();
         }
     }
@@ -240,6 +245,7 @@ impl Lane {
             if self.ended.load(Acquire) {
                 return false;
             }
+            queue.await_cursor(number);
             queue = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return false,
                 Some(left) => {

@@ -26,6 +26,7 @@ mod outlet;
 mod policy;
 mod quarantine;
 mod queue;
+mod readahead;
 mod rejected;
 mod salvage;
 mod segment;

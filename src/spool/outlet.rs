@@ -52,9 +52,13 @@ impl Lane {
             let next = queue.next(&self.journal, self.policy.limits, due);
             let after = queue.checkpoint().cursor;
             let awaited = queue.next_number();
-            drop(queue);
-            if after != before {
-                self.after_settling();
+            if queue.wants_readahead() {
+                self.commit.raise();
+            }
+            if after == before {
+                drop(queue);
+            } else {
+                self.after_settling(queue);
             }
             match next {
                 Next::Batch(stored, ring) => {
@@ -140,8 +144,7 @@ impl Lane {
             Tally { delivered, rejected, dropped_expired: obsolete, ..Tally::default() }
         };
         queue.settle(&self.journal, first, tally);
-        drop(queue);
-        self.after_settling();
+        self.after_settling(queue);
         if self.policy.max_in_flight > 1 {
             // Another thread may wait for the window to move.
             self.drain.raise();

@@ -13,6 +13,7 @@ use std::ops::Range;
 use super::checkpoint::{Checkpoint, Point, Tally};
 use super::form::{self, BatchLimits, Run, Stop};
 use super::journal::{Journal, Live, Read, Record};
+use super::readahead::ToRead;
 use super::segments::{Found, Segments};
 use super::stored::StoredBatch;
 use crate::error::{Error, ErrorKind};
@@ -34,6 +35,8 @@ pub(crate) struct Queue {
     /// The committer is moving the journal's items before this number into a segment.
     pub(crate) moving_to: Option<u64>,
     regroup: Regroup,
+    /// The lowest number that somebody waits for the cursor to reach.
+    awaited: Option<u64>,
     /// Items that left the rejected store and do not count as rejected yet, because their batch is not settled.
     evicted: u64,
 }
@@ -115,6 +118,7 @@ impl Queue {
             dropped_out: BTreeMap::new(),
             moving_to: None,
             regroup: Regroup::NotNeeded,
+            awaited: None,
             evicted: 0,
             checkpoint,
         }
@@ -127,6 +131,30 @@ impl Queue {
     /// Whether segments wait to be removed.
     pub(crate) fn has_passed_segments(&self) -> bool {
         self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.number)
+    }
+
+    /// Whether the committer should read ahead of what is handed out.
+    pub(crate) fn wants_readahead(&self) -> bool {
+        self.segments.wants_readahead(self.next, self.checkpoint.head.number)
+    }
+
+    /// What to read ahead of what is handed out.
+    pub(crate) fn to_read(&self) -> Option<ToRead> {
+        self.segments.to_read(self.next, self.checkpoint.head.number)
+    }
+
+    pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>) {
+        self.segments.keep_readahead(stored, self.next);
+    }
+
+    /// Says that somebody waits for the cursor to reach `number`.
+    pub(crate) fn await_cursor(&mut self, number: u64) {
+        self.awaited = Some(self.awaited.map_or(number, |awaited| awaited.min(number)));
+    }
+
+    /// Whether the cursor has reached what somebody waits for; who waits for more says so again.
+    pub(crate) fn takes_awaited(&mut self) -> bool {
+        self.awaited.take_if(|awaited| *awaited <= self.checkpoint.cursor).is_some()
     }
 
     /// Number of the next item to hand out.

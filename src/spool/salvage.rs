@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::dir;
-use super::fragment::{Fragment, MAX_FRAGMENT_BYTES};
+use super::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
 use crate::error::{Error, Result};
 
 /// Bytes of a file that are looked at in one piece.
@@ -22,6 +22,8 @@ const BLOCK_BYTES: usize = 4096;
 pub(crate) struct Scan {
     files: Vec<PathBuf>,
     values: BTreeMap<u64, Pieces>,
+    /// The file that was read last.
+    opened: Option<(usize, File)>,
 }
 
 #[derive(Default)]
@@ -40,7 +42,7 @@ struct Place {
 impl Scan {
     /// Looks through all files in `dirs`; folders and files that are absent hold nothing.
     pub(crate) fn of(dirs: &[PathBuf]) -> Result<Self> {
-        let mut scan = Self { files: Vec::new(), values: BTreeMap::new() };
+        let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None };
         for dir in dirs {
             for name in dir::names(dir)? {
                 scan.add(&dir.join(name))?;
@@ -76,19 +78,22 @@ impl Scan {
     }
 
     /// The value `id`, when each of its fragments is whole.
-    pub(crate) fn value(&self, id: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
         let Some(pieces) = self.values.get(&id) else { return Ok(None) };
         let mut value = Vec::new();
-        let mut opened: Option<(usize, File)> = None;
+        let mut bytes = Vec::new();
         for index in 0..pieces.count {
             let Some(place) = pieces.at.get(&index) else { return Ok(None) };
-            if opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
+            if self.opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
                 let Some(path) = self.files.get(place.file) else { return Ok(None) };
-                let Some(file) = open(path)? else { return Ok(None) };
-                opened = Some((place.file, file));
+                self.opened = open(path)?.map(|file| (place.file, file));
             }
-            let Some((_, file)) = &opened else { return Ok(None) };
-            match Fragment::decode(&read_at(file, place.offset, place.bytes)) {
+            let Some((_, file)) = &self.opened else { return Ok(None) };
+            bytes.resize(place.bytes, 0);
+            if file.read_exact_at(&mut bytes, place.offset).is_err() {
+                return Ok(None);
+            }
+            match Fragment::decode(&bytes) {
                 Ok(piece) if (piece.id, piece.index) == (id, index) => value.extend_from_slice(piece.payload),
                 // It was changed or cut since it was found.
                 _ => return Ok(None),
@@ -113,9 +118,10 @@ pub(crate) fn fragments(bytes: &[u8], end: usize) -> impl Iterator<Item = (usize
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
-            let rest = bytes.get(from..)?;
-            let at = from + rest.iter().position(|byte| *byte == b'S')?;
-            if at >= end {
+            // What lies between fragments is mostly zeros: `skip_until` looks at many of them at a time.
+            let mut rest = bytes.get(from..).filter(|rest| !rest.is_empty())?;
+            let at = from + rest.skip_until(MAGIC[0]).ok()? - 1;
+            if at >= end || bytes[at] != MAGIC[0] {
                 return None;
             }
             from = at + 1;

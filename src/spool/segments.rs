@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dir;
+use super::readahead::{Readahead, ToRead};
 use super::salvage::Scan;
 use super::segment::Segment;
 use super::stored::StoredBatch;
@@ -18,6 +19,7 @@ pub(crate) struct Segments {
     lane: String,
     dir: PathBuf,
     entries: BTreeMap<u64, Entry>,
+    readahead: Readahead,
     /// What all segments hold, once something was missing where it belongs: files may have changed places.
     elsewhere: Option<Scan>,
     /// Something was found where it does not belong: no segment goes before all are settled.
@@ -28,7 +30,7 @@ struct Entry {
     /// The database, while it is written.
     open: Option<Arc<Segment>>,
     /// What its files hold, once they were read.
-    scan: Option<Scan>,
+    scan: Option<Arc<Mutex<Scan>>>,
     writing: bool,
     /// Items of it were lost: it is kept when it is passed.
     damaged: bool,
@@ -95,6 +97,7 @@ impl Segments {
             lane: lane.to_owned(),
             dir: dir.to_path_buf(),
             entries,
+            readahead: Readahead::default(),
             elsewhere: None,
             misplaced: dir.join(MISPLACED).exists(),
         })
@@ -157,28 +160,27 @@ impl Segments {
     ///
     /// An error means that it may succeed later.
     pub(crate) fn read(&mut self, number: u64, head: u64) -> Result<Found> {
+        if let Some(stored) = self.readahead.take(number) {
+            return Ok(Found::Batch(stored));
+        }
         let end = self.next_first(number).map_or(head, |next| next.min(head));
-        let first = self.entries.range(..=number).next_back().map(|(first, _)| *first);
+        let first = self.first_of(number);
         let fits = |stored: &StoredBatch| stored.end() <= end;
         if let Some(stored) = first.and_then(|first| self.read_open(first, number)).filter(fits) {
             return Ok(Found::Batch(Box::new(stored)));
         }
         let mut next = end;
         if let Some(first) = first {
-            let path = self.path(first);
-            let scan = self.entries.get_mut(&first).and_then(|entry| entry.scan.take());
-            let scan = scan.map_or_else(|| Scan::of(&[path]), Ok)?;
-            let stored = self.decode(&scan, number)?;
+            let scan = self.scan_of(first)?;
+            let mut scan = scan.lock().unwrap_or_else(PoisonError::into_inner);
+            let stored = self.decode(&mut scan, number)?;
             next = scan.next_id(number).map_or(next, |id| id.min(next));
-            if let Some(entry) = self.entries.get_mut(&first).filter(|entry| !entry.writing) {
-                entry.scan = Some(scan);
-            }
             if let Some(stored) = stored.filter(fits) {
                 return Ok(Found::Batch(Box::new(stored)));
             }
         }
-        let scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
-        let stored = self.decode(&scan, number)?;
+        let mut scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
+        let stored = self.decode(&mut scan, number)?;
         next = scan.next_id(number).map_or(next, |id| id.min(next));
         self.elsewhere = Some(scan);
         if let Some(stored) = stored.filter(fits) {
@@ -189,6 +191,42 @@ impl Segments {
         Ok(Found::Gap { end: next, why: Error::new(ErrorKind::Corrupt, why) })
     }
 
+    /// Whether the committer should read ahead of `next`.
+    pub(crate) fn wants_readahead(&self, next: u64, head: u64) -> bool {
+        self.readahead.is_low() && self.to_read(next, head).is_some()
+    }
+
+    /// What to read ahead of `next`, in the segment that is being read.
+    pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<ToRead> {
+        let number = self.readahead.wanted(next).filter(|number| *number < head)?;
+        let scan = self.entries.get(&self.first_of(number)?)?.scan.clone()?;
+        let end = self.next_first(number).map_or(head, |next| next.min(head));
+        Some(ToRead { scan, number, end })
+    }
+
+    pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>, next: u64) {
+        self.readahead.keep(stored, next);
+    }
+
+    /// The number of the first item of the segment that holds `number`.
+    fn first_of(&self, number: u64) -> Option<u64> {
+        self.entries.range(..=number).next_back().map(|(first, _)| *first)
+    }
+
+    /// What the files of segment `first` hold; it is remembered while nobody writes them.
+    fn scan_of(&mut self, first: u64) -> Result<Arc<Mutex<Scan>>> {
+        let path = self.path(first);
+        let entry = self.entries.get_mut(&first).filter(|entry| !entry.writing);
+        if let Some(scan) = entry.as_ref().and_then(|entry| entry.scan.clone()) {
+            return Ok(scan);
+        }
+        let scan = Arc::new(Mutex::new(Scan::of(&[path])?));
+        if let Some(entry) = entry {
+            entry.scan = Some(scan.clone());
+        }
+        Ok(scan)
+    }
+
     /// The batch `number` from the database, when segment `first` is open.
     fn read_open(&self, first: u64, number: u64) -> Option<StoredBatch> {
         let segment = self.entries.get(&first)?.open.as_ref()?;
@@ -196,7 +234,7 @@ impl Segments {
         StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == number)
     }
 
-    fn decode(&self, scan: &Scan, number: u64) -> Result<Option<StoredBatch>> {
+    fn decode(&self, scan: &mut Scan, number: u64) -> Result<Option<StoredBatch>> {
         let value = scan.value(number)?;
         Ok(value.and_then(|value| StoredBatch::decode(&self.lane, number, &value).ok()))
     }

@@ -1,39 +1,57 @@
 //! Signal: wakes threads that wait, without losing a wake-up that comes before the wait.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Counts how often it was raised; each waiter remembers how far it has seen.
 #[derive(Default)]
 pub(crate) struct Signal {
-    raised: Mutex<u64>,
+    state: Mutex<State>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    raised: u64,
+    waiting: usize,
 }
 
 impl Signal {
     pub(crate) fn raise(&self) {
-        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.raised += 1;
+        let heard = state.waiting > 0;
+        drop(state);
+        // A wake-up is a system call, also when nobody is there to hear it.
+        if heard {
+            self.changed.notify_all();
+        }
     }
 
     /// How often it was raised so far: what a later `wait` is to have seen.
     pub(crate) fn seen(&self) -> u64 {
-        *self.raised.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().raised
     }
 
     /// Waits until it was raised more often than `seen`, or `deadline`.
     pub(crate) fn wait(&self, seen: u64, deadline: Option<Instant>) {
-        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        while *raised == seen {
+        let mut state = self.lock();
+        state.waiting += 1;
+        while state.raised == seen {
             let Some(deadline) = deadline else {
-                raised = self.changed.wait(raised).unwrap_or_else(PoisonError::into_inner);
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
-            raised = self.changed.wait_timeout(raised, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.waiting -= 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

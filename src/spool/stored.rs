@@ -74,17 +74,25 @@ impl StoredBatch {
             )
         };
         let encoded: Encoded = encoded::decode(bytes).map_err(|e| damaged(&e.to_string()))?;
-        let joined = match encoded.packing {
-            PLAIN => encoded.packed,
-            LZ4 if encoded.joined_bytes as usize / LZ4_GROWTH > encoded.packed.len() => {
-                return Err(damaged("it is said to be longer than it can be"));
-            }
-            LZ4 => lz4_flex::block::decompress(&encoded.packed, encoded.joined_bytes as usize)
-                .map_err(|e| damaged(&e.to_string()))?,
+        let Encoded { packing, packed, joined_bytes, .. } = encoded;
+        let joined_bytes = joined_bytes as usize;
+        match packing {
+            PLAIN if packed.len() == joined_bytes => {}
+            LZ4 if joined_bytes / LZ4_GROWTH <= packed.len() => {}
+            PLAIN | LZ4 => return Err(damaged("it is said to be longer than it can be")),
             other => return Err(damaged(&format!("unknown packing {other}"))),
+        }
+        let unpack = |joined: &mut [u8]| {
+            if packing == PLAIN {
+                joined.copy_from_slice(&packed);
+                return Some(());
+            }
+            let unpacked = lz4_flex::block::decompress_into(&packed, joined).ok()?;
+            (unpacked == joined.len()).then_some(())
         };
-        let batch = Batch::from_joined(lane, first, encoded.key_name, joined, &encoded.item_bytes)
-            .ok_or_else(|| damaged("its items do not add up"))?;
+        let batch =
+            Batch::from_joined(lane, first, encoded.key_name, &encoded.item_bytes, joined_bytes, unpack)
+                .ok_or_else(|| damaged("its items do not add up"))?;
         Ok(Self {
             batch,
             bytes_before: encoded.bytes_before,

@@ -123,8 +123,8 @@ impl Wreck {
         let journal = RawJournal::open(&self.dir.join("journal"))?;
         let checkpoint = journal.checkpoint();
         let known = checkpoint.unwrap_or_default();
-        let scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
-        for id in scan.ids() {
+        let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
+        for id in scan.ids().collect::<Vec<_>>() {
             let stored = scan.value(id)?.and_then(|value| StoredBatch::decode(&self.id, id, &value).ok());
             if let Some(stored) = stored.filter(|stored| stored.end() > known.cursor) {
                 each_of(&stored, each)?;
