@@ -196,7 +196,7 @@ pub fn receiver(function: spanspool_log_fn, user_data: UserData) -> impl Fn(Leve
 
 /// Runs `body`; a panic comes back as an error.
 ///
-/// State that a panic left half changed is not met again by luck: the locks it held are poisoned.
+/// The locks that it held are taken again all the same: nothing behind them is changed in steps that a panic could part.
 pub fn caught(body: impl FnOnce() -> Result<()>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Error::defect(payload)))
 }

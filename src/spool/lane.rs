@@ -103,10 +103,17 @@ impl Lane {
             bypass: Default::default(),
             lock: Mutex::new(Some(lock)),
         };
+        if !passed.is_empty() {
+            // The dead owner may have settled their items just before: a power cut must not leave a cursor before them.
+            lane.journal.release()?;
+        }
         for segment in passed {
             lane.discard(&segment)?;
         }
-        lane.count_disk();
+        if lane.journal.live(Live::DiskBytes) == 0 {
+            // Of a new lane. What an older one takes was counted by its last owner, until this one has to know.
+            lane.journal.set_live(Live::DiskBytes, lane.journal.file_bytes());
+        }
         Ok(lane)
     }
 

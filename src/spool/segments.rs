@@ -32,9 +32,10 @@ struct Entry {
     /// What its files hold, once they were read.
     scan: Option<Arc<Mutex<Scan>>>,
     writing: bool,
-    /// Items of it were lost: it is kept when it is passed.
+    /// Items of it were lost in this life of the lane: it is kept when it is passed.
     damaged: bool,
-    disk_bytes: u64,
+    /// When it was counted.
+    disk_bytes: Option<u64>,
 }
 
 /// A segment out of which nothing is needed any more.
@@ -76,8 +77,8 @@ impl Segments {
         for (i, first) in firsts.iter().enumerate() {
             let end = firsts.get(i + 1).map_or(head, |next| head.min(*next));
             if (end <= cursor && !segments.is_held(cursor, head)) || *first >= head {
-                let damaged = segments.entries.remove(first).is_some_and(|entry| entry.damaged);
-                passed.push(Passed { first: *first, path: segments.path(*first), damaged });
+                passed.push(segments.as_passed(*first, false));
+                segments.entries.remove(first);
             }
         }
         Ok((segments, passed))
@@ -87,11 +88,9 @@ impl Segments {
     pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
         for first in dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)) {
-            let path = dir.join(dir::numbered(first));
-            // Its other files are small, and looking at all of them would make opening slow.
-            let disk_bytes = path.join("db").metadata().map_or(0, |m| dir::bytes_on_disk(&m));
-            let damaged = path.join(MARK).exists();
-            entries.insert(first, Entry { open: None, scan: None, writing: false, damaged, disk_bytes });
+            // Looking into each of them would make opening slow.
+            let entry = Entry { open: None, scan: None, writing: false, damaged: false, disk_bytes: None };
+            entries.insert(first, entry);
         }
         Ok(Self {
             lane: lane.to_owned(),
@@ -109,7 +108,7 @@ impl Segments {
 
     /// Adds or updates the segment that is being written.
     pub(crate) fn publish(&mut self, first: u64, segment: &Arc<Segment>) {
-        let disk_bytes = segment.disk_bytes();
+        let disk_bytes = Some(segment.disk_bytes());
         let damaged = self.entries.get(&first).is_some_and(|entry| entry.damaged);
         let open = Some(segment.clone());
         self.entries.insert(first, Entry { open, scan: None, writing: true, damaged, disk_bytes });
@@ -138,8 +137,14 @@ impl Segments {
         self.entries.contains_key(&first)
     }
 
-    pub(crate) fn disk_bytes(&self) -> u64 {
-        self.entries.values().map(|entry| entry.disk_bytes).sum()
+    /// Bytes on disk; what was there when the lane was opened is looked at once.
+    pub(crate) fn disk_bytes(&mut self) -> u64 {
+        let count = |(first, entry): (&u64, &mut Entry)| {
+            // Its other files are small.
+            let db = || self.dir.join(dir::numbered(*first)).join("db");
+            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| dir::bytes_on_disk(&m)))
+        };
+        self.entries.iter_mut().map(count).sum()
     }
 
     /// Whether nothing is needed any more out of the oldest segment, and it is worth removing.
@@ -147,7 +152,7 @@ impl Segments {
         !self.is_held(cursor, head)
             && self.entries.first_key_value().is_some_and(|(first, entry)| {
                 let end = self.next_first(*first).unwrap_or(head);
-                end <= cursor && (!entry.writing || entry.disk_bytes > KEEP_EMPTY_BYTES)
+                end <= cursor && (!entry.writing || entry.disk_bytes > Some(KEEP_EMPTY_BYTES))
             })
     }
 
@@ -270,6 +275,12 @@ impl Segments {
         }
     }
 
+    /// `damaged`: items of it were lost in this life of the lane.
+    fn as_passed(&self, first: u64, damaged: bool) -> Passed {
+        let path = self.path(first);
+        Passed { first, damaged: damaged || path.join(MARK).exists(), path }
+    }
+
     /// The segments out of which nothing is needed any more: all before `cursor` that nobody writes. They are closed.
     pub(crate) fn passed(&mut self, cursor: u64, head: u64) -> Vec<Passed> {
         let firsts: Vec<u64> = self.entries.keys().copied().collect();
@@ -281,8 +292,8 @@ impl Segments {
         for (first, end) in firsts.iter().zip(ends) {
             if let Some(entry) = self.entries.get_mut(first).filter(|entry| end <= cursor && !entry.writing) {
                 (entry.open, entry.scan) = (None, None);
-                let path = self.dir.join(dir::numbered(*first));
-                passed.push(Passed { first: *first, path, damaged: entry.damaged });
+                let damaged = entry.damaged;
+                passed.push(self.as_passed(*first, damaged));
             }
         }
         passed

@@ -49,16 +49,19 @@ fn chain_end(map: &Map, salt: u64, known: Point) -> Point {
     at
 }
 
-/// Whether a record counts as an item; one that its writer did not live to finish is buried.
+/// Whether a record counts as an item. One that its writer did not live to finish is buried, and so is one that is not
+/// whole and of which the live counters do not know: of that a power cut left a part.
 fn counts_after_death(map: &Map, frame: &Frame) -> bool {
-    match frame.state(map) {
-        State::Committed(_) | State::Damaged => true,
-        State::Dead => false,
-        State::Reserved => {
-            frame.bury(map);
-            false
-        }
+    let is_known = frame.pos < map.header_word(Live::Tail as usize).load(Acquire);
+    let counts = match frame.state(map) {
+        State::Committed(seal) => is_known || frame.is_whole(frame.payload(map), seal),
+        State::Damaged => is_known,
+        State::Dead | State::Reserved => false,
+    };
+    if !counts {
+        frame.bury(map);
     }
+    counts
 }
 
 /// The tail as the live counters have it, when it lies behind `at` where the chain ends: what is between is damaged.

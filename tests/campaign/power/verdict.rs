@@ -35,6 +35,8 @@ pub struct Findings {
     pub lost: u64,
     /// Acknowledged so recently that `durability=process` does not promise them, and missing.
     pub recent_missing: u64,
+    /// Handed over, not owed, and missing: the only ones that may stand on the disk in part.
+    pub unowed_missing: u64,
     /// Never handed over.
     pub invented: u64,
     /// Items that are not what the program made.
@@ -69,6 +71,7 @@ impl Findings {
         self.owed += other.owed;
         self.lost += other.lost;
         self.recent_missing += other.recent_missing;
+        self.unowed_missing += other.unowed_missing;
         self.invented += other.invented;
         self.torn += other.torn;
         self.delivered += other.delivered;
@@ -91,7 +94,8 @@ impl Findings {
     /// Fails with `title` when anything is not as promised.
     pub fn assert_promise_kept(&self, title: &str, power: bool) {
         // What came in just before the cut may be cut in two, and batches be formed anew, where nothing was synced yet.
-        let torn_end = if power { self.regrouped + self.dropped_corrupt } else { 0 };
+        let torn_end = self.dropped_corrupt.saturating_sub(self.unowed_missing);
+        let torn_end = if power { self.regrouped + torn_end } else { 0 };
         let broken = self.lost
             + torn_end
             + self.invented
@@ -253,6 +257,10 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
     let lost: Vec<&Name> = before.owed.iter().chain(&fresh).filter(|name| !is_there(name)).collect();
     found.lost = lost.len() as u64;
     found.recent_missing = before.recent.iter().filter(|name| !is_there(name)).count() as u64;
+    let owed: HashSet<&Name> = before.owed.iter().collect();
+    let handed = before.progress.handed.iter().enumerate();
+    let handed = handed.flat_map(|(thread, &end)| (0..end).map(move |n| Name { thread, n }));
+    found.unowed_missing = handed.filter(|name| !owed.contains(name) && !is_there(&name)).count() as u64;
     if !lost.is_empty() {
         found.told.push(format!("lost, among others: {:?}", &lost[..lost.len().min(5)]));
     }
