@@ -63,7 +63,7 @@ impl Lane {
                 self.log_failure(self.remove_passed(&mut writer, false));
             }
             if !moved {
-                self.read_ahead();
+                self.read_ahead(seen);
                 self.rest(seen, last_sync + self.policy.sync_interval, retry_at);
             }
         }
@@ -298,9 +298,10 @@ impl Lane {
         Ok(())
     }
 
-    /// Reads the next batches of the segment that is being delivered, so that they are at hand.
-    fn read_ahead(&self) {
-        loop {
+    /// Reads the next batches of the segment that is being delivered, so that they are at hand, until there is something
+    /// else to do.
+    fn read_ahead(&self, seen: u64) {
+        while self.commit.seen() == seen {
             let Some(to_read) = self.lock_queue().to_read() else { return };
             let Some(stored) = to_read.read(&self.id) else { return };
             self.lock_queue().keep_readahead(stored);

@@ -346,6 +346,8 @@ impl Lane {
 
     /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
     pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
+        // A power cut must not put rejected items back on their way there while they are here.
+        drained.journal.release()?;
         // Until the ledger is taken over, below, the items count as rejected where they were.
         let (_, evicted) = self.take_rejected(&drained.rejected)?;
         self.quarantine.take_over(&drained.dir)?;

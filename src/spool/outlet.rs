@@ -13,6 +13,9 @@ use super::stored::StoredBatch;
 use crate::config::{Durability, Level};
 use crate::error::Result;
 
+/// How long a drain thread that found nothing sleeps before it asks to be woken: while items stream in, the calls that
+/// take them need not pay for a wake-up, a system call, with each batch.
+const NAP: Duration = Duration::from_micros(200);
 /// How long after the disk failed to give a batch it is asked again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,7 @@ impl Lane {
     }
 
     fn take_within(&self, window: usize) -> Take {
+        let mut rested = false;
         loop {
             let now_unix_ms = now_unix_ms();
             let pending = self.pending_at_least();
@@ -68,6 +72,10 @@ impl Lane {
                         self.commit.raise();
                     }
                     return Take::Batch(stored);
+                }
+                Next::In(_) | Next::Idle if !rested => {
+                    std::thread::sleep(NAP);
+                    rested = true;
                 }
                 Next::In(ms) => {
                     let full = awaited + self.policy.limits.items as u64;

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::yield_now;
 
 use super::salvage::Scan;
 use super::stored::StoredBatch;
 
 /// What is read ahead at most: one batch more than this many bytes.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 256 << 10;
 
 /// Batches in order, each behind the one before it.
 #[derive(Default)]
@@ -56,9 +57,13 @@ impl Readahead {
 
 impl ToRead {
     /// Reads it; `None` leaves it to whoever wants it, who also finds out why.
+    ///
+    /// The thread that sends wakes for each answer, and on a busy machine it would have to wait for this to end.
     pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
         let value = self.scan.lock().unwrap_or_else(PoisonError::into_inner).value(self.number).ok()??;
+        yield_now();
         let stored = StoredBatch::decode(lane, self.number, &value).ok()?;
+        yield_now();
         (stored.end() <= self.end).then(|| stored.into())
     }
 }

@@ -4,11 +4,11 @@
 pub(super) use loom::{
     sync::atomic::AtomicU64,
     sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard},
-    thread::yield_now,
+    thread::{Thread, current, park, yield_now},
 };
 #[cfg(not(all(loom, test)))]
 pub(super) use std::{
     sync::atomic::AtomicU64,
     sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard},
-    thread::yield_now,
+    thread::{Thread, current, park, yield_now},
 };

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::map::{self, Map};
 use super::{Journal, open_file};
@@ -44,16 +44,15 @@ impl Journal {
         self.go_on_in(&copy)?;
         drop(held);
         self.path.parent().map_or(Ok(()), dir::sync)?;
-        let mut state = self.synced.lock();
-        state.pos = copy.synced_pos;
-        state.failed = None;
+        self.synced.pos.store(copy.synced_pos, Release);
+        self.synced.lock().failed = None;
         Ok(())
     }
 
     /// Copies the journal while it is in use: nothing that a power cut could still find in the old file is missing.
     fn copy(&self) -> Result<Copy> {
         // No record before this goes away: as long as no header can be synced, nothing is released.
-        let from = self.synced.lock_idle().pos.max(self.released.load(Acquire));
+        let from = self.synced.pos.load(Acquire).max(self.released.load(Acquire));
         let synced_pos = self.committed_from(from, self.tail().pos);
         let path = Self::path_of_new(&self.path);
         let whole = || {

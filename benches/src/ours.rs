@@ -1,0 +1,59 @@
+//! Ours: spanspool as a program uses it, with an ingest, with one that takes all at once, or with none.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spanspool::{Batch, BatchTraceProcessor, Config, Outcome, TracingExporter};
+
+use crate::Result;
+
+/// Long enough for anything here.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Takes every batch at once, as the exporter of the in-memory peers does.
+pub struct TakesAll;
+
+impl TracingExporter for TakesAll {
+    fn export(&self, _: &Batch, _: Option<Instant>) -> Outcome {
+        Outcome::Accepted { status: 200 }
+    }
+}
+
+/// The settings of a spool in `dir` that is never full.
+pub fn config(dir: &Path, settings: &[(&str, &str)]) -> Result<Config> {
+    let mut config = Config::new();
+    config.set("spool_dir", &dir.to_string_lossy())?;
+    config.set("max_spool_bytes", "200 GiB")?;
+    for (name, value) in settings {
+        config.set(name, value)?;
+    }
+    Ok(config)
+}
+
+/// A client that nothing leaves.
+pub fn offline(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    let mut config = config(dir, settings)?;
+    config.set("exporter", "none")?;
+    Ok(BatchTraceProcessor::open(config)?)
+}
+
+/// A client of which everything is taken at once.
+pub fn taken(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    Ok(BatchTraceProcessor::with_exporter(config(dir, settings)?, Arc::new(TakesAll))?)
+}
+
+/// A client that posts to `url`.
+pub fn online(dir: &Path, url: &str, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    let mut config = config(dir, settings)?;
+    config.set("endpoint", url)?.set("api_key", "sk-bench")?;
+    Ok(BatchTraceProcessor::open(config)?)
+}
+
+/// Enqueues `items` from the first on, over and over, until it was `count`; all must be taken.
+pub fn fill(client: &BatchTraceProcessor, items: &[Vec<u8>], count: usize) -> Result<()> {
+    for json in items.iter().cycle().take(count) {
+        client.enqueue(json)?;
+    }
+    Ok(())
+}
