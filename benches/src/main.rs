@@ -26,7 +26,7 @@ use sections::{backlog, drain, enqueue, footprint, growth, power, sustained, thr
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const SECTIONS: [&str; 8] =
-    ["enqueue", "threads", "power", "drain", "backlog", "growth", "footprint", "sustained"];
+    ["footprint", "enqueue", "threads", "power", "drain", "backlog", "growth", "sustained"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,68 @@
+"""What the OpenAI Agents SDK takes for the same: a call of its processor, and an item that it sends to an ingest on this machine.
+
+    cargo build --release --manifest-path benches/Cargo.toml
+    python benches/agents_sdk.py        # in a venv with openai-agents
+"""
+
+import pathlib
+import statistics
+import subprocess
+import time
+
+from agents.tracing import FunctionSpanData, processors
+from agents.tracing.provider import DefaultTraceProvider
+
+ITEMS = 12_800
+BATCH = 128
+ROUNDS = 5
+SERVER = pathlib.Path(__file__).parent / "target/release/spanspool-benches"
+
+
+class Nowhere(processors.BackendSpanExporter):
+    """Takes all at once."""
+
+    def export(self, items):
+        pass
+
+
+def spans():
+    trace = DefaultTraceProvider().create_trace("Refunds")
+    provider = DefaultTraceProvider()
+    made = []
+    for n in range(ITEMS):
+        span = provider.create_span(FunctionSpanData("lookup_order", f'{{"order": {n}}}', "shipped"), parent=trace)
+        span.start()
+        span.finish()
+        made.append(span)
+    return made
+
+
+def main():
+    items = spans()
+    processor = processors.BatchTraceProcessor(Nowhere(), max_queue_size=2 * ITEMS)
+    calls = []
+    for span in items:
+        begin = time.perf_counter_ns()
+        processor.on_span_end(span)
+        calls.append(time.perf_counter_ns() - begin)
+    processor.shutdown()
+    print(f"on_span_end: p50 {statistics.median(calls):.0f} ns")
+
+    server = subprocess.Popen([SERVER, "serve", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        endpoint = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1/traces/ingest"
+        exporter = processors.BackendSpanExporter(api_key="sk-bench", endpoint=endpoint)
+        rounds = []
+        for _ in range(ROUNDS):
+            begin, cpu = time.perf_counter(), time.process_time()
+            for at in range(0, ITEMS, BATCH):
+                exporter.export(items[at : at + BATCH])
+            rounds.append((time.perf_counter() - begin, time.process_time() - cpu))
+        seconds, cpu = (statistics.median(values) for values in zip(*rounds))
+        print(f"drained: {ITEMS / seconds:.0f} items/s, {cpu / ITEMS * 1e6:.1f} µs of processor time an item")
+    finally:
+        server.kill()
+
+
+if __name__ == "__main__":
+    main()
