@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 840.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 170.0;
-const TOP: f64 = 40.0;
+const RIGHT: f64 = 250.0;
+const TOP: f64 = 52.0;
 const BOTTOM: f64 = 50.0;
 const COLORS: [&str; 6] = ["#d1495b", "#30638e", "#66a182", "#edae49", "#8d6a9f", "#7a7a7a"];
 
@@ -73,7 +73,7 @@ pub fn svg(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> String {
         HEIGHT - 10.0,
         x.title
     );
-    let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{}\" text-anchor=\"end\">{}</text>", TOP - 8.0, y.title);
+    let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{}\" text-anchor=\"end\">{}</text>", TOP - 14.0, y.title);
     for (n, line) in lines.iter().enumerate() {
         let color = COLORS[n % COLORS.len()];
         let points: Vec<String> =
