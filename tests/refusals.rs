@@ -133,8 +133,8 @@ fn requests_are_made_as_small_as_the_ingest_wants_them() {
 
 #[test]
 fn ingest_that_refuses_everything_costs_no_item_and_few_requests() {
-    /// Two batches whole, and one item of each.
-    const MAX_REQUESTS_A_PROBE: usize = 4;
+    /// Three batches whole, of which one was not tried before, and one item of each.
+    const MAX_REQUESTS_A_PROBE: usize = 6;
     let dir = TempDir::new("refusals");
     let spool = dir.join("spool");
     let picky = Picky::new(400, |_| true);
@@ -195,6 +195,22 @@ fn bad_item_alone_is_set_aside_without_anybody_s_doing() {
     enqueue(&client, [1]);
     eventually("both are settled", || client.stats().unwrap().pending == 0);
     assert_eq!(client.stats().unwrap().rejected, 1);
+}
+
+/// More of them than are tried before the endpoint is held responsible at first.
+#[test]
+fn bad_items_in_a_row_do_not_hold_up_the_good_ones_behind() {
+    let dir = TempDir::new("refusals");
+    let bad = Vec::from_iter(0..20);
+    let picky = Picky::new(400, move |request| holds(request, &bad));
+    let client =
+        open(&dir.join("spool"), &picky.ingest.url(), &[("max_batch_size", "4"), ("max_delay_ms", "20")]);
+    enqueue(&client, 0..32);
+    eventually("all are settled", || client.stats().unwrap().pending == 0);
+    assert_eq!(picky.taken.numbers(), Vec::from_iter(20..32));
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.rejected), (12, 20), "{stats:?}");
 }
 
 /// While everything is refused one item of a batch is tried alone. What that costs must not be the others.

@@ -31,8 +31,10 @@ use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
 pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
-/// Batches that are tried before refusals of all their items are put down to the endpoint.
+/// Batches that are tried before refusals of all their items are put down to the endpoint: at first, and at most. Bad items may
+/// come in a row, so after each hold there is one more.
 const WITNESSES: usize = 2;
+const MOST_WITNESSES: usize = 16;
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -141,16 +143,22 @@ impl Drain {
         let mut waiting: VecDeque<Job> = taken.0.iter().cloned().map(Job::new).collect();
         let mut suspects: Vec<Job> = Vec::new();
         let mut proved = false;
+        let (mut held, mut witnesses) = (false, WITNESSES);
         loop {
-            let wants_witness = (1..WITNESSES).contains(&suspects.len());
-            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness(taken)).flatten());
+            let wants_witness = (1..witnesses).contains(&suspects.len());
+            let witness = || self.witness(taken).map(|job| if held { job.restart() } else { job });
+            let next = waiting.pop_front().or_else(|| wants_witness.then(witness).flatten());
             let Some(mut job) = next else {
                 if suspects.is_empty() {
                     return;
                 }
                 self.hold_for(&suspects);
-                waiting = suspects.drain(..).map(Job::restart).collect();
-                proved = false;
+                // The oldest are tried again, and if all is still refused a batch that was not tried yet.
+                witnesses = (suspects.len() + 1).min(MOST_WITNESSES);
+                suspects = suspects.into_iter().map(Job::restart).collect();
+                suspects.sort_by_key(|job| job.stored.batch.first());
+                waiting.extend(suspects.drain(..WITNESSES.min(suspects.len())));
+                (held, proved) = (true, false);
                 continue;
             };
             match self.send(&mut job, proved) {
@@ -173,7 +181,7 @@ impl Drain {
 
     /// The batch behind those that are under way, if there is one.
     fn witness(&self, taken: &mut Taken) -> Option<Job> {
-        let Take::Batch(stored) = self.lane.take_witness() else { return None };
+        let Take::Batch(stored) = self.lane.take_witness(taken.0.len()) else { return None };
         let stored = Arc::from(stored);
         taken.0.push(Arc::clone(&stored));
         Some(Job::new(stored))

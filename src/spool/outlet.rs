@@ -32,9 +32,9 @@ impl Lane {
         self.take_within(self.policy.max_in_flight)
     }
 
-    /// The batch behind those that are under way, when the ingest has accepted nothing of those.
-    pub(crate) fn take_witness(&self) -> Take {
-        self.take_within(self.policy.max_in_flight + 1)
+    /// The batch behind those that are under way, when the ingest has accepted nothing of the `taken` ones that a thread has.
+    pub(crate) fn take_witness(&self, taken: usize) -> Take {
+        self.take_within(self.policy.max_in_flight + taken)
     }
 
     fn take_within(&self, window: usize) -> Take {

@@ -51,6 +51,11 @@ impl Name {
         format!(r#"{{"thread":{},"n":{},"fill":"{fill}"}}"#, self.thread, self.n)
     }
 
+    /// Whether it is stored under the name of a key.
+    pub fn is_named(self) -> bool {
+        self.thread == 0 && self.n % 64 == 5
+    }
+
     /// Whether the ingest refuses it.
     pub fn is_offensive(self) -> bool {
         self.thread < FRESH && (self.n + 11 * self.thread as u64) % 97 == 13

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use spanspool::{BatchTraceProcessor, Level};
 
 use super::program::{FRESH, Name, Progress};
-use super::witness::{Seen, Witness, keys_in, taken_in};
+use super::witness::{Seen, Witness, is_of_known_batch, keys_in, taken_in};
 use crate::client::{config, lanes, rejected, settled};
 
 /// What is known of a spool at a cut.
@@ -44,7 +44,8 @@ pub struct Findings {
     /// Delivered after the cut.
     pub delivered: u64,
     pub rejected: u64,
-    /// Items that were taken before the cut and came again, in a batch that came before: same key.
+    /// Items that were taken before the cut and came again, in a batch that came before or a part of one, or anew for
+    /// want of their key.
     pub resent: u64,
     /// Items that were taken before the cut and came again in a batch that was never seen. `durability=process` may do so.
     pub regrouped: u64,
@@ -223,7 +224,6 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
     let taken_before = taken_in(&before.record);
     let surely_before = &before.record[..before.record_at_begin];
     let taken_surely_before = taken_in(surely_before);
-    let keys_before = keys_in(&before.record);
     let keys_surely_before = keys_in(surely_before);
     let mut keys_after = std::collections::HashMap::new();
     let mut delivered: HashSet<Name> = HashSet::new();
@@ -237,15 +237,23 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
         if !seen.taken || first_time.is_some() && seen.items.iter().all(|name| delivered.contains(name)) {
             continue;
         }
-        let is_known = keys_before.contains_key(seen.key.as_str());
         for name in &seen.items {
             let end = before.progress.handed.get(name.thread).copied();
             let end = if name.thread == FRESH { FRESH_ITEMS } else { end.unwrap_or(0) };
             found.invented += u64::from(name.n >= end);
             found.twice += u64::from(!delivered.insert(*name));
-            if taken_surely_before.contains(name) {
-                *(if is_known { &mut found.resent } else { &mut found.regrouped }) += 1;
+            if !taken_surely_before.contains(name) {
+                continue;
             }
+            // One with a key's name may be resent before the key is known again: it is set aside and sent anew.
+            if name.is_named() || is_of_known_batch(&seen.key, &before.record) {
+                found.resent += 1;
+                continue;
+            }
+            found.regrouped += 1;
+            let earlier = before.record.iter().filter(|seen| seen.items.contains(name));
+            let earlier: Vec<&str> = earlier.map(|seen| seen.key.as_str()).collect();
+            found.told.push(format!("{name:?} came again under {}, before under {earlier:?}", seen.key));
         }
     }
     found.delivered = delivered.len() as u64;

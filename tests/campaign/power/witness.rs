@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -68,6 +69,24 @@ impl Witness {
 /// Items that the ingest took in these requests.
 pub fn taken_in(record: &[Seen]) -> HashSet<Name> {
     record.iter().filter(|seen| seen.taken).flat_map(|seen| seen.items.iter().copied()).collect()
+}
+
+/// Whether `key` is that of a batch that came in these requests, or of a part of one: into which parts a refused batch falls
+/// depends on what else was refused meanwhile.
+pub fn is_of_known_batch(key: &str, record: &[Seen]) -> bool {
+    let Some((lane, range)) = numbers_of(key) else { return false };
+    let holds = |(other, whole): (&str, Range<u64>)| {
+        other == lane && whole.start <= range.start && range.end <= whole.end
+    };
+    record.iter().filter_map(|seen| numbers_of(&seen.key)).any(holds)
+}
+
+/// Lane and numbers of the items that are sent under `key`.
+fn numbers_of(key: &str) -> Option<(&str, Range<u64>)> {
+    let mut parts = key.split('-');
+    let (lane, first, items) =
+        (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse::<u64>().ok()?);
+    Some((lane, first..first + items))
 }
 
 /// The requests' keys and the bytes that came under each.
