@@ -48,9 +48,9 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
 /// The names of the library's threads, and how often they went to sleep.
 fn ours_now() -> (Vec<String>, u64) {
     let threads = machine::threads();
-    let ours = threads
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("spanspool-n") || name.starts_with("spanspool-d"));
+    // This program's own first thread has a name like theirs.
+    let is_ours = |name: &str| name.starts_with("spanspool-") && name != "spanspool-bench";
+    let ours = threads.into_iter().filter(|(name, _)| is_ours(name));
     ours.fold((Vec::new(), 0), |(mut names, slept), (name, more)| {
         names.push(name);
         (names, slept + more)
