@@ -143,22 +143,22 @@ impl Drain {
         let mut waiting: VecDeque<Job> = taken.0.iter().cloned().map(Job::new).collect();
         let mut suspects: Vec<Job> = Vec::new();
         let mut proved = false;
-        let (mut held, mut witnesses) = (false, WITNESSES);
+        let mut witnesses = WITNESSES;
         loop {
             let wants_witness = (1..witnesses).contains(&suspects.len());
-            let witness = || self.witness(taken).map(|job| if held { job.restart() } else { job });
-            let next = waiting.pop_front().or_else(|| wants_witness.then(witness).flatten());
+            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness(taken)).flatten());
             let Some(mut job) = next else {
                 if suspects.is_empty() {
                     return;
                 }
                 self.hold_for(&suspects);
-                // The oldest are tried again, and if all is still refused a batch that was not tried yet.
+                // The oldest are tried again, and if all is still refused a batch that was not tried yet: every item of it, or
+                // good ones in it would come after those behind it.
                 witnesses = (suspects.len() + 1).min(MOST_WITNESSES);
                 suspects = suspects.into_iter().map(Job::restart).collect();
                 suspects.sort_by_key(|job| job.stored.batch.first());
                 waiting.extend(suspects.drain(..WITNESSES.min(suspects.len())));
-                (held, proved) = (true, false);
+                proved = false;
                 continue;
             };
             match self.send(&mut job, proved) {
