@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::latency::median;
+
 /// What a ratio is to be.
 #[derive(Clone, Copy)]
 pub enum Reach {
@@ -33,6 +35,13 @@ impl Report {
         let row = Row { what: what.to_owned(), ours, peer, ratio, reach };
         println!("  {}", row.text());
         self.rows.push(row);
+    }
+
+    /// The medians of `rounds`, each ours and the peer's, and of the ratio in a round.
+    pub fn rounds(&mut self, what: &str, rounds: &[(f64, f64)], show: fn(f64) -> String, reach: Reach) {
+        let ours = show(median(rounds.iter().map(|round| round.0)));
+        let peer = show(median(rounds.iter().map(|round| round.1)));
+        self.ratio(what, ours, peer, median(rounds.iter().map(|(ours, peer)| ours / peer)), reach);
     }
 
     /// A line of text below the table.

@@ -96,6 +96,13 @@ pub fn batch_id(request: &Request) -> &str {
     the_header(request, "idempotency-key")
 }
 
+/// Lane, first number and items of a batch's id. A CRC ends it.
+pub fn parts_of_id(batch_id: &str) -> Option<(&str, u64, u64)> {
+    let mut parts = batch_id.rsplitn(4, '-');
+    let (_crc, items, first, lane) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    Some((lane, first.parse().ok()?, items.parse().ok()?))
+}
+
 /// The items that an ingest took, in order.
 #[derive(Clone, Default)]
 pub struct Taken(Arc<Mutex<Vec<String>>>);

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::child::{Figures, tell};
-use crate::latency::median;
 use crate::machine::{disk_bytes, peak_rss_bytes};
 use crate::ours;
 use crate::report::{Reach, Report, mib, ns, rate};
@@ -26,9 +25,7 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
     for _ in 0..OPENINGS {
         rounds.push((opening_ns(&full)?, opening_ns(&empty)?));
     }
-    let texts = (median(rounds.iter().map(|r| r.0)), median(rounds.iter().map(|r| r.1)));
-    let ratio = median(rounds.iter().map(|(full, empty)| full / empty));
-    report.ratio("init on 10 GiB beside an empty spool", ns(texts.0), ns(texts.1), ratio, Reach::AtMost(2.0));
+    report.rounds("init on 10 GiB beside an empty spool", &rounds, ns, Reach::AtMost(2.0));
     let server = Server::start(0)?;
     let drained = Figures::of("backlog-drain", &full, &[server.port])?;
     let rss = filled.get("rss").max(drained.get("rss"));

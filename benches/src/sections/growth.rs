@@ -43,15 +43,8 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
 pub fn fill(spool: &Path, count: u64) -> Result<()> {
     let spans = items::spans(ITEMS);
     let client = ours::offline(spool, &[])?;
-    let mut refused = Ok(());
     let begin = Instant::now();
-    let latencies = Latencies::of(count as usize, |n| {
-        let answer = client.enqueue(&spans[n % ITEMS]);
-        if answer.is_err() {
-            refused = answer;
-        }
-    });
-    refused?;
+    let latencies = Latencies::of(count as usize, |n| client.enqueue(&spans[n % ITEMS]))?;
     client.sync()?;
     tell("rate", count as f64 / begin.elapsed().as_secs_f64());
     tell("p50", latencies.at(0.5));

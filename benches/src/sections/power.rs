@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use spanspool::BatchTraceProcessor;
 
-use crate::latency::{Latencies, median};
+use crate::latency::Latencies;
 use crate::ours;
 use crate::peers::InPlace;
 use crate::report::{Reach, Report, ns, rate};
@@ -26,27 +26,18 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
     let spans = items::spans(CALLS);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let mut refused = Ok(());
-        let ours = Latencies::of(CALLS, |n| refused = client.enqueue(&spans[n])).at(0.5);
-        refused?;
-        let mut failed = Ok(());
-        let theirs = Latencies::of(CALLS, |n| failed = in_place.enqueue(&spans[n])).at(0.5);
-        failed?;
-        rounds.push((ours, theirs));
+        let ours = Latencies::of(CALLS, |n| client.enqueue(&spans[n]))?;
+        let theirs = Latencies::of(CALLS, |n| in_place.enqueue(&spans[n]))?;
+        rounds.push((ours.at(0.5), theirs.at(0.5)));
     }
-    let texts = (median(rounds.iter().map(|r| r.0)), median(rounds.iter().map(|r| r.1)));
-    let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs));
     let what = "durability=power, 1 thread, p50, beside pwrite and fdatasync";
-    report.ratio(what, ns(texts.0), ns(texts.1), ratio, Reach::AtMost(1.1));
+    report.rounds(what, &rounds, ns, Reach::AtMost(1.1));
 
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push((through(&client, THREADS)?, through(&client, 1)?));
     }
-    let texts = (median(rounds.iter().map(|r| r.0)), median(rounds.iter().map(|r| r.1)));
-    let ratio = median(rounds.iter().map(|(many, one)| many / one));
-    let what = "durability=power, 32 threads beside 1";
-    report.ratio(what, rate(texts.0), rate(texts.1), ratio, Reach::AtLeast(10.0));
+    report.rounds("durability=power, 32 threads beside 1", &rounds, rate, Reach::AtLeast(10.0));
     Ok(())
 }
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use spanspool::BatchTraceProcessor;
 
-use crate::latency::median;
 use crate::ours::{self, PATIENCE};
 use crate::report::{Reach, Report, rate};
 use crate::{Result, items};
@@ -24,10 +23,7 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
     for _ in 0..ROUNDS {
         rounds.push((round(&client, &spans, 4)?, round(&client, &spans, 1)?));
     }
-    let of_four = rate(median(rounds.iter().map(|round| round.0)));
-    let of_one = rate(median(rounds.iter().map(|round| round.1)));
-    let ratio = median(rounds.iter().map(|(four, one)| four / one));
-    report.ratio("enqueue, 4 threads beside 1", of_four, of_one, ratio, Reach::AtLeast(1.0));
+    report.rounds("enqueue, 4 threads beside 1", &rounds, rate, Reach::AtLeast(1.0));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spanspool::{RejectedItem, Stats};
 
+use crate::client::parts_of_id;
 use crate::items::{Kind, Name, PREPARED, Progress, name_of};
 use crate::record::Sent;
 
@@ -47,17 +48,10 @@ pub struct Findings {
     pub amiss: Vec<String>,
 }
 
-/// A batch's id: lane, first number, items. A CRC ends it.
-fn parse(batch_id: &str) -> Option<(&str, u64, u64)> {
-    let mut parts = batch_id.rsplitn(4, '-');
-    let (_crc, items, first, lane) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    Some((lane, first.parse().ok()?, items.parse().ok()?))
-}
-
 /// For each batch id the whole batch that it is a part of.
 fn whole_batches(sent: &[Sent]) -> HashMap<&str, (String, u64)> {
     let mut ids: Vec<_> =
-        sent.iter().filter_map(|s| Some((parse(&s.batch_id)?, s.batch_id.as_str()))).collect();
+        sent.iter().filter_map(|s| Some((parts_of_id(&s.batch_id)?, s.batch_id.as_str()))).collect();
     ids.sort_by_key(|((lane, first, items), _)| (lane.to_string(), *first, u64::MAX - items));
     let mut wholes = HashMap::new();
     let mut whole = (String::new(), 0, 0);

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::program::Name;
-use crate::client::batch_id;
+use crate::client::{batch_id, parts_of_id};
 use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
 
 /// How the ingest answers.
@@ -74,19 +73,11 @@ pub fn taken_in(record: &[Seen]) -> HashSet<Name> {
 /// Whether `key` is that of a batch that came in these requests, or of a part of one: into which parts a refused batch falls
 /// depends on what else was refused meanwhile.
 pub fn is_of_known_batch(key: &str, record: &[Seen]) -> bool {
-    let Some((lane, range)) = numbers_of(key) else { return false };
-    let holds = |(other, whole): (&str, Range<u64>)| {
-        other == lane && whole.start <= range.start && range.end <= whole.end
+    let Some((lane, first, items)) = parts_of_id(key) else { return false };
+    let holds = |(other, begin, all): (&str, u64, u64)| {
+        other == lane && begin <= first && first + items <= begin + all
     };
-    record.iter().filter_map(|seen| numbers_of(&seen.key)).any(holds)
-}
-
-/// Lane and numbers of the items that are sent under `key`.
-fn numbers_of(key: &str) -> Option<(&str, Range<u64>)> {
-    let mut parts = key.split('-');
-    let (lane, first, items) =
-        (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse::<u64>().ok()?);
-    Some((lane, first..first + items))
+    record.iter().filter_map(|seen| parts_of_id(&seen.key)).any(holds)
 }
 
 /// The requests' keys and the bytes that came under each.
