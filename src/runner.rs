@@ -58,7 +58,7 @@ impl Runner {
 
     /// Sends what was taken so far at once and waits until all of it is settled.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
-        let number = self.lane.force();
+        let number = self.lane.force(deadline);
         self.drain.iter().for_each(|drain| drain.kick());
         if self.lane.wait_settled(number, deadline) {
             self.lane.wait_tidied(deadline);

@@ -18,7 +18,7 @@ use client::{
     PATIENCE, arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, eventually, item, lane_dir,
     long_item, open, open_offline, settled,
 };
-use common::TempDir;
+use common::{TempDir, caller, compile_c, have, succeed, tool};
 use ingest::{Answer, Ingest, items_of};
 use spanspool::{BatchTraceProcessor, ErrorKind};
 
@@ -244,6 +244,18 @@ fn item_of_15_mib_arrives_in_its_place() {
     client.flush(PATIENCE).unwrap();
     assert_all_delivered(&client, 21);
     assert!(ingest.requests().iter().flat_map(items_of).eq(items), "not the same items in the same order");
+}
+
+#[test]
+fn long_item_does_not_overtake_what_its_thread_enqueued_before() {
+    if !have(&tool("CC", "cc"), "--version", "overtake") {
+        return;
+    }
+    let dir = TempDir::new("limits");
+    let ingest = willing();
+    let program = compile_c("tests/c/overtake.c", dir.path());
+    succeed(caller(program).arg(dir.join("spool")).arg(ingest.url()));
+    assert_eq!(arrived(&ingest), [0, 1, 2]);
 }
 
 #[test]

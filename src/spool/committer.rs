@@ -78,6 +78,7 @@ impl Lane {
             queue.not_moved(&self.journal);
         }
         drop(queue);
+        self.settled.notify_all();
         self.clean.store(false, Relaxed);
         self.drain.raise();
         let mut state = self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,6 +159,13 @@ impl Lane {
         let plan = {
             let mut queue = self.lock_queue();
             let head = queue.checkpoint().head;
+            if extra.is_some() {
+                queue.moving_to = Some(u64::MAX);
+                drop(queue);
+                // What its thread enqueued before it comes before it, even behind a record that another thread still writes.
+                self.journal.await_committed(head.pos, self.journal.end_pos());
+                queue = self.lock_queue();
+            }
             let max_bytes =
                 if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
             let plan = Plan::new(&self.journal, head, self.policy.limits, max_bytes);
@@ -184,6 +192,7 @@ impl Lane {
             _ => queue.not_moved(&self.journal),
         }
         drop(queue);
+        self.settled.notify_all();
         self.count_disk();
         self.drain.raise();
         if matches!(stored, Ok(true)) {

@@ -39,7 +39,7 @@ pub(crate) struct Lane {
     pub(crate) drain: Signal,
     /// Work for the committer.
     pub(super) commit: Signal,
-    /// An item was settled: with the queue's lock.
+    /// An item was settled, or items were moved: with the queue's lock.
     pub(super) settled: Condvar,
     /// Items before this number are to be sent without delay.
     pub(super) forced_before: AtomicU64,
@@ -235,7 +235,13 @@ impl Lane {
     }
 
     /// Asks that everything taken so far is sent without delay; returns the number behind it.
-    pub(crate) fn force(&self) -> u64 {
+    pub(crate) fn force(&self, deadline: Option<Instant>) -> u64 {
+        let mut queue = self.lock_queue();
+        // Until that is over the newest items do not have their numbers yet.
+        while queue.is_bypassed() && !self.ended.load(Acquire) {
+            let Some(guard) = self.wait_for_change(queue, deadline) else { break };
+            queue = guard;
+        }
         let number = self.tail_number();
         self.forced_before.fetch_max(number, Relaxed);
         self.drain.raise();
@@ -253,13 +259,23 @@ impl Lane {
                 return false;
             }
             queue.await_cursor(number);
-            queue = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                Some(left) if left.is_zero() => return false,
-                Some(left) => {
-                    self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.settled.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            };
+            let Some(guard) = self.wait_for_change(queue, deadline) else { return false };
+            queue = guard;
+        }
+    }
+
+    /// Waits for `settled`; `None` at `deadline`.
+    fn wait_for_change<'a>(
+        &self,
+        queue: MutexGuard<'a, Queue>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'a, Queue>> {
+        match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+            Some(left) if left.is_zero() => None,
+            Some(left) => {
+                Some(self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0)
+            }
+            None => Some(self.settled.wait(queue).unwrap_or_else(PoisonError::into_inner)),
         }
     }
 

@@ -319,6 +319,11 @@ impl Queue {
         self.store(journal);
     }
 
+    /// Whether an item is going around the ring: it will come before those that are appended meanwhile.
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.moving_to == Some(u64::MAX)
+    }
+
     pub(crate) fn wants_regroup(&self) -> bool {
         self.regroup == Regroup::Wanted
     }

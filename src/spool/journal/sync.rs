@@ -192,7 +192,7 @@ impl Journal {
     /// Waits until the records from `pos` to `end` are committed, as far as they are still needed.
     ///
     /// Those of an earlier life have no writer; and where they are damaged, the ones behind could not be found from there.
-    pub(super) fn await_committed(&self, pos: u64, end: u64) {
+    pub(crate) fn await_committed(&self, pos: u64, end: u64) {
         let mut pos = pos.max(self.unchecked_before);
         while pos < end
             && let Some(frame) = Frame::peek(&self.map, pos)
