@@ -217,6 +217,23 @@ fn bad_items_in_a_row_do_not_hold_up_the_good_ones_behind() {
     assert_eq!((stats.delivered, stats.rejected), (12, 20), "{stats:?}");
 }
 
+/// Batches that are set aside without a request say nothing about the endpoint: the one behind them does.
+#[test]
+fn bad_item_before_items_without_a_key_does_not_hold_up_the_good_ones_behind() {
+    let dir = TempDir::new("refusals");
+    let picky = Picky::new(400, move |request| holds(request, &[0]));
+    let client =
+        open(&dir.join("spool"), &picky.ingest.url(), &[("max_batch_size", "1"), ("max_delay_ms", "20")]);
+    enqueue(&client, [0]);
+    (1..40).for_each(|n| client.enqueue_as("nobody's", item(n).as_bytes()).unwrap());
+    enqueue(&client, 40..45);
+    eventually("all are settled", || client.stats().unwrap().pending == 0);
+    assert_eq!(picky.taken.numbers(), Vec::from_iter(40..45));
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.rejected), (5, 40), "{stats:?}");
+}
+
 /// While everything is refused one item of a batch is tried alone. What that costs must not be the others.
 #[test]
 fn bad_item_that_was_tried_alone_costs_the_others_nothing() {

@@ -181,7 +181,7 @@ impl Drain {
 
     /// The batch behind those that are under way, if there is one.
     fn witness(&self, taken: &mut Taken) -> Option<Job> {
-        let Take::Batch(stored) = self.lane.take_witness(taken.0.len()) else { return None };
+        let Take::Batch(stored) = self.lane.take_witness() else { return None };
         let stored = Arc::from(stored);
         taken.0.push(Arc::clone(&stored));
         Some(Job::new(stored))

@@ -32,9 +32,9 @@ impl Lane {
         self.take_within(self.policy.max_in_flight)
     }
 
-    /// The batch behind those that are under way, when the ingest has accepted nothing of the `taken` ones that a thread has.
-    pub(crate) fn take_witness(&self, taken: usize) -> Take {
-        self.take_within(self.policy.max_in_flight + taken)
+    /// The batch behind those that are under way, however many are settled behind the ones that are not.
+    pub(crate) fn take_witness(&self) -> Take {
+        self.take_within(usize::MAX)
     }
 
     fn take_within(&self, window: usize) -> Take {
