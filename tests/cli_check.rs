@@ -68,6 +68,24 @@ fn a_damaged_item_is_named_and_the_others_are_had_back() {
 }
 
 #[test]
+fn a_tail_that_is_damaged_besides_an_item_costs_no_other_item() {
+    const AT_TAIL: usize = 64;
+    const RECORD_HEADER: usize = 40;
+    let (_folder, dir) = spool();
+    let path = journal(&dir);
+    let mut bytes = fs::read(&path).unwrap();
+    let item = b"{\"id\":\"b\"}";
+    let at = bytes.windows(item.len()).position(|window| window == item).unwrap();
+    bytes[at - RECORD_HEADER..at].fill(b'X');
+    bytes[AT_TAIL..AT_TAIL + 8].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let said = check(&dir, &[]).with(1);
+    assert!(said.out.contains("damaged, 2 pending items can be read, 1 can't"), "{}", said.out);
+    check(&dir, &["--repair"]).with(1);
+    assert_eq!(run(&["cat", "--spool-dir", &dir]).with(0).out, "{\"id\":\"a\"}\n{\"id\":\"c\"}\n");
+}
+
+#[test]
 fn a_lane_that_cannot_be_read_is_shown_and_had_back() {
     let (_folder, dir) = spool();
     damage(&dir, b"SPANJRNL");

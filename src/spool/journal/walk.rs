@@ -162,7 +162,9 @@ impl JournalView {
 
     /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
     fn behind_damage(&self, at: Point, head_pos: u64) -> Option<Point> {
-        let end = live_tail(&self.map, at, head_pos)?;
+        // The live counters may be damaged as well; up to its own tail the checkpoint vouches for what was there.
+        let synced = self.checkpoint().tail;
+        let end = if at.pos < synced.pos { synced } else { live_tail(&self.map, at, head_pos)? };
         let counts = |frame: &Frame| matches!(frame.state(&self.map), State::Committed(_) | State::Damaged);
         let (gaps, _) = damage::survey(&self.map, header::salt(&self.map), at, end, counts);
         gaps.first().map(|gap| gap.to)
