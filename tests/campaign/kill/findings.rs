@@ -110,7 +110,8 @@ impl Findings {
                 continue;
             };
             for (thread, n) in names {
-                if *homes.entry((thread, n)).or_insert_with(|| home.clone()) != *home {
+                let earlier = homes.insert((thread, n), home.clone());
+                if earlier.as_ref().is_some_and(|earlier| earlier != home) {
                     self.came_twice((thread, n));
                 }
                 // An item with a key name may have been rejected for want of the key, and be sent anew.
@@ -118,7 +119,7 @@ impl Findings {
                     continue;
                 }
                 let newest = newest.entry(thread).or_insert(n);
-                if *newest > n && accepted[id] == 1 {
+                if *newest > n && earlier.is_none() {
                     self.out_of_order.push((thread, n));
                 }
                 *newest = n.max(*newest);
