@@ -379,17 +379,17 @@ fn unsynced_kib(spool: &Path) -> Option<u64> {
 #[test]
 fn sync_brings_the_journal_to_the_disk() {
     const WRITTEN_KIB: u64 = 6 << 10;
-    let dir = TempDir::new("limits");
-    let spool = dir.join("spool");
-    let client = open_offline(&spool, &[("sync_interval_ms", "86400000")]);
-    for n in 0..WRITTEN_KIB {
-        client.enqueue(long_item(n, 1024).as_bytes()).unwrap();
-    }
-    let before = unsynced_kib(&spool);
-    client.sync().unwrap();
-    let after = unsynced_kib(&spool);
-    if let (Some(before), Some(after)) = (before, after) {
-        // Pages ahead of the newest item, which were made ready for the next ones, stay as they are.
-        assert!(after + WRITTEN_KIB / 2 <= before, "{before} KiB unsynced before, {after} after");
-    }
+    // Now and then the pages ahead of the newest item are made ready, and so written to, just behind the first look.
+    eventually("a sync leaves less that is not on the disk", || {
+        let dir = TempDir::new("limits");
+        let spool = dir.join("spool");
+        let client = open_offline(&spool, &[("sync_interval_ms", "86400000")]);
+        for n in 0..WRITTEN_KIB {
+            client.enqueue(long_item(n, 1024).as_bytes()).unwrap();
+        }
+        let before = unsynced_kib(&spool);
+        client.sync().unwrap();
+        let after = unsynced_kib(&spool);
+        before.zip(after).is_none_or(|(before, after)| after + WRITTEN_KIB / 2 <= before)
+    });
 }

@@ -156,22 +156,7 @@ impl Lane {
     /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
     /// Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
     fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>, wanted: bool) -> Result<bool> {
-        let plan = {
-            let mut queue = self.lock_queue();
-            let head = queue.checkpoint().head;
-            if extra.is_some() {
-                queue.moving_to = Some(u64::MAX);
-                drop(queue);
-                // What its thread enqueued before it comes before it, even behind a record that another thread still writes.
-                self.journal.await_committed(head.pos, self.journal.end_pos());
-                queue = self.lock_queue();
-            }
-            let max_bytes =
-                if extra.is_some() { u64::MAX } else { SWEEP_BYTES.min(self.journal.ring_bytes() / 4) };
-            let plan = Plan::new(&self.journal, head, self.policy.limits, max_bytes);
-            queue.moving_to = Some(if extra.is_some() { u64::MAX } else { plan.end.number });
-            plan
-        };
+        let plan = self.plan_sweep(extra.is_some());
         let bypassed = extra.as_ref().map(|batch| batch.items_bytes());
         let stored = self.values_of(&plan, extra).and_then(|values| {
             self.keep_damaged();
@@ -203,6 +188,24 @@ impl Lane {
             }
         }
         stored
+    }
+
+    /// Which items a sweep moves; nobody else forms batches of them until it is over. `all`: everything that was taken
+    /// before now.
+    fn plan_sweep(&self, all: bool) -> Plan {
+        let mut queue = self.lock_queue();
+        let head = queue.checkpoint().head;
+        let plan = |max_bytes| Plan::new(&self.journal, head, self.policy.limits, max_bytes);
+        if !all {
+            let plan = plan(SWEEP_BYTES.min(self.journal.ring_bytes() / 4));
+            queue.moving_to = Some(plan.end.number);
+            return plan;
+        }
+        queue.moving_to = Some(u64::MAX);
+        drop(queue);
+        // A thread's earlier items may stand behind one that another thread is still writing.
+        self.journal.await_committed(head.pos, self.journal.end_pos());
+        plan(u64::MAX)
     }
 
     /// The batches of `plan`, and `extra` behind them, as they will be stored, each with its number.
