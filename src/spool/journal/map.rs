@@ -163,6 +163,7 @@ impl Map {
     }
 
     /// The whole pages that hold `len` bytes from `start`, kept inside the mapping.
+    #[cfg(not(target_os = "macos"))]
     fn pages(&self, start: u64, len: u64) -> (u64, u64) {
         let mask = self.page_bytes - 1;
         let end = (start + len + mask) & !mask;
