@@ -173,18 +173,18 @@ fn killed_at_every_system_call() {
     let mut noise = Noise::new(campaign.seed);
     let stage = Stage::new("kill-calls");
     let setups = traced_setups();
-    let stops = setups.each_ref().map(|setup| trace(&mut campaign, &stage, setup, KillAt::Never).stops);
-    println!("killed at system calls: {stops:?} stops");
-    let all: u64 = stops.iter().sum();
-    for trial in 0..campaign::trials(20) {
-        // Every stop in turn when there are trials enough for the first run, else some of them.
-        let mut stop = if campaign::trials(0) >= stops[0] { trial % all } else { noise.below(all) };
-        for (setup, stops) in setups.iter().zip(stops) {
-            if stop < stops {
-                trace(&mut campaign, &stage, setup, KillAt::Stop(stop + 1));
-                break;
-            }
-            stop -= stops;
+    let trials = campaign::trials(20);
+    // Every stop in turn, or some of them when there are few trials.
+    let (furthest, patience) = if trials < 1000 { (200, 1) } else { (1, 20) };
+    let (mut which, mut stop, mut missed) = (0, 0, 0);
+    for _ in 0..trials {
+        stop += 1 + noise.below(furthest);
+        let run = trace(&mut campaign, &stage, &setups[which], KillAt::Stop(stop));
+        missed = if run.killed { 0 } else { missed + 1 };
+        // How many stops a run has is a matter of how its threads meet.
+        if missed == patience {
+            println!("killed at system calls: run {which} at {} stops", stop - patience);
+            (which, stop, missed) = ((which + 1) % setups.len(), 0, 0);
         }
     }
     campaign.report();
