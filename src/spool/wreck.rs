@@ -135,7 +135,7 @@ impl Wreck {
         }
         let accepted = journal.live(Live::Accepted);
         // The counter has no check of its own: what can't be is not believed.
-        let possible = known.head.number..=known.head.number + (1 << 26);
+        let possible = known.head.number..=known.head.number.saturating_add(journal.most_records());
         let pending = possible.contains(&accepted).then(|| accepted - known.cursor.min(accepted));
         let requeued = journal.live(Live::Requeued);
         Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::header::{self, Live};
 use super::map::HEADER_BYTES;
-use super::record::RawRecord;
+use super::record::{MIN_BYTES, RawRecord};
 use crate::error::{Error, Result};
 use crate::spool::checkpoint::Checkpoint;
 
@@ -47,8 +47,7 @@ impl RawJournal {
     /// The whole records from position `from_pos` on, by position.
     pub(crate) fn records(&self, from_pos: u64) -> Vec<RawRecord> {
         let mut ring = self.bytes.get(HEADER_BYTES as usize..).unwrap_or_default().to_vec();
-        let ring_bytes = header::ring_bytes_in(|at| self.word(at)).unwrap_or(ring.len() as u64);
-        let ring_bytes = ring_bytes.min(MAX_BYTES).next_multiple_of(HEADER_BYTES);
+        let ring_bytes = self.ring_bytes();
         // Twice, so that a record that runs over the ring's end is one slice.
         ring.resize(ring_bytes as usize, 0);
         ring.extend_from_within(..);
@@ -58,6 +57,17 @@ impl RawJournal {
         records.retain(|record| record.pos >= from_pos);
         records.sort_by_key(|record| record.pos);
         records
+    }
+
+    /// How many records the ring has room for.
+    pub(crate) fn most_records(&self) -> u64 {
+        self.ring_bytes() / MIN_BYTES
+    }
+
+    fn ring_bytes(&self) -> u64 {
+        let in_file = (self.bytes.len() as u64).saturating_sub(HEADER_BYTES);
+        let ring_bytes = header::ring_bytes_in(|at| self.word(at)).unwrap_or(in_file);
+        ring_bytes.min(MAX_BYTES).next_multiple_of(HEADER_BYTES)
     }
 
     fn word(&self, at: usize) -> u64 {

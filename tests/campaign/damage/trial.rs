@@ -13,6 +13,8 @@ use crate::client::Noise;
 use crate::harm::Harm;
 use crate::template::{HEADER_BYTES, Place, Taker, Template, drain, is_in, read_tree, settings, write_tree};
 
+/// The smallest record of the journal.
+const MIN_RECORD_BYTES: usize = 48;
 /// How often the program is asked besides the library.
 const PROGRAM_EVERY: u64 = 40;
 
@@ -213,6 +215,9 @@ impl Seen {
                 harm.files().any(|path| dir_had(path, template) && !harm.what.ends_with("removed"));
             self.expect(lost == 0 || kept > 0 || !was_there, || "nothing is in quarantine".into());
         }
+        // A damaged counter is believed as far as the ring has room for so many items.
+        let most = template.all.len() + (128 << 10) / MIN_RECORD_BYTES;
+        self.expect(dropped <= most as u64, || format!("{dropped} items are counted as lost"));
         self.expect(lost_in_repair <= dropped, || {
             format!("the repair says {lost_in_repair} lost, {dropped} counted")
         });
