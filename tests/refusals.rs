@@ -205,16 +205,16 @@ fn bad_item_alone_is_set_aside_without_anybody_s_doing() {
 #[test]
 fn bad_items_in_a_row_do_not_hold_up_the_good_ones_behind() {
     let dir = TempDir::new("refusals");
-    let bad = Vec::from_iter(0..20);
+    let bad = Vec::from_iter(0..120);
     let picky = Picky::new(400, move |request| holds(request, &bad));
     let client =
         open(&dir.join("spool"), &picky.ingest.url(), &[("max_batch_size", "4"), ("max_delay_ms", "20")]);
-    enqueue(&client, 0..32);
+    enqueue(&client, 0..132);
     eventually("all are settled", || client.stats().unwrap().pending == 0);
-    assert_eq!(picky.taken.numbers(), Vec::from_iter(20..32));
+    assert_eq!(picky.taken.numbers(), Vec::from_iter(120..132));
     let stats = client.stats().unwrap();
     assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected), (12, 20), "{stats:?}");
+    assert_eq!((stats.delivered, stats.rejected), (12, 120), "{stats:?}");
 }
 
 /// Batches that are set aside without a request say nothing about the endpoint: the one behind them does.

@@ -31,10 +31,10 @@ use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
 pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
-/// Batches that are tried before refusals of all their items are put down to the endpoint: at first, and at most. Bad items may
-/// come in a row, so after each hold there is one more.
+/// Batches that are tried before refusals of all their items are put down to the endpoint. Bad items may come in a row, so after
+/// each hold there is one more, until those that wait have so many bytes.
 const WITNESSES: usize = 2;
-const MOST_WITNESSES: usize = 16;
+const MOST_SUSPECT_BYTES: usize = 16 << 20;
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -154,7 +154,8 @@ impl Drain {
                 self.hold_for(&suspects);
                 // The oldest are tried again, and if all is still refused a batch that was not tried yet: every item of it, or
                 // good ones in it would come after those behind it.
-                witnesses = (suspects.len() + 1).min(MOST_WITNESSES);
+                let bytes: usize = suspects.iter().map(|job| job.stored.batch.joined().len()).sum();
+                witnesses = suspects.len() + usize::from(bytes < MOST_SUSPECT_BYTES);
                 suspects = suspects.into_iter().map(Job::restart).collect();
                 suspects.sort_by_key(|job| job.stored.batch.first());
                 waiting.extend(suspects.drain(..WITNESSES.min(suspects.len())));
