@@ -32,8 +32,9 @@ pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
 /// Batches that are tried before refusals of all their items are put down to the endpoint. Bad items may come in a row, so after
-/// each hold there is one more, until those that wait have so many bytes.
+/// each hold there is one more.
 const WITNESSES: usize = 2;
+/// No more batches are tried once those that wait have so many bytes of items: they are in memory.
 const MOST_SUSPECT_BYTES: usize = 16 << 20;
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::dir;
 use super::journal::now_unix_ms;
 use super::lane::{Lane, shut_down};
+use super::queue::ALL;
 use super::segment::{self, SLED_SEGMENT_BYTES};
 use super::spill::{Plan, SWEEP_BYTES, Writer};
 use super::stored::StoredBatch;
@@ -201,7 +202,7 @@ impl Lane {
             queue.moving_to = Some(plan.end.number);
             return plan;
         }
-        queue.moving_to = Some(u64::MAX);
+        queue.moving_to = Some(ALL);
         drop(queue);
         // A thread's earlier items may stand behind one that another thread is still writing.
         self.journal.await_committed(head.pos, self.journal.end_pos());

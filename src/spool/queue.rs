@@ -18,6 +18,9 @@ use super::segments::{Found, Segments};
 use super::stored::StoredBatch;
 use crate::error::{Error, ErrorKind};
 
+/// Behind the number of any item.
+pub(crate) const ALL: u64 = u64::MAX;
+
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
     lane: String,
@@ -32,7 +35,8 @@ pub(crate) struct Queue {
     out: BTreeMap<u64, Out>,
     /// Batches that were dropped while they were under way: first number and items.
     dropped_out: BTreeMap<u64, u64>,
-    /// The committer is moving the journal's items before this number into a segment.
+    /// The committer is moving the journal's items before this number into a segment; `ALL` when one more item goes there
+    /// around the ring.
     pub(crate) moving_to: Option<u64>,
     regroup: Regroup,
     /// The lowest number that somebody waits for the cursor to reach.
@@ -321,7 +325,7 @@ impl Queue {
 
     /// Whether an item is going around the ring: it will come before those that are appended meanwhile.
     pub(crate) fn is_bypassed(&self) -> bool {
-        self.moving_to == Some(u64::MAX)
+        self.moving_to == Some(ALL)
     }
 
     pub(crate) fn wants_regroup(&self) -> bool {
