@@ -19,13 +19,18 @@ fn journal(dir: &str) -> PathBuf {
     lane.join("journal")
 }
 
-/// Overwrites bytes of the spool's only journal, from the first `what` on.
-fn damage(dir: &str, what: &[u8]) {
+/// Changes the bytes of the spool's only journal, knowing where the first `what` is.
+fn change(dir: &str, what: &[u8], change: impl FnOnce(&mut [u8], usize)) {
     let path = journal(dir);
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.windows(what.len()).position(|window| window == what).unwrap();
-    bytes[at..at + 4].fill(b'X');
+    change(&mut bytes, at);
     fs::write(&path, bytes).unwrap();
+}
+
+/// Overwrites the beginning of the first `what` in the spool's only journal.
+fn damage(dir: &str, what: &[u8]) {
+    change(dir, what, |bytes, at| bytes[at..at + 4].fill(b'X'));
 }
 
 fn spool() -> (Folder, String) {
@@ -72,13 +77,10 @@ fn a_tail_that_is_damaged_besides_an_item_costs_no_other_item() {
     const AT_TAIL: usize = 64;
     const RECORD_HEADER: usize = 40;
     let (_folder, dir) = spool();
-    let path = journal(&dir);
-    let mut bytes = fs::read(&path).unwrap();
-    let item = b"{\"id\":\"b\"}";
-    let at = bytes.windows(item.len()).position(|window| window == item).unwrap();
-    bytes[at - RECORD_HEADER..at].fill(b'X');
-    bytes[AT_TAIL..AT_TAIL + 8].fill(0);
-    fs::write(&path, bytes).unwrap();
+    change(&dir, b"{\"id\":\"b\"}", |bytes, at| {
+        bytes[at - RECORD_HEADER..at].fill(b'X');
+        bytes[AT_TAIL..AT_TAIL + 8].fill(0);
+    });
     let said = check(&dir, &[]).with(1);
     assert!(said.out.contains("damaged, 2 pending items can be read, 1 can't"), "{}", said.out);
     check(&dir, &["--repair"]).with(1);

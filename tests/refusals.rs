@@ -55,6 +55,14 @@ fn holds(request: &Request, numbers: &[u64]) -> bool {
     items_of(request).iter().any(|item| numbers.contains(&number_of(item)))
 }
 
+/// So many items are delivered and rejected, and none is pending.
+#[track_caller]
+fn assert_settled(client: &BatchTraceProcessor, delivered: u64, rejected: u64) {
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.rejected, stats.pending), (delivered, rejected, 0), "{stats:?}");
+}
+
 #[test]
 fn one_bad_item_costs_the_others_nothing() {
     for status in [400, 422] {
@@ -66,9 +74,7 @@ fn one_bad_item_costs_the_others_nothing() {
         client.flush(PATIENCE).unwrap();
 
         assert_eq!(picky.taken.numbers(), Vec::from_iter((0..128).filter(|n| *n != 77)));
-        let stats = client.stats().unwrap();
-        assert_ledger(&stats);
-        assert_eq!((stats.delivered, stats.rejected, stats.pending), (127, 1, 0));
+        assert_settled(&client, 127, 1);
         let aside = rejected(&spool).remove(0);
         assert_eq!((aside.status, &*aside.reason), (status, "refused"));
         assert_eq!(aside.json, item(77).as_bytes());
@@ -103,9 +109,7 @@ fn bad_items_all_over_are_found() {
     let aside: Vec<String> =
         rejected(&spool).into_iter().map(|r| String::from_utf8(r.json).unwrap()).collect();
     assert_eq!(aside, BAD.map(item));
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (506, 6, 0));
+    assert_settled(&client, 506, 6);
 }
 
 #[test]
@@ -126,9 +130,7 @@ fn requests_are_made_as_small_as_the_ingest_wants_them() {
     assert_eq!(aside.len(), 1);
     assert_eq!((aside[0].status, &*aside[0].reason), (413, "too_large"));
     assert!(aside[0].json == items[150].as_bytes());
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (299, 1, 0));
+    assert_settled(&client, 299, 1);
 }
 
 #[test]
@@ -184,9 +186,7 @@ fn bad_item_alone_in_its_batch_is_set_aside_once_another_batch_is_accepted() {
     assert_eq!(picky.taken.numbers(), [1]);
     let aside = rejected(&spool);
     assert_eq!((aside.len(), &aside[0].json[..]), (1, item(0).as_bytes()));
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (1, 1, 0));
+    assert_settled(&client, 1, 1);
 }
 
 #[test]
@@ -212,9 +212,7 @@ fn bad_items_in_a_row_do_not_hold_up_the_good_ones_behind() {
     enqueue(&client, 0..132);
     eventually("all are settled", || client.stats().unwrap().pending == 0);
     assert_eq!(picky.taken.numbers(), Vec::from_iter(120..132));
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected), (12, 120), "{stats:?}");
+    assert_settled(&client, 12, 120);
 }
 
 /// Batches that are set aside without a request say nothing about the endpoint: the one behind them does.
@@ -229,9 +227,7 @@ fn bad_item_before_items_without_a_key_does_not_hold_up_the_good_ones_behind() {
     enqueue(&client, 40..45);
     eventually("all are settled", || client.stats().unwrap().pending == 0);
     assert_eq!(picky.taken.numbers(), Vec::from_iter(40..45));
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected), (5, 40), "{stats:?}");
+    assert_settled(&client, 5, 40);
 }
 
 /// While everything is refused one item of a batch is tried alone. What that costs must not be the others.
@@ -252,9 +248,7 @@ fn bad_item_that_was_tried_alone_costs_the_others_nothing() {
     let mut taken = picky.taken.numbers();
     taken.sort_unstable();
     assert_eq!(taken, Vec::from_iter(1..8));
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (7, 1, 0), "{stats:?}");
+    assert_settled(&client, 7, 1);
 }
 
 /// Nothing ever comes behind the last item of a dead process's lane.
@@ -293,9 +287,7 @@ fn max_retries_gives_up_a_batch_into_the_rejected_store() {
         [item(0).as_bytes(), item(1).as_bytes()]
     );
     assert!(aside.iter().all(|r| r.status == 503 && r.reason == "max_retries"), "{aside:?}");
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (2, 2, 0));
+    assert_settled(&client, 2, 2);
 }
 
 #[test]
@@ -354,9 +346,7 @@ fn items_travel_with_the_key_of_their_name() {
     let aside = rejected(&spool);
     assert_eq!(aside.len(), 100);
     assert!(aside.iter().all(|r| r.reason == "no_key:B" && r.key_name == "B" && r.status == 0), "{aside:?}");
-    let stats = client.stats().unwrap();
-    assert_ledger(&stats);
-    assert_eq!((stats.delivered, stats.rejected, stats.pending), (200, 100, 0));
+    assert_settled(&client, 200, 100);
 
     client.set_named_key("B", "sk-b").unwrap();
     client.flush(PATIENCE).unwrap();

@@ -183,7 +183,7 @@ fn killed_at_every_system_call() {
         missed = if run.killed { 0 } else { missed + 1 };
         // How many stops a run has is a matter of how its threads meet.
         if missed == patience {
-            println!("killed at system calls: run {which} at {} stops", stop - patience);
+            println!("killed at system calls: run {which} ends before stop {stop}");
             (which, stop, missed) = ((which + 1) % setups.len(), 0, 0);
         }
     }

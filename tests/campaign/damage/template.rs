@@ -13,7 +13,7 @@ use crate::client::{PATIENCE, long_item};
 
 /// A header of the journal's file is so long.
 pub const HEADER_BYTES: usize = 64 << 10;
-const RECORD_HEADER: usize = 40;
+pub const RECORD_HEADER: usize = 40;
 const FRAGMENT_HEADER: usize = 28;
 
 /// A spool and the places of its items.

@@ -11,10 +11,12 @@ use spanspool::{SpoolView, repair};
 
 use crate::client::Noise;
 use crate::harm::Harm;
-use crate::template::{HEADER_BYTES, Place, Taker, Template, drain, is_in, read_tree, settings, write_tree};
+use crate::template::{
+    HEADER_BYTES, Place, RECORD_HEADER, Taker, Template, drain, is_in, read_tree, settings, write_tree,
+};
 
 /// The smallest record of the journal.
-const MIN_RECORD_BYTES: usize = 48;
+const MIN_RECORD_BYTES: usize = RECORD_HEADER + 8;
 /// How often the program is asked besides the library.
 const PROGRAM_EVERY: u64 = 40;
 

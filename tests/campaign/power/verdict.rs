@@ -237,6 +237,7 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
         if !seen.taken || first_time.is_some() && seen.items.iter().all(|name| delivered.contains(name)) {
             continue;
         }
+        let is_known = is_of_known_batch(&seen.key, &before.record);
         for name in &seen.items {
             let end = before.progress.handed.get(name.thread).copied();
             let end = if name.thread == FRESH { FRESH_ITEMS } else { end.unwrap_or(0) };
@@ -247,7 +248,7 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
                 continue;
             }
             // One with a key's name may be resent before the key is known again: it is set aside and sent anew.
-            if name.is_named() || is_of_known_batch(&seen.key, &before.record) {
+            if name.is_named() || is_known {
                 found.resent += 1;
                 continue;
             }
