@@ -10,8 +10,8 @@ use serde::de::IgnoredAny;
 use crate::config::{Config, Endpoint, SETTINGS, Validation};
 use crate::error::ErrorKind;
 use crate::export::fuzzing as export;
-use crate::grammar;
 use crate::item::Item;
+use crate::item::grammar;
 
 pub use crate::export::fuzzing::{answer, sanitize};
 pub use crate::spool::fuzzing::{batch, journal, salvage};

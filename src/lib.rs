@@ -41,35 +41,23 @@ pub mod config;
 mod error;
 
 mod batch;
-mod grammar;
 mod item;
 pub mod model;
 
 mod client;
-mod processor;
-
-mod adopter;
-mod repair;
-mod runner;
-mod threads;
-
-mod spool;
-
-mod drain;
-
+mod delivery;
 mod export;
-
-mod fork;
+mod os;
+mod spool;
 
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 
 pub use batch::Batch;
+pub use client::{BatchTraceProcessor, LaneRepair, TracingProcessor, repair};
 pub use config::{Config, Level};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};
-pub use processor::{BatchTraceProcessor, TracingProcessor};
-pub use repair::{LaneRepair, repair};
 pub use spool::{Finding, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane};

@@ -6,7 +6,7 @@
 #[path = "common/client.rs"]
 mod client;
 mod common;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[allow(dead_code)]
 #[path = "common/mini_ingest.rs"]

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod cli_support;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 #[allow(clippy::print_stderr, reason = "it is part of the program")]
 mod ingest;
 

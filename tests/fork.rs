@@ -5,7 +5,7 @@
 mod common;
 #[path = "common/host.rs"]
 mod host;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 
 use std::fs;

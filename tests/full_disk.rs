@@ -8,7 +8,7 @@ mod client;
 mod common;
 #[path = "common/forever.rs"]
 mod forever;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[path = "common/mount.rs"]
 mod mount;

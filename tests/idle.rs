@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 
 use std::io::{ErrorKind, Read, Write};

@@ -5,7 +5,7 @@
 #[path = "common/client.rs"]
 mod client;
 mod common;
-#[path = "../src/bin/spanspool/ingest.rs"]
+#[path = "../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 
 use std::sync::atomic::AtomicUsize;

@@ -20,9 +20,9 @@ use boundary::{
 };
 use status::spanspool_status;
 
+use crate::client::BatchTraceProcessor;
 use crate::config::{Config, Level, Log};
 use crate::error::Result;
-use crate::processor::BatchTraceProcessor;
 
 /// Settings, gathered before spanspool_init. Not for two threads at once.
 pub struct spanspool_config(Config);

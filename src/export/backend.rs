@@ -15,9 +15,9 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::body::BodyForm;
+use super::classify::verdict;
 use super::keys::{Env, Keys, env_text};
 use super::lookup::Lookup;
-use super::verdict::verdict;
 use super::{Answer, Outcome, TracingExporter, roots};
 use crate::batch::Batch;
 use crate::config::{Config, Endpoint, Secret};

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::classify::verdict;
 pub use super::sanitize::fuzzing::{is_json, sanitize};
-use super::verdict::verdict;
 use super::{Outcome, retry_after};
 
 pub(crate) use super::backend::seen::{certificates, host};

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use super::Outcome;
 use crate::config::{Config, Endpoint, Secret, header_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork;
+use crate::os::fork;
 
 /// Reads a variable of the environment.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;

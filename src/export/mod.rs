@@ -3,6 +3,7 @@
 mod backend;
 mod backoff;
 mod body;
+mod classify;
 mod console;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -11,7 +12,6 @@ mod lookup;
 mod retry_after;
 mod roots;
 mod sanitize;
-mod verdict;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::fragment::{self, Fragment};
-use super::stored::StoredBatch;
-use super::{rejected, salvage as scan};
+use super::format::fragment::{self, Fragment};
+use super::format::stored_batch::StoredBatch;
+use super::segments::scan;
+use super::set_aside::rejected;
 
 pub use super::journal::fuzzing::journal;
 

@@ -8,45 +8,32 @@
 //! An item is written to the journal, and read from there while the ingest keeps up. What does not fit there
 //! any more is moved into segments by the committer. Both ways give the same batches.
 
-mod check;
 mod checkpoint;
 mod committer;
-mod dir;
-mod encoded;
-mod form;
-mod fragment;
+mod format;
+mod fs;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod inspect;
 mod journal;
 mod lane;
-mod lanes;
-mod ledger;
-mod lock;
-mod outlet;
-mod policy;
-mod quarantine;
 mod queue;
-mod readahead;
-mod rejected;
-mod salvage;
-mod segment;
+mod recovery;
 mod segments;
-mod signal;
-mod spill;
-mod stored;
-mod view;
-mod wreck;
+mod set_aside;
+mod stats;
+mod wakeup;
 
-pub use check::{Finding, LaneCheck};
+pub(crate) use format::stored_batch::StoredBatch;
+pub use inspect::check::{Finding, LaneCheck};
+pub(crate) use inspect::view::choose;
+pub use inspect::view::{LaneStatus, SpoolView, UnreadableLane};
 pub(crate) use journal::{Live, now_unix_ms};
+pub(crate) use lane::handout::Take;
+pub(crate) use lane::settings::Policy;
 pub(crate) use lane::{Lane, shut_down};
-pub use ledger::Stats;
-pub(crate) use outlet::Take;
-pub(crate) use policy::Policy;
-pub use rejected::RejectedItem;
-pub(crate) use rejected::Rejection;
-pub(crate) use signal::Signal;
-pub(crate) use stored::StoredBatch;
-pub(crate) use view::choose;
-pub use view::{LaneStatus, SpoolView, UnreadableLane};
-pub(crate) use wreck::Wreck;
+pub(crate) use recovery::Wreck;
+pub use set_aside::rejected::RejectedItem;
+pub(crate) use set_aside::rejected::Rejection;
+pub use stats::Stats;
+pub(crate) use wakeup::Signal;

@@ -11,7 +11,7 @@
 mod client;
 #[path = "damage/harm.rs"]
 mod harm;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[path = "damage/template.rs"]
 mod template;

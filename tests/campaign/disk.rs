@@ -12,7 +12,7 @@
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 
 use std::collections::HashMap;

@@ -16,7 +16,7 @@ mod common;
 mod footprint;
 #[path = "../common/host.rs"]
 mod host;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[allow(dead_code)]
 #[path = "../common/mini_ingest.rs"]

@@ -13,7 +13,7 @@ mod client;
 mod common;
 #[path = "kill/findings.rs"]
 mod findings;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[path = "kill/items.rs"]
 mod items;

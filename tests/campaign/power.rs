@@ -18,7 +18,7 @@ mod client;
 mod common;
 #[path = "power/disk.rs"]
 mod disk;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[path = "../common/mount.rs"]
 mod mount;

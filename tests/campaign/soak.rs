@@ -11,7 +11,7 @@ mod client;
 mod common;
 #[path = "common/footprint.rs"]
 mod footprint;
-#[path = "../../src/bin/spanspool/ingest.rs"]
+#[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 mod ingest;
 #[path = "common/seed.rs"]
 mod seed;

@@ -5,37 +5,27 @@
     reason = "a program talks to people; its stdout goes through a writer, see `Failure`"
 )]
 
-mod args;
-mod cat;
-mod check;
-mod command;
+mod cli;
+mod commands;
 mod demo;
-mod drain;
-mod enqueue;
-mod human;
-mod ingest;
-mod ledger;
-mod progress;
-mod rejected;
-mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use args::Args;
-use command::{Command, Done, Failure};
+use cli::args::Args;
+use cli::command::{Command, Done, Failure};
 use spanspool::config::SETTINGS;
 
 /// Every subcommand, in the order of the usage text; one without a summary is not for people.
 static COMMANDS: &[Command] = &[
     demo::COMMAND,
-    enqueue::COMMAND,
-    drain::COMMAND,
-    status::COMMAND,
-    cat::COMMAND,
-    rejected::COMMAND,
-    check::COMMAND,
+    commands::enqueue::COMMAND,
+    commands::drain::COMMAND,
+    commands::status::COMMAND,
+    commands::cat::COMMAND,
+    commands::rejected::COMMAND,
+    commands::check::COMMAND,
     demo::CHILD,
 ];
 

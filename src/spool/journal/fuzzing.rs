@@ -10,7 +10,7 @@ use super::record::RawRecord;
 use super::*;
 use crate::config::Validation;
 use crate::spool::checkpoint::Tally;
-use crate::spool::form::{self, BatchLimits};
+use crate::spool::queue::batching::{self, BatchLimits};
 
 const RING: u64 = HEADER_BYTES;
 const PAGE: usize = 4096;
@@ -113,10 +113,10 @@ fn visit(path: &Path) {
     let Ok(journal) = Journal::open(path) else { return };
     read_all(&journal);
     let head = journal.checkpoint().head;
-    if let Some(run) = form::run(&journal, head, LIMITS) {
-        let batch = form::take_run(&journal, "lane", head, &run).batch;
+    if let Some(run) = batching::run(&journal, head, LIMITS) {
+        let batch = batching::take_run(&journal, "lane", head, &run).batch;
         assert_eq!(batch.len() as u64, run.items);
-        form::regroup(&journal, "lane", head, run.end, LIMITS);
+        batching::regroup(&journal, "lane", head, run.end, LIMITS);
     }
     let before = journal.tail();
     if journal.append(&item(b"{}", ""), u64::MAX).is_ok() {

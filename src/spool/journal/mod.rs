@@ -9,7 +9,7 @@
 //!
 //! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
 
-mod ahead;
+mod carve;
 mod clock;
 mod damage;
 #[cfg(any(fuzzing, test))]
@@ -19,12 +19,12 @@ mod header;
 mod map;
 #[cfg(all(loom, test))]
 mod models;
+mod prefault;
 mod primitives;
-mod raw;
 mod record;
 mod renew;
 mod sync;
-mod walk;
+mod view;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -32,21 +32,21 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-use ahead::Ahead;
+pub(crate) use carve::{RawJournal, other_version};
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
 pub(crate) use header::Live;
 use map::{HEADER_BYTES, Map};
+use prefault::Ahead;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-pub(crate) use raw::{RawJournal, other_version};
 use record::{Frame, State};
 use sync::Synced;
-pub(crate) use walk::{JournalView, ViewedRecord};
+pub(crate) use view::{JournalView, ViewedRecord};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Point};
-use crate::spool::dir;
+use crate::spool::fs as dir;
 
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
@@ -154,7 +154,7 @@ impl Journal {
 
     /// Opens the journal file `path` and finds again what was committed to it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let map = walk::map_file(path, true)?;
+        let map = view::map_file(path, true)?;
         Self::recover(path, map)
     }
 
@@ -163,7 +163,7 @@ impl Journal {
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
-        let (at, gaps) = walk::recover_tail(&map, salt, known, checkpoint.head.pos);
+        let (at, gaps) = view::recover_tail(&map, salt, known, checkpoint.head.pos);
         // The head of a process that was killed need not be on stable storage.
         let released = map.header_word(Live::Released as usize).load(Relaxed);
         let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);

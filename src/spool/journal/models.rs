@@ -13,7 +13,7 @@ use loom::thread;
 
 use super::*;
 use crate::config::Validation;
-use crate::spool::form::{self, BatchLimits};
+use crate::spool::queue::batching::{self, BatchLimits};
 
 const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 1 << 20 };
 /// The items' bytes, by the number of the writer.
@@ -55,8 +55,8 @@ fn append(journal: &Journal, json: &[u8]) -> std::result::Result<Appended, Refus
 /// The items of every batch that can be formed from `at` on; the point behind them.
 fn form_all(journal: &Journal, at: &mut Point) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
-    while let Some(run) = form::run(journal, *at, LIMITS) {
-        let stored = form::take_run(journal, "lane", *at, &run);
+    while let Some(run) = batching::run(journal, *at, LIMITS) {
+        let stored = batching::take_run(journal, "lane", *at, &run);
         assert_eq!((stored.batch.first(), stored.batch.len() as u64), (at.number, run.items));
         items.extend(stored.batch.items().map(<[u8]>::to_vec));
         *at = run.end;

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::map::{self, Map};
 use super::{Journal, open_file};
 use crate::error::{Error, Result};
-use crate::spool::dir;
+use crate::spool::fs as dir;
 
 /// The name of a journal's file while it is being made.
 const MAKING: &str = "new";

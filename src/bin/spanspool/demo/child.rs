@@ -8,8 +8,8 @@ use std::time::Duration;
 use spanspool::BatchTraceProcessor;
 
 use super::items;
-use crate::args::Args;
-use crate::command::{Command, Done, Failure};
+use crate::cli::args::Args;
+use crate::cli::command::{Command, Done, Failure};
 
 /// Not listed: the demo starts it as a process of its own.
 pub const COMMAND: Command = Command {

@@ -1,6 +1,7 @@
 //! Demo: an outage and a kill -9 in a few seconds, on this machine only, and what is left of the items: all.
 
 mod child;
+mod ingest;
 mod items;
 mod stage;
 mod verdict;
@@ -12,10 +13,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::args::Args;
-use crate::command::{Command, Done, Failure};
-use crate::human::age;
-use crate::ledger::totals;
+use crate::cli::args::Args;
+use crate::cli::command::{Command, Done, Failure};
+use crate::cli::human::age;
+use crate::cli::ledger::totals;
 use stage::Stage;
 use verdict::Verdict;
 

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use spanspool::{BatchTraceProcessor, Config, LaneStatus, SpoolView};
 
 use super::child::{self, Program};
+use super::ingest::{Answer, Fault, Ingest};
 use super::{DEMO_KEY, REFUSALS, fact, failed, heading, items};
-use crate::command::Failure;
-use crate::human::{age, count};
-use crate::ingest::{Answer, Fault, Ingest};
-use crate::ledger::totals;
-use crate::progress::Progress;
-use crate::status::waiting;
+use crate::cli::command::Failure;
+use crate::cli::human::{age, count};
+use crate::cli::ledger::totals;
+use crate::cli::progress::Progress;
+use crate::commands::status::waiting;
 
 /// The program is killed when this many items were acknowledged.
 const KILL_AFTER: usize = 2000;

@@ -6,11 +6,11 @@ use std::io::Write;
 use spanspool::Stats;
 
 use super::REFUSALS;
+use super::ingest::{Request, items_of};
 use super::items;
-use crate::command::Failure;
-use crate::human::count;
-use crate::ingest::{Request, items_of};
-use crate::ledger::{balances, equation};
+use crate::cli::command::Failure;
+use crate::cli::human::count;
+use crate::cli::ledger::{balances, equation};
 
 pub struct Verdict<'a> {
     /// The ids that the killed program had got OK for.

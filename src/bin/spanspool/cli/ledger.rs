@@ -1,0 +1,216 @@
+//! Ledger: the counters of lanes, added up, as text for people and as JSON for programs.
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use spanspool::{LaneStatus, Stats, UnreadableLane};
+
+use crate::cli::human::count;
+
+/// A spool as a program reads it: the totals, each lane, and the lanes that can't be read.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    #[serde(flatten)]
+    totals: Fields,
+    lanes: Vec<Lane<'a>>,
+    unreadable: Vec<Unreadable<'a>>,
+}
+
+#[derive(Serialize)]
+struct Unreadable<'a> {
+    id: &'a str,
+    reason: &'a str,
+    damaged: bool,
+}
+
+#[derive(Serialize)]
+struct Lane<'a> {
+    id: &'a str,
+    owner_pid: Option<u32>,
+    state: &'static str,
+    reason: &'a str,
+    next_attempt_unix_ms: u64,
+    #[serde(flatten)]
+    stats: Fields,
+}
+
+impl<'a> Report<'a> {
+    pub fn of(lanes: &'a [LaneStatus], unreadable: &'a [UnreadableLane]) -> Self {
+        let lane = |lane: &'a LaneStatus| Lane {
+            id: &lane.id,
+            owner_pid: lane.owner_pid,
+            state: state(&lane.stats),
+            reason: &lane.reason,
+            next_attempt_unix_ms: lane.next_attempt_unix_ms,
+            stats: Fields(lane.stats),
+        };
+        let unreadable = unreadable.iter().map(|lane| Unreadable {
+            id: &lane.id,
+            reason: &lane.reason,
+            damaged: lane.damaged,
+        });
+        Self {
+            totals: Fields(totals(lanes)),
+            lanes: lanes.iter().map(lane).collect(),
+            unreadable: unreadable.collect(),
+        }
+    }
+}
+
+/// The counters under the names and in the order of `spanspool_stats`.
+struct Fields(Stats);
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Stats {
+            accepted,
+            delivered,
+            rejected,
+            dropped_overflow,
+            dropped_expired,
+            dropped_corrupt,
+            pending,
+            pending_bytes,
+            disk_bytes,
+            oldest_pending_age_ms,
+            batches_sent,
+            retries,
+            export_state,
+            last_http_status,
+            lanes_adopted,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("accepted", &accepted)?;
+        map.serialize_entry("delivered", &delivered)?;
+        map.serialize_entry("rejected", &rejected)?;
+        map.serialize_entry("dropped_overflow", &dropped_overflow)?;
+        map.serialize_entry("dropped_expired", &dropped_expired)?;
+        map.serialize_entry("dropped_corrupt", &dropped_corrupt)?;
+        map.serialize_entry("pending", &pending)?;
+        map.serialize_entry("pending_bytes", &pending_bytes)?;
+        map.serialize_entry("disk_bytes", &disk_bytes)?;
+        map.serialize_entry("oldest_pending_age_ms", &oldest_pending_age_ms)?;
+        map.serialize_entry("batches_sent", &batches_sent)?;
+        map.serialize_entry("retries", &retries)?;
+        map.serialize_entry("export_state", &export_state)?;
+        map.serialize_entry("last_http_status", &last_http_status)?;
+        map.serialize_entry("lanes_adopted", &lanes_adopted)?;
+        map.end()
+    }
+}
+
+/// All lanes as one: sums, but the greatest age and state, and the last status that any lane knows.
+pub fn totals<'a>(lanes: impl IntoIterator<Item = &'a LaneStatus>) -> Stats {
+    lanes.into_iter().fold(Stats::default(), |sum, LaneStatus { stats, .. }| Stats {
+        accepted: sum.accepted.saturating_add(stats.accepted),
+        delivered: sum.delivered.saturating_add(stats.delivered),
+        rejected: sum.rejected.saturating_add(stats.rejected),
+        dropped_overflow: sum.dropped_overflow.saturating_add(stats.dropped_overflow),
+        dropped_expired: sum.dropped_expired.saturating_add(stats.dropped_expired),
+        dropped_corrupt: sum.dropped_corrupt.saturating_add(stats.dropped_corrupt),
+        pending: sum.pending.saturating_add(stats.pending),
+        pending_bytes: sum.pending_bytes.saturating_add(stats.pending_bytes),
+        disk_bytes: sum.disk_bytes.saturating_add(stats.disk_bytes),
+        oldest_pending_age_ms: sum.oldest_pending_age_ms.max(stats.oldest_pending_age_ms),
+        batches_sent: sum.batches_sent.saturating_add(stats.batches_sent),
+        retries: sum.retries.saturating_add(stats.retries),
+        export_state: sum.export_state.max(stats.export_state),
+        last_http_status: match stats.last_http_status {
+            0 => sum.last_http_status,
+            status => status,
+        },
+        lanes_adopted: sum.lanes_adopted.saturating_add(stats.lanes_adopted),
+    })
+}
+
+/// What the exporter does, as a word.
+pub fn state(stats: &Stats) -> &'static str {
+    match stats.export_state {
+        0 => "idle",
+        1 => "sending",
+        2 => "backoff",
+        _ => "hold",
+    }
+}
+
+pub fn dropped(stats: &Stats) -> u64 {
+    stats.dropped_overflow + stats.dropped_expired + stats.dropped_corrupt
+}
+
+/// Whether every item taken is accounted for.
+pub fn balances(stats: &Stats) -> bool {
+    stats.accepted == stats.delivered + stats.pending + stats.rejected + dropped(stats)
+}
+
+/// The ledger as an equation.
+pub fn equation(stats: &Stats) -> String {
+    format!(
+        "accepted {} {} delivered {} + pending {} + rejected {} + dropped {}",
+        count(stats.accepted),
+        if balances(stats) { "=" } else { "is not" },
+        count(stats.delivered),
+        count(stats.pending),
+        count(stats.rejected),
+        count(dropped(stats))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(id: &str, stats: Stats) -> LaneStatus {
+        LaneStatus { id: id.into(), owner_pid: None, stats, reason: String::new(), next_attempt_unix_ms: 0 }
+    }
+
+    #[test]
+    fn totals_add_up_but_keep_the_greatest_age_and_state_and_the_last_status() {
+        let busy = Stats {
+            accepted: 5,
+            delivered: 2,
+            pending: 3,
+            oldest_pending_age_ms: 90,
+            export_state: 3,
+            last_http_status: 401,
+            ..Stats::default()
+        };
+        let quiet = Stats {
+            accepted: 7,
+            delivered: 7,
+            oldest_pending_age_ms: 10,
+            export_state: 1,
+            ..Stats::default()
+        };
+        let sum = totals(&[lane("a", busy), lane("b", quiet)]);
+        assert_eq!((sum.accepted, sum.delivered, sum.pending), (12, 9, 3));
+        assert_eq!((sum.oldest_pending_age_ms, sum.export_state, sum.last_http_status), (90, 3, 401));
+    }
+
+    #[test]
+    fn an_equation_that_does_not_hold_says_so() {
+        let mut stats = Stats { accepted: 2, delivered: 1, dropped_expired: 1, ..Stats::default() };
+        assert_eq!(equation(&stats), "accepted 2 = delivered 1 + pending 0 + rejected 0 + dropped 1");
+        stats.accepted = 3;
+        assert!(equation(&stats).starts_with("accepted 3 is not delivered 1"));
+    }
+
+    #[test]
+    fn json_has_the_totals_in_order_and_then_the_lanes() {
+        let json = serde_json::to_string(&Report::of(
+            &[lane("x", Stats { export_state: 2, ..Stats::default() })],
+            &[],
+        ));
+        let json = json.unwrap_or_default();
+        assert!(
+            json.starts_with(r#"{"accepted":0,"delivered":0,"rejected":0,"dropped_overflow":0,"#),
+            "{json}"
+        );
+        assert!(
+            json.contains(r#""lanes":[{"id":"x","owner_pid":null,"state":"backoff","reason":"","#),
+            "{json}"
+        );
+        assert!(
+            json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0}],"unreadable":[]}"#),
+            "{json}"
+        );
+    }
+}

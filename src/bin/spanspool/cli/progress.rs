@@ -1,0 +1,81 @@
+//! Progress: a bar on a terminal, a plain line every few seconds elsewhere; both on stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::human::count;
+
+/// How far a piece of work has come. It may be shared by threads.
+pub struct Progress {
+    what: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Bar(ProgressBar),
+    /// What was last written, and when.
+    Lines(Mutex<Option<(Instant, String)>>),
+}
+
+/// How far apart plain lines are at least.
+const LINE_INTERVAL: Duration = Duration::from_secs(3);
+
+impl Progress {
+    /// `what` names the things that are done, as in "delivered".
+    pub fn new(what: &'static str) -> Self {
+        let kind = if io::stderr().is_terminal() {
+            let template = format!("  {what} [{{bar:40}}] {{human_pos}} of {{human_len}}  {{wide_msg}}");
+            // `what` is a plain word, so the template is right; were it not, the default style serves as well.
+            let style =
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
+            Kind::Bar(bar)
+        } else {
+            Kind::Lines(Mutex::new(None))
+        };
+        Self { what, kind }
+    }
+
+    /// Shows that `done` of `total` are done; `note` is a word on what goes on, or empty.
+    pub fn show(&self, done: u64, total: u64, note: &str) {
+        match &self.kind {
+            Kind::Bar(bar) => {
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(note.to_owned());
+            }
+            Kind::Lines(last) => {
+                let line = format!("  {} {} of {}  {note}", self.what, count(done), count(total));
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let due = last.as_ref().is_none_or(|(at, old)| at.elapsed() >= LINE_INTERVAL && *old != line);
+                if due {
+                    complain(line.trim_end());
+                    *last = Some((Instant::now(), line));
+                }
+            }
+        }
+    }
+
+    /// Writes a line that stays, above the bar.
+    pub fn say(&self, line: &str) {
+        match &self.kind {
+            Kind::Bar(bar) => bar.suspend(|| complain(line)),
+            Kind::Lines(_) => complain(line),
+        }
+    }
+
+    /// Takes the bar away; what is to be remembered is said elsewhere.
+    pub fn clear(&self) {
+        if let Kind::Bar(bar) = &self.kind {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes a line to stderr. With nobody there it is lost, and the work goes on.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

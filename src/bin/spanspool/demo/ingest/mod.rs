@@ -1,0 +1,341 @@
+//! Ingest: an HTTP/1.1 server on the loopback address that answers as it is told, for the demo and for tests.
+//!
+//! One thread a connection, keep-alive, bodies with a `Content-Length`, plain or gzip. Requests are kept in memory.
+
+// The demo and each test take the part that they need.
+#![allow(dead_code)]
+
+mod wire;
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+/// One request as it came in, its body uncompressed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// In order; names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// When its last byte was here.
+    pub arrived: Instant,
+}
+
+impl Request {
+    /// The value of the first header `name`, which is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The raw text of each item in `{"data":[…]}`; none when the body is anything else.
+pub fn items_of(request: &Request) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        data: Vec<&'a RawValue>,
+    }
+    let items = serde_json::from_slice::<Body>(&request.body).map(|body| body.data).unwrap_or_default();
+    items.into_iter().map(|item| item.get().to_owned()).collect()
+}
+
+/// What a request is answered with.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub fault: Fault,
+}
+
+/// What goes wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// The connection is reset (RST); the request was received whole.
+    ResetAfterRead,
+    /// The connection is closed in good order, without a byte.
+    CloseWithoutAnswer,
+    /// Silence for this long, then the connection is closed.
+    Hang(Duration),
+    /// The answer, this much later.
+    DelayBefore(Duration),
+    /// These bytes in place of an answer, then the connection is closed.
+    RawBytes(Vec<u8>),
+    /// These pieces in place of an answer, `pause` behind each; then the connection is closed, or kept.
+    Pieces {
+        pieces: Vec<Vec<u8>>,
+        pause: Duration,
+        keep: bool,
+    },
+    /// The first bytes in place of an answer, then the second over and over until the client goes.
+    Endless(Vec<u8>, Vec<u8>),
+}
+
+impl Answer {
+    /// An empty answer.
+    pub fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), fault: Fault::None }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+}
+
+/// A running ingest. Dropping it stops it.
+pub struct Ingest {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Request>,
+    /// The sockets of the open connections, for `stop`.
+    connections: HashMap<u64, Arc<TcpStream>>,
+    next_connection: u64,
+    /// How many more requests are reset, and once how many bytes of each have come.
+    resets: (usize, u64),
+    stopped: bool,
+}
+
+impl Ingest {
+    /// Listens on a free port of 127.0.0.1 and answers each request with what `answer` makes of it.
+    ///
+    /// `answer` runs on the connection's thread, several at once.
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_on(0, answer)
+    }
+
+    /// As [`Ingest::start`], on `port`: an ingest that was stopped comes back where it was.
+    pub fn start_on(
+        port: u16,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        let shared =
+            Arc::new(Shared { answer: Box::new(answer), state: Mutex::default(), changed: Condvar::new() });
+        let acceptor = thread::Builder::new().name("ingest".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(&listener)
+        })?;
+        Ok(Self { address, shared, acceptor: Mutex::new(Some(acceptor)) })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The endpoint to send batches to.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1/traces/ingest", self.address)
+    }
+
+    /// Every request received whole so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// The requests that came since the last call, which are not kept any longer.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.shared.lock().requests)
+    }
+
+    /// Waits until `done` holds for the requests so far; says whether it did before `deadline`.
+    ///
+    /// A request is seen here before it is answered.
+    pub fn wait_until(&self, deadline: Instant, mut done: impl FnMut(&[Request]) -> bool) -> bool {
+        let mut state = self.shared.lock();
+        loop {
+            if done(&state.requests) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.shared.wait(state, left);
+        }
+    }
+
+    /// Resets (RST) the connection at the first byte of each of the next `count` requests: unread, not recorded.
+    pub fn reset_unread(&self, count: usize) {
+        self.reset_within(count, 0);
+    }
+
+    /// As [`Ingest::reset_unread`], when `bytes` bytes of the request have come.
+    pub fn reset_within(&self, count: usize, bytes: u64) {
+        self.shared.lock().resets = (count, bytes);
+    }
+
+    /// Closes the listener and all connections at once and frees the port. A second call does nothing.
+    pub fn stop(&self) {
+        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(acceptor) = acceptor else { return };
+        let open = {
+            let mut state = self.shared.lock();
+            state.stopped = true;
+            std::mem::take(&mut state.connections)
+        };
+        self.shared.changed.notify_all();
+        for stream in open.values() {
+            // It may be closed already, which is as good.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Only a connection wakes the acceptor out of accept(). If none can be made, it has one to accept already.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        let _ = acceptor.join();
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Accepts until stopped.
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        while !self.lock().stopped {
+            let accepted = listener.accept().and_then(|(stream, _)| self.serve_in_thread(stream));
+            if accepted.is_err() {
+                // Out of descriptors or threads: trying again at once would only burn the processor.
+                self.pause(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn serve_in_thread(self: &Arc<Self>, stream: TcpStream) -> io::Result<()> {
+        let stream = Arc::new(stream);
+        let id = {
+            let mut state = self.lock();
+            if state.stopped {
+                return Ok(());
+            }
+            let id = state.next_connection;
+            state.next_connection += 1;
+            state.connections.insert(id, Arc::clone(&stream));
+            id
+        };
+        let shared = Arc::clone(self);
+        let spawned = thread::Builder::new().name("ingest-connection".into()).spawn(move || {
+            // A broken connection is the client's business; it notices by itself.
+            let _ = shared.serve(&stream);
+            shared.lock().connections.remove(&id);
+        });
+        if spawned.is_err() {
+            self.lock().connections.remove(&id);
+        }
+        spawned.map(drop)
+    }
+
+    /// Answers requests until the connection ends.
+    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        while wire::wait_for_byte(stream)? {
+            if let Some(bytes) = self.takes_reset() {
+                return wire::skip(stream, bytes);
+            }
+            let request = match wire::read(stream)? {
+                Ok(request) => request,
+                Err(refusal) => return wire::refuse(stream, &refusal),
+            };
+            let keep = wire::keeps_alive(&request);
+            self.record(request.clone());
+            let answer = (self.answer)(&request);
+            if !self.give(stream, &answer, keep)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the request that was read; says whether the connection takes another.
+    fn give(&self, mut stream: &TcpStream, answer: &Answer, keep: bool) -> io::Result<bool> {
+        match &answer.fault {
+            Fault::ResetAfterRead => return Ok(false),
+            Fault::DelayBefore(time) | Fault::Hang(time) => self.pause(*time),
+            _ => {}
+        }
+        wire::take_last_byte(stream)?;
+        match &answer.fault {
+            Fault::CloseWithoutAnswer | Fault::Hang(_) => Ok(false),
+            Fault::RawBytes(bytes) => stream.write_all(bytes).map(|()| false),
+            Fault::Pieces { pieces, pause, keep } => {
+                for piece in pieces {
+                    stream.write_all(piece)?;
+                    self.pause(*pause);
+                }
+                Ok(*keep)
+            }
+            Fault::Endless(head, more) => {
+                stream.write_all(head)?;
+                loop {
+                    stream.write_all(more)?;
+                }
+            }
+            _ => wire::write(stream, answer, keep).map(|()| keep),
+        }
+    }
+
+    fn takes_reset(&self) -> Option<u64> {
+        let mut state = self.lock();
+        let (left, bytes) = state.resets;
+        state.resets.0 = left.saturating_sub(1);
+        (left > 0).then_some(bytes)
+    }
+
+    fn record(&self, request: Request) {
+        self.lock().requests.push(request);
+        self.changed.notify_all();
+    }
+
+    /// Waits for `time`, or less when the ingest is stopped.
+    fn pause(&self, time: Duration) {
+        let start = Instant::now();
+        let mut state = self.lock();
+        while !state.stopped {
+            let left = time.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            state = self.wait(state, left);
+        }
+    }
+}

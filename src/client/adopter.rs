@@ -1,0 +1,157 @@
+//! Adopter: the thread that delivers what dead processes left in their lanes, and removes those lanes.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::client::runner::Runner;
+use crate::config::{Config, Level};
+use crate::delivery::NO_KEY;
+use crate::error::Result;
+use crate::export::TracingExporter;
+use crate::os::thread::Threads;
+use crate::spool::{Lane, Policy, Signal};
+
+/// Looks for orphans at once and every `adopt_interval_ms`, and drains them one after the other.
+pub(crate) struct Adopter {
+    search: Arc<Search>,
+    threads: Threads,
+}
+
+struct Search {
+    config: Config,
+    lanes: PathBuf,
+    own: Arc<Lane>,
+    exporter: Arc<dyn TracingExporter>,
+    stopped: AtomicBool,
+    changed: Signal,
+    /// The lane that is being drained now.
+    current: Mutex<Option<Arc<Runner>>>,
+}
+
+impl Adopter {
+    /// Starts the thread, which works for the owner of the lane `own`.
+    pub(crate) fn start(config: Config, own: Arc<Lane>, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
+        let search = Arc::new(Search {
+            lanes: Lane::all_in(&config.spool_dir),
+            config,
+            own,
+            exporter,
+            stopped: AtomicBool::new(false),
+            changed: Signal::default(),
+            current: Mutex::new(None),
+        });
+        let adopter = Self { search: search.clone(), threads: Threads::default() };
+        adopter.threads.spawn("adopt", &search.config.log.clone(), move || search.run())?;
+        Ok(adopter)
+    }
+
+    /// Looks at once, and tries at once, whatever backoff or hold says.
+    pub(crate) fn kick(&self) {
+        self.search.changed.raise();
+        if let Some(runner) = &*self.search.lock_current() {
+            runner.kick();
+        }
+    }
+
+    /// Tells the thread to end, without waiting for it.
+    pub(crate) fn ask_to_stop(&self) {
+        self.search.stopped.store(true, Release);
+        self.search.changed.raise();
+        if let Some(runner) = &*self.search.lock_current() {
+            runner.ask_to_stop();
+        }
+    }
+
+    /// Waits for the thread's end; `false` when that takes too long.
+    pub(crate) fn wait(&self) -> bool {
+        self.threads.wait_for(0)
+    }
+}
+
+impl Search {
+    /// The thread's life: until `stop`.
+    fn run(&self) {
+        // After a panic: the lane that was being drained is found again.
+        if let Some(runner) = self.lock_current().take() {
+            runner.stop();
+        }
+        while !self.is_stopped() {
+            let seen = self.changed.seen();
+            let round = Instant::now();
+            if let Err(error) = self.look() {
+                self.config.log.line(Level::Warn, format_args!("looking for lanes to adopt: {error}"));
+            }
+            if !self.is_stopped() {
+                self.changed.wait(seen, Some(round + self.config.adopt_interval));
+            }
+        }
+    }
+
+    fn look(&self) -> Result<()> {
+        Lane::sweep_up(&self.lanes, &self.config.log)?;
+        let policy = Policy::new(&self.config);
+        self.requeue_known();
+        while !self.is_stopped() {
+            let Some(lane) = Lane::next_orphan(&self.lanes, &policy, &self.config.log)? else { break };
+            self.adopt(Arc::new(lane))?;
+            self.requeue_known();
+        }
+        while !self.is_stopped() {
+            let Some(wreck) = Lane::next_wreck(&self.lanes, &self.config.log)? else { break };
+            if self.own.salvage(wreck, || !self.is_stopped())?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts items back on their way whose key came too late for them, but before they came into our rejected store.
+    fn requeue_known(&self) {
+        if !self.own.takes_late_key() {
+            return;
+        }
+        let known =
+            |reason: &str| reason.strip_prefix(NO_KEY).is_some_and(|name| self.exporter.has_named_key(name));
+        if let Err(error) = self.own.requeue(known) {
+            self.own.note_late_key();
+            self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
+        }
+    }
+
+    /// Drains `lane`; once it is empty its ledger and rejected items become ours and it is removed.
+    fn adopt(&self, lane: Arc<Lane>) -> Result<()> {
+        let pending = lane.stats().pending;
+        let (id, log) = (lane.id().to_owned(), &self.config.log);
+        if pending > 0 {
+            log.line(Level::Info, format_args!("lane {id} of a dead process is adopted: {pending} items"));
+            self.own.count_adopted();
+            let runner = Arc::new(Runner::start(
+                lane.clone(),
+                &self.own,
+                Some(self.exporter.clone()),
+                &self.config,
+                1,
+            )?);
+            *self.lock_current() = Some(runner.clone());
+            let drained = !self.is_stopped() && runner.flush(None).is_ok();
+            *self.lock_current() = None;
+            if !runner.stop() || !drained {
+                return Ok(());
+            }
+        }
+        self.own.absorb(&lane)?;
+        log.line(Level::Debug, format_args!("lane {id} is drained and removed"));
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Acquire)
+    }
+
+    fn lock_current(&self) -> MutexGuard<'_, Option<Arc<Runner>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

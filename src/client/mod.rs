@@ -1,0 +1,140 @@
+//! Client: a process's own part of a processor: its lane, the threads that work for it, its exporter.
+
+mod adopter;
+mod processor;
+mod repair;
+mod runner;
+
+pub use processor::{BatchTraceProcessor, TracingProcessor};
+pub use repair::{LaneRepair, repair};
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::client::adopter::Adopter;
+use crate::client::runner::Runner;
+use crate::config::{Config, Validation};
+use crate::delivery::NO_KEY;
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::TracingExporter;
+use crate::item::Item;
+use crate::spool::{Lane, Policy, SpoolView, Stats, choose};
+
+/// Everything behind a processor that a child of `fork` needs one of its own of.
+pub(crate) struct Client {
+    config: Config,
+    lane: Arc<Lane>,
+    runner: Runner,
+    /// With the exporter, absent when items go nowhere.
+    outward: Option<Outward>,
+}
+
+struct Outward {
+    exporter: Arc<dyn TracingExporter>,
+    adopter: Adopter,
+}
+
+impl Client {
+    pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+        let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
+        let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
+        let outward = match exporter {
+            None => None,
+            Some(exporter) => {
+                let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone())?;
+                Some(Outward { exporter, adopter })
+            }
+        };
+        Ok(Self { config, lane, runner, outward })
+    }
+
+    /// The same for a child of `fork`: a lane of its own, and an exporter that shares nothing with this one's.
+    pub(crate) fn for_child(&self) -> Result<Self> {
+        let exporter =
+            self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
+        Self::open(self.config.clone(), exporter)
+    }
+
+    pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
+        self.lane.enqueue(&Item::check(json, key_name, self.config.max_item_bytes, self.config.validation)?)
+    }
+
+    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
+        self.kick();
+        self.runner.flush(deadline)
+    }
+
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.lane.sync()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.lane.stats()
+    }
+
+    /// Tries at once, whatever backoff or hold says.
+    pub(crate) fn kick(&self) {
+        self.runner.kick();
+        if let Some(out) = &self.outward {
+            out.adopter.kick();
+        }
+    }
+
+    pub(crate) fn set_api_key(&self, key: &str) {
+        if let Some(out) = &self.outward {
+            out.exporter.set_api_key(key);
+        }
+        self.kick();
+    }
+
+    pub(crate) fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
+        if let Some(out) = &self.outward {
+            out.exporter.set_named_key(name, key);
+        }
+        let requeued = self.lane.requeue(|reason| reason.strip_prefix(NO_KEY) == Some(name));
+        if requeued.is_err() {
+            // The adopter tries again with those that are left.
+            self.lane.note_late_key();
+        }
+        self.kick();
+        requeued
+    }
+
+    pub(crate) fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
+        let view = SpoolView::open(&self.config.spool_dir)?;
+        let items = view.rejected()?;
+        let chosen = choose(&items, ids)?;
+        let mut moved = 0;
+        for item in items.iter().filter(|item| chosen.contains(&item.id)) {
+            self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
+            // The store's copy goes only when the new one can't get lost any more.
+            self.lane.sync()?;
+            view.take_requeued(item)?;
+            moved += 1;
+        }
+        Ok(moved)
+    }
+
+    /// Takes no more items, delivers until `deadline` and ends the threads.
+    pub(crate) fn shutdown(&self, timeout: Duration, deadline: Option<Instant>) -> Result<()> {
+        self.lane.close();
+        if let Some(deadline) = deadline {
+            self.runner.end_by(deadline);
+        }
+        let outcome = if timeout.is_zero() && self.stats().pending > 0 {
+            Err(Error::new(ErrorKind::Timeout, "items stay in the spool"))
+        } else {
+            self.runner.flush(deadline)
+        };
+        self.runner.ask_to_stop();
+        if let Some(out) = &self.outward {
+            out.adopter.ask_to_stop();
+            out.exporter.shutdown();
+        }
+        let adopted = self.outward.as_ref().is_none_or(|out| out.adopter.wait());
+        if self.runner.stop() && adopted {
+            self.lane.unlock();
+        }
+        outcome
+    }
+}

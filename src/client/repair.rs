@@ -1,0 +1,59 @@
+//! Repair: moving what is whole in damaged lanes into a new lane, by hand.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::client::runner::Runner;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::{Lane, LaneCheck, Policy, SpoolView, Wreck};
+
+/// What a repair did to one lane.
+#[derive(Debug, Clone)]
+pub struct LaneRepair {
+    /// The id that the lane had.
+    pub id: String,
+    /// Pending items that can be delivered again, by the next client: they are in another lane now.
+    pub salvaged: u64,
+    /// Pending items that can't be had back; `None` when nobody knows how many there were.
+    pub lost: Option<u64>,
+    /// Where its damaged files are kept.
+    pub kept: PathBuf,
+}
+
+/// Moves what is whole in every damaged lane that nobody owns into a new lane, and the damaged files into that lane's
+/// quarantine. With nothing to do it changes nothing, so doing it twice is doing it once.
+///
+/// A client that delivers does the same by itself, except that it goes on in a lane whose journal it can read. Items of
+/// a lane whose header was damaged may be delivered twice. Errors: `Io`, and `Full` when `max_spool_bytes` has no room.
+pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
+    config.check()?;
+    let view = SpoolView::open(&config.spool_dir)?;
+    let mut damaged = view.check()?;
+    damaged.retain(|lane| !lane.is_whole() && lane.repairable);
+    if damaged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lanes = Lane::all_in(&config.spool_dir);
+    let own = Arc::new(Lane::make(&lanes, &Policy::new(config), &config.log)?);
+    let runner = Runner::start(own.clone(), &own, None, config, 0)?;
+    let repaired = damaged.iter().filter_map(|lane| move_over(&own, lane, config).transpose()).collect();
+    if runner.stop() {
+        own.unlock();
+    }
+    repaired
+}
+
+/// Moves what is whole in `lane` into `own`. `None`: somebody owns it by now.
+fn move_over(own: &Lane, lane: &LaneCheck, config: &Config) -> Result<Option<LaneRepair>> {
+    let why: Vec<&str> = lane.findings.iter().map(|finding| finding.what.as_str()).collect();
+    let dir = Lane::all_in(&config.spool_dir).join(&lane.id);
+    let Some(wreck) = Wreck::lock(&lane.id, &dir, &why.join("; "))? else { return Ok(None) };
+    let Some(salvaged) = own.salvage(wreck, || false)? else {
+        let what =
+            format!("there is no room for the items of lane {}; set a larger max_spool_bytes", lane.id);
+        return Err(Error::new(ErrorKind::Full, what));
+    };
+    let (salvaged, lost, kept) = (salvaged.items, salvaged.lost, salvaged.kept);
+    Ok(Some(LaneRepair { id: lane.id.clone(), salvaged, lost, kept }))
+}

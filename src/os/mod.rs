@@ -1,0 +1,4 @@
+//! What a guest library owes its host process and takes from the operating system.
+
+pub(crate) mod fork;
+pub(crate) mod thread;

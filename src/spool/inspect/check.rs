@@ -1,0 +1,126 @@
+//! Check: whether all of a lane can be read, for a look from outside.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::spool::checkpoint::Checkpoint;
+use crate::spool::fs as dir;
+use crate::spool::journal::{JournalView, Live, ViewedRecord};
+use crate::spool::recovery;
+use crate::spool::segments::{Found, Segments};
+use crate::spool::set_aside::quarantine::Quarantine;
+use crate::spool::set_aside::rejected::RejectedStore;
+
+/// Something that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file or folder, below the lane's folder.
+    pub file: String,
+    /// What is wrong with it, for people.
+    pub what: String,
+}
+
+/// What a look at one lane found.
+#[derive(Debug, Clone, Default)]
+pub struct LaneCheck {
+    /// The lane's id: the name of its folder.
+    pub id: String,
+    /// The process that owns it; `None` when nobody does.
+    pub owner_pid: Option<u32>,
+    /// What can't be read; empty when all is whole.
+    pub findings: Vec<Finding>,
+    /// Pending items that can be read. Not known, and 0, when the journal's header is damaged.
+    pub readable: u64,
+    /// Pending items that can't be read. Not known, and 0, when the journal's header is damaged.
+    pub lost: u64,
+    /// Whether a repair can do something about it: not for other format versions, and not while somebody owns the lane.
+    pub repairable: bool,
+    /// Names of what is in quarantine: damaged files that were dealt with already. These are no findings.
+    pub quarantine: Vec<String>,
+    /// Bytes that those take on disk.
+    pub quarantine_bytes: u64,
+}
+
+impl LaneCheck {
+    /// Whether nothing of the lane is damaged.
+    pub fn is_whole(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Looks at the lane in `dir`. `None`: it is gone, or not finished yet.
+    pub(in crate::spool) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
+        let quarantine = Quarantine::dir_in(dir);
+        let mut check = Self {
+            id: id.to_owned(),
+            repairable: !owned,
+            quarantine: dir::names(&quarantine)?,
+            quarantine_bytes: dir::tree_bytes(&quarantine),
+            ..Self::default()
+        };
+        if let Some((why, damaged)) = recovery::unreadable(dir) {
+            check.find("journal", why.message());
+            check.repairable &= damaged;
+        } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
+            check.owner_pid = owned.then(|| journal.live(Live::OwnerPid) as u32);
+            check.look_at_segments(dir, &journal)?;
+            check.look_at_journal(&journal);
+        } else {
+            return Ok(None);
+        }
+        for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
+            check.find(
+                &format!("rejected/{}", dir::numbered(first)),
+                "no group of rejected items can be read from it",
+            );
+        }
+        Ok(dir.exists().then_some(check))
+    }
+
+    fn find(&mut self, file: &str, what: &str) {
+        self.findings.push(Finding { file: file.to_owned(), what: what.to_owned() });
+    }
+
+    fn look_at_segments(&mut self, dir: &Path, journal: &JournalView) -> Result<()> {
+        let Checkpoint { cursor, head, .. } = journal.checkpoint();
+        let mut segments = Segments::look(&self.id, &dir.join("segments"))?;
+        let mut number = cursor;
+        while number < head.number {
+            number = match segments.read(number, head.number)? {
+                Found::Batch(stored) => {
+                    self.readable += stored.batch.len() as u64;
+                    stored.end()
+                }
+                // What its owner settled meanwhile may be gone.
+                Found::Gap { end, .. } if journal.checkpoint().cursor >= end => end,
+                Found::Gap { end, why } => {
+                    self.lost += end - number;
+                    self.find("segments", why.message());
+                    end
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn look_at_journal(&mut self, journal: &JournalView) {
+        let checkpoint = journal.checkpoint();
+        journal.records(checkpoint.head, |record| {
+            match record {
+                ViewedRecord::Whole { number, .. } => self.readable += u64::from(number >= checkpoint.cursor),
+                ViewedRecord::Damaged { number, items, pos } => {
+                    // What its owner released meanwhile may be overwritten.
+                    if journal.checkpoint().head.pos > pos {
+                        return false;
+                    }
+                    let pending = (number + items).saturating_sub(number.max(checkpoint.cursor));
+                    self.lost += pending;
+                    if pending > 0 {
+                        let what = format!("items {number} to {} are damaged", number + items - 1);
+                        self.find("journal", &what);
+                    }
+                }
+            }
+            true
+        });
+    }
+}

@@ -1,0 +1,225 @@
+//! View: a spool seen from outside, by any process, while its owners run.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::fs as dir;
+use crate::spool::inspect::check::LaneCheck;
+use crate::spool::journal::{JournalView, Live, ViewedRecord};
+use crate::spool::lane::Lane;
+use crate::spool::lane::directory::is_lane;
+use crate::spool::recovery;
+use crate::spool::segments::{Found, Segments};
+use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
+use crate::spool::stats::Stats;
+
+/// A spool folder, for looking at and for tidying by hand; owners may be running.
+pub struct SpoolView {
+    dir: PathBuf,
+}
+
+/// A lane whose journal can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableLane {
+    /// The lane's id: the name of its folder.
+    pub id: String,
+    /// Why it can't be read, for people.
+    pub reason: String,
+    /// Whether it is damaged: then the next client that delivers salvages it. If not, it is of another format version
+    /// or may not be read, and stays as it is.
+    pub damaged: bool,
+}
+
+/// One lane as it stands.
+#[derive(Debug, Clone)]
+pub struct LaneStatus {
+    /// The lane's id: the name of its folder.
+    pub id: String,
+    /// The process that owns it; `None` for an orphan, which the next client takes over.
+    pub owner_pid: Option<u32>,
+    /// Its counters.
+    pub stats: Stats,
+    /// Why export is in backoff or on hold, for people; else empty.
+    pub reason: String,
+    /// Unix time in milliseconds of the next attempt while in backoff or on hold; else 0.
+    pub next_attempt_unix_ms: u64,
+}
+
+impl SpoolView {
+    /// Looks at the spool in `dir`. A folder without lanes is an empty spool; a missing folder is an error.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        match std::fs::metadata(dir) {
+            Ok(m) if m.is_dir() => Ok(Self { dir: dir.to_path_buf() }),
+            Ok(_) => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("spool_dir {} is not a folder", dir.display()),
+            )),
+            Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), &e)),
+        }
+    }
+
+    /// Every lane, sorted by id. One whose journal can't be read is among [`SpoolView::unreadable`]; one that is not
+    /// finished yet is left out.
+    pub fn lanes(&self) -> Result<Vec<LaneStatus>> {
+        let mut lanes = Vec::new();
+        for (id, path) in self.lane_dirs()? {
+            if let Ok(journal) = JournalView::open(&path.join("journal")) {
+                lanes.push(status_of(id, &path, &journal));
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// Every lane whose journal can't be read, sorted by id, until it is salvaged.
+    pub fn unreadable(&self) -> Result<Vec<UnreadableLane>> {
+        let mut unreadable = Vec::new();
+        for (id, path) in self.lane_dirs()? {
+            // Whoever salvages it holds its lock: it is unreadable until that is done.
+            if let Some((why, damaged)) = recovery::unreadable(&path)
+                && path.is_dir()
+            {
+                unreadable.push(UnreadableLane { id, reason: why.message().to_owned(), damaged });
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes nothing.
+    ///
+    /// Owners may be running: what they settle meanwhile is not held against them.
+    pub fn check(&self) -> Result<Vec<LaneCheck>> {
+        let lanes = self.lane_dirs()?.into_iter();
+        let checks = lanes.map(|(id, path)| LaneCheck::of(&id, &path, is_owned(&path)));
+        checks.filter_map(Result::transpose).collect()
+    }
+
+    /// Calls `each` with every pending item, oldest first within a lane. It stops early when `each` returns false.
+    ///
+    /// Items that are delivered meanwhile may show or not.
+    pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+        for (id, path) in self.lane_dirs()? {
+            let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
+            if !pending_of(&id, &path, &journal, each)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Every rejected item, oldest first within a lane.
+    pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
+        let mut items = Vec::new();
+        for store in self.rejected_stores()? {
+            items.extend(store.list()?);
+        }
+        Ok(items)
+    }
+
+    /// Removes rejected items for good: those named in `ids`, or all when `ids` is empty. Returns how many.
+    ///
+    /// They stay counted as rejected. An id that is not there is an error, and nothing is removed then.
+    pub fn purge(&self, ids: &[String]) -> Result<u64> {
+        let chosen = choose(&self.rejected()?, ids)?;
+        let mut removed = 0;
+        for store in self.rejected_stores()? {
+            let numbers: Vec<u64> = chosen.iter().filter_map(|id| store.number_of(id)).collect();
+            removed += store.remove(&numbers)?;
+        }
+        Ok(removed)
+    }
+
+    /// Takes `item` out of its store after it went back on its way elsewhere.
+    pub(crate) fn take_requeued(&self, item: &RejectedItem) -> Result<()> {
+        for (id, path) in self.lane_dirs()? {
+            let store = RejectedStore::new(&id, path.join("rejected"));
+            if let Some(number) = store.number_of(&item.id) {
+                let removed = store.remove(&[number])?;
+                JournalView::open_for_counting(&path.join("journal"))?.add_live(Live::Requeued, removed);
+            }
+        }
+        Ok(())
+    }
+
+    fn rejected_stores(&self) -> Result<Vec<RejectedStore>> {
+        Ok(self
+            .lane_dirs()?
+            .into_iter()
+            .map(|(id, path)| RejectedStore::new(&id, path.join("rejected")))
+            .collect())
+    }
+
+    fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
+        let lanes = Lane::all_in(&self.dir);
+        let ids = dir::names(&lanes)?.into_iter().filter(|name| is_lane(name));
+        Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
+    }
+}
+
+/// The rejected items that `ids` names, all of them when it is empty.
+pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<String>> {
+    for id in ids {
+        if !items.iter().any(|item| item.id == *id) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("no rejected item has the id '{id}'"),
+            ));
+        }
+    }
+    Ok(items.iter().map(|item| item.id.clone()).filter(|id| ids.is_empty() || ids.contains(id)).collect())
+}
+
+fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
+    let checkpoint = journal.checkpoint();
+    let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
+    let mut stats = Stats::read(&checkpoint, |counter| journal.live(counter), oldest_in_journal);
+    stats.disk_bytes = dir::tree_bytes(path);
+    let owner_pid = is_owned(path).then(|| journal.live(Live::OwnerPid) as u32);
+    if owner_pid.is_none() {
+        stats.export_state = 0;
+    }
+    let (reason, next_attempt_unix_ms) = match stats.export_state {
+        2 | 3 => (journal.reason(), journal.live(Live::NextAttemptUnixMs)),
+        _ => (String::new(), 0),
+    };
+    LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
+}
+
+/// Whether a living process holds the lane's lock. A shared lock is tried: it asks for no permission to write.
+fn is_owned(lane: &Path) -> bool {
+    std::fs::File::open(lane.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
+}
+
+/// Shows a lane's pending items; `false` when `each` has had enough.
+fn pending_of(
+    id: &str,
+    path: &Path,
+    journal: &JournalView,
+    each: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<bool> {
+    let checkpoint = journal.checkpoint();
+    let head = checkpoint.head.number;
+    let mut number = checkpoint.cursor;
+    let mut more = true;
+    if number < head {
+        let mut segments = Segments::look(id, &path.join("segments"))?;
+        while number < head && more {
+            number = match segments.read(number, head)? {
+                Found::Batch(stored) => {
+                    more = stored.batch.items().all(&mut *each);
+                    stored.end()
+                }
+                Found::Gap { end, .. } => end,
+            };
+        }
+    }
+    if more {
+        journal.records(checkpoint.head, |record| {
+            if let ViewedRecord::Whole { number, json, .. } = record {
+                more = number < checkpoint.cursor || each(&json);
+            }
+            more
+        });
+    }
+    Ok(more)
+}

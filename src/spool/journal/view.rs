@@ -1,0 +1,172 @@
+//! Walk: finding the records again, by the owner after a restart or by anybody who looks on.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::checkpoint::{Checkpoint, Point};
+use crate::spool::journal::damage::{self, Gap};
+use crate::spool::journal::header::{self, Live};
+use crate::spool::journal::map::Map;
+use crate::spool::journal::open_file;
+use crate::spool::journal::record::{Frame, MIN_BYTES, State};
+
+/// Maps the journal file `path` and checks its header.
+pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
+    let shown = path.display();
+    let whole = || -> std::io::Result<(std::fs::File, u64)> {
+        let file = if writable { open_file(path, false)? } else { std::fs::File::open(path)? };
+        let bytes = file.metadata()?.len();
+        Ok((file, bytes))
+    };
+    let (file, bytes) = whole().map_err(|e| Error::io(format!("open the journal {shown}"), &e))?;
+    let ring_bytes = header::ring_bytes_of(bytes).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, format!("journal {shown}: {bytes} bytes is no size of a journal"))
+    })?;
+    let map = Map::new(&file, ring_bytes, writable)
+        .map_err(|e| Error::io(format!("map the journal {shown} into memory"), &e))?;
+    header::validate(&map, path)?;
+    Ok(map)
+}
+
+/// The point behind the newest record, searched from `known` on, and the damaged stretches before it. Records that
+/// were never committed are buried; whether the others are whole is seen when they are read.
+pub(super) fn recover_tail(map: &Map, salt: u64, known: Point, head_pos: u64) -> (Point, Vec<Gap>) {
+    let at = chain_end(map, salt, known);
+    let Some(end) = live_tail(map, at, head_pos) else { return (at, Vec::new()) };
+    let (gaps, end) = damage::survey(map, salt, at, end, |frame| counts_after_death(map, frame));
+    (chain_end(map, salt, end), gaps)
+}
+
+fn chain_end(map: &Map, salt: u64, known: Point) -> Point {
+    let mut at = known;
+    while let Some(frame) = Frame::load(map, &at, salt) {
+        at = if counts_after_death(map, &frame) { frame.end(&at) } else { frame.skip(&at) };
+        if at.pos - known.pos >= map.ring_bytes() {
+            break;
+        }
+    }
+    at
+}
+
+/// Whether a record counts as an item. One that its writer did not live to finish is buried, and so is one that is not
+/// whole and of which the live counters do not know: of that a power cut left a part.
+fn counts_after_death(map: &Map, frame: &Frame) -> bool {
+    let is_known = frame.pos < map.header_word(Live::Tail as usize).load(Acquire);
+    let counts = match frame.state(map) {
+        State::Committed(seal) => is_known || frame.is_whole(frame.payload(map), seal),
+        State::Damaged => is_known,
+        State::Dead | State::Reserved => false,
+    };
+    if !counts {
+        frame.bury(map);
+    }
+    counts
+}
+
+/// The tail as the live counters have it, when it lies behind `at` where the chain ends: what is between is damaged.
+/// The counters have no check of their own, so what can't be is not believed.
+pub(super) fn live_tail(map: &Map, at: Point, head_pos: u64) -> Option<Point> {
+    let live = |counter: Live| map.header_word(counter as usize).load(Acquire);
+    let pos = live(Live::Tail);
+    if pos <= at.pos || !pos.is_multiple_of(8) || pos - head_pos.min(pos) > map.ring_bytes() {
+        return None;
+    }
+    let (most_items, most_bytes) = ((pos - at.pos) / MIN_BYTES, pos - at.pos);
+    let number = live(Live::Accepted);
+    let number = if (at.number..=at.number + most_items).contains(&number) { number } else { at.number + 1 };
+    let bytes = live(Live::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
+    Some(Point { pos, chain: at.chain, number, bytes })
+}
+
+/// The journal of any lane, read-only, while its owner may be writing.
+pub(crate) struct JournalView {
+    map: Map,
+}
+
+/// What stands in a journal that somebody may be writing.
+pub(crate) enum ViewedRecord {
+    /// A copy of a committed record, checked after it was made.
+    Whole { number: u64, key_name: String, json: Vec<u8> },
+    /// Damaged records: number of the first, how many, and the position where they begin.
+    Damaged { number: u64, items: u64, pos: u64 },
+}
+
+impl JournalView {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        map_file(path, false).map(|map| Self { map })
+    }
+
+    /// Opens the journal so that `add_live` works.
+    pub(crate) fn open_for_counting(path: &Path) -> Result<Self> {
+        map_file(path, true).map(|map| Self { map })
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        header::load_checkpoint(&self.map).unwrap_or_default()
+    }
+
+    pub(crate) fn live(&self, counter: Live) -> u64 {
+        self.map.header_word(counter as usize).load(Relaxed)
+    }
+
+    pub(crate) fn add_live(&self, counter: Live, more: u64) {
+        self.map.header_word(counter as usize).fetch_add(more, Relaxed);
+    }
+
+    pub(crate) fn reason(&self) -> String {
+        header::load_reason(&self.map)
+    }
+
+    /// When the record at `head` was taken; 0 when there is none.
+    pub(crate) fn first_taken_unix_ms(&self, head: Point) -> u64 {
+        Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.taken_unix_ms)
+    }
+
+    /// Calls `each` with what stands from `from` on, until it returns false.
+    ///
+    /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
+    pub(crate) fn records(&self, from: Point, mut each: impl FnMut(ViewedRecord) -> bool) {
+        let salt = header::salt(&self.map);
+        let mut at = from;
+        while at.pos - from.pos < self.map.ring_bytes() {
+            let Some(frame) = Frame::load(&self.map, &at, salt) else {
+                let Some(behind) = self.behind_damage(at, from.pos) else { return };
+                let items = behind.number - at.number;
+                let damaged = ViewedRecord::Damaged { number: at.number, items, pos: at.pos };
+                if behind == at || (items > 0 && !each(damaged)) {
+                    return;
+                }
+                at = behind;
+                continue;
+            };
+            let payload = frame.payload(&self.map).to_vec();
+            let viewed = match frame.state(&self.map) {
+                State::Dead | State::Reserved => {
+                    at = frame.skip(&at);
+                    continue;
+                }
+                State::Committed(seal) if frame.is_whole(&payload, seal) => {
+                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
+                    let key_name = String::from_utf8_lossy(name).into_owned();
+                    ViewedRecord::Whole { number: at.number, key_name, json: json.to_vec() }
+                }
+                _ => ViewedRecord::Damaged { number: at.number, items: 1, pos: at.pos },
+            };
+            if !each(viewed) {
+                return;
+            }
+            at = frame.end(&at);
+        }
+    }
+
+    /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
+    fn behind_damage(&self, at: Point, head_pos: u64) -> Option<Point> {
+        // The live counters may be damaged as well; up to its own tail the checkpoint vouches for what was there.
+        let synced = self.checkpoint().tail;
+        let end = if at.pos < synced.pos { synced } else { live_tail(&self.map, at, head_pos)? };
+        let counts = |frame: &Frame| matches!(frame.state(&self.map), State::Committed(_) | State::Damaged);
+        let (gaps, _) = damage::survey(&self.map, header::salt(&self.map), at, end, counts);
+        gaps.first().map(|gap| gap.to)
+    }
+}

@@ -1,0 +1,50 @@
+//! Policy: the settings that concern the disk, in the form in which a lane uses them.
+
+use std::time::Duration;
+
+use crate::config::{Config, Durability, Overflow};
+use crate::spool::queue::batching::BatchLimits;
+
+/// The settings that concern the disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) limits: BatchLimits,
+    pub(crate) schedule_delay_ms: u64,
+    /// Pending items that make a batch due at once.
+    pub(crate) trigger_items: u64,
+    /// Batches that may be handed out beyond the cursor: what a crash can make be sent again.
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_queue_size: u64,
+    pub(crate) max_spool_bytes: u64,
+    pub(crate) max_rejected_bytes: u64,
+    pub(crate) overflow: Overflow,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) durability: Durability,
+    pub(crate) sync_interval: Duration,
+    pub(crate) enqueue_timeout: Duration,
+    pub(crate) journal_bytes: u64,
+}
+
+impl Policy {
+    pub(crate) fn new(config: &Config) -> Self {
+        let trigger = match config.max_queue_size {
+            0 => u64::MAX,
+            size => ((size as f64 * config.export_trigger_ratio) as u64).max(1),
+        };
+        Self {
+            limits: BatchLimits { items: config.max_batch_size, body_bytes: config.max_batch_bytes },
+            schedule_delay_ms: config.schedule_delay.as_millis() as u64,
+            trigger_items: trigger,
+            max_in_flight: config.max_in_flight,
+            max_queue_size: config.max_queue_size,
+            max_spool_bytes: config.max_spool_bytes,
+            max_rejected_bytes: config.max_rejected_bytes,
+            overflow: config.overflow,
+            max_age: config.max_age,
+            durability: config.durability,
+            sync_interval: config.sync_interval,
+            enqueue_timeout: config.enqueue_timeout,
+            journal_bytes: config.journal_bytes.min(config.max_spool_bytes / 2),
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Queue: the reading side of a lane: hands out batches in order and settles them.
+//!
+//! ```text
+//!   settled    │ handed out │ in segments        │ in the journal
+//!   ───────────┼────────────┼────────────────────┼───────────────▶ number
+//!           cursor        next               head.number        tail
+//! ```
+//! `next` may also lie behind `head.number`: then segments hold nothing that is still to be handed out.
+
+pub(in crate::spool) mod batching;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::error::{Error, ErrorKind};
+use crate::spool::checkpoint::{Checkpoint, Point, Tally};
+use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::journal::{Journal, Live, Read, Record};
+use crate::spool::queue::batching::{BatchLimits, Run, Stop};
+use crate::spool::segments::readahead::ToRead;
+use crate::spool::segments::{Found, Segments};
+
+/// Behind the number of any item.
+pub(crate) const ALL: u64 = u64::MAX;
+
+/// The state of the reading side. Its owner keeps it under one lock.
+pub(crate) struct Queue {
+    lane: String,
+    checkpoint: Checkpoint,
+    pub(crate) segments: Segments,
+    /// Number of the next item to hand out.
+    next: u64,
+    /// Where that item is in the journal, or the journal's head when it is in a segment.
+    ring: Point,
+    /// The newest point of the journal that is settled.
+    settled_ring: Option<Point>,
+    out: BTreeMap<u64, Out>,
+    /// Batches that were dropped while they were under way: first number and items.
+    dropped_out: BTreeMap<u64, u64>,
+    /// The committer is moving the journal's items before this number into a segment; `ALL` when one more item goes there
+    /// around the ring.
+    pub(crate) moving_to: Option<u64>,
+    regroup: Regroup,
+    /// The lowest number that somebody waits for the cursor to reach.
+    awaited: Option<u64>,
+    /// Items that left the rejected store and do not count as rejected yet, because their batch is not settled.
+    evicted: u64,
+}
+
+/// Whether the journal's items are to be sorted into batches of one key name, by way of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Regroup {
+    NotNeeded,
+    Wanted,
+    /// No segment can be written now: batches end where the key name changes.
+    Impossible,
+}
+
+/// A batch that was handed out.
+struct Out {
+    end: u64,
+    /// Bytes of JSON before its end in the lane's whole life, when known.
+    bytes_end: Option<u64>,
+    /// The point behind it, when it came from the journal.
+    ring_end: Option<Point>,
+    settled: Option<Tally>,
+}
+
+/// When a batch that is not full is formed all the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) now_unix_ms: u64,
+    pub(crate) delay_ms: u64,
+    /// Batches that may be handed out at once, settled ones behind an unsettled one included.
+    pub(crate) window: usize,
+    /// Items before this number wait for nothing.
+    pub(crate) forced_before: u64,
+    /// Items taken before this time are dropped; 0 is never.
+    pub(crate) expired_before_unix_ms: u64,
+}
+
+/// What there is to send.
+pub(crate) enum Next {
+    /// A batch, and the ring positions it was formed at when it came from the journal.
+    Batch(Box<StoredBatch>, Option<Range<u64>>),
+    /// Nothing yet; a batch falls due in this many milliseconds.
+    In(u64),
+    /// Nothing.
+    Idle,
+    /// The committer must first sort the journal's items by key name.
+    Regroup,
+    /// The committer is moving the next items: it tells when it is done.
+    Moving,
+    /// As many batches as may be are handed out: the next one waits until the oldest is settled.
+    Window,
+    /// It could not be read now.
+    Later(Error),
+    /// Something was lost for good; ask again.
+    Lost(Error),
+}
+
+impl Queue {
+    /// The queue as `checkpoint` left it.
+    pub(crate) fn open(
+        lane: &str,
+        segments: Segments,
+        journal: &Journal,
+        mut checkpoint: Checkpoint,
+    ) -> Self {
+        // While the committer moves items the head stays, however far the cursor comes: a death just then leaves
+        // settled items behind the head.
+        while checkpoint.head.number < checkpoint.cursor
+            && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
+        {
+            checkpoint.head = end;
+        }
+        Self {
+            lane: lane.to_owned(),
+            segments,
+            next: checkpoint.cursor,
+            ring: checkpoint.head,
+            settled_ring: None,
+            out: BTreeMap::new(),
+            dropped_out: BTreeMap::new(),
+            moving_to: None,
+            regroup: Regroup::NotNeeded,
+            awaited: None,
+            evicted: 0,
+            checkpoint,
+        }
+    }
+
+    pub(crate) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Whether segments wait to be removed.
+    pub(crate) fn has_passed_segments(&self) -> bool {
+        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.number)
+    }
+
+    /// Whether the committer should read ahead of what is handed out.
+    pub(crate) fn wants_readahead(&self) -> bool {
+        self.segments.wants_readahead(self.next, self.checkpoint.head.number)
+    }
+
+    /// What to read ahead of what is handed out.
+    pub(crate) fn to_read(&self) -> Option<ToRead> {
+        self.segments.to_read(self.next, self.checkpoint.head.number)
+    }
+
+    pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>) {
+        self.segments.keep_readahead(stored, self.next);
+    }
+
+    /// Says that somebody waits for the cursor to reach `number`.
+    pub(crate) fn await_cursor(&mut self, number: u64) {
+        self.awaited = Some(self.awaited.map_or(number, |awaited| awaited.min(number)));
+    }
+
+    /// Whether the cursor has reached what somebody waits for; who waits for more says so again.
+    pub(crate) fn takes_awaited(&mut self) -> bool {
+        self.awaited.take_if(|awaited| *awaited <= self.checkpoint.cursor).is_some()
+    }
+
+    /// Number of the next item to hand out.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The next batch to send; it stays handed out until it is settled.
+    pub(crate) fn next(&mut self, journal: &Journal, limits: BatchLimits, due: Due) -> Next {
+        loop {
+            if self.out.len() >= due.window {
+                return Next::Window;
+            }
+            let (stored, ring_end) = if self.next < self.checkpoint.head.number {
+                match self.segments.read(self.next, self.checkpoint.head.number) {
+                    Ok(Found::Batch(stored)) => {
+                        self.segments.note_misplaced();
+                        (*stored, None)
+                    }
+                    Ok(Found::Gap { end, why }) => {
+                        self.segments.mark_damaged(self.next);
+                        self.leave_out(journal, end, None);
+                        return Next::Lost(why);
+                    }
+                    Err(error) => return Next::Later(error),
+                }
+            } else {
+                match self.form_next(journal, limits, due) {
+                    Ok(found) => found,
+                    Err(next) => return next,
+                }
+            };
+            let end = stored.end();
+            if stored.newest_unix_ms < due.expired_before_unix_ms {
+                let expired = Tally { dropped_expired: end - self.next, ..Tally::default() };
+                self.hand_out(journal, &stored, ring_end);
+                self.settle(journal, stored.batch.first(), expired);
+                continue;
+            }
+            let ring = ring_end.map(|end| self.ring.pos..end.pos);
+            self.hand_out(journal, &stored, ring_end);
+            return Next::Batch(Box::new(stored), ring);
+        }
+    }
+
+    fn form_next(
+        &mut self,
+        journal: &Journal,
+        limits: BatchLimits,
+        due: Due,
+    ) -> std::result::Result<(StoredBatch, Option<Point>), Next> {
+        if self.moving_to.is_some_and(|end| self.next < end) {
+            return Err(Next::Moving);
+        }
+        let Some(run) = batching::run(journal, self.ring, limits) else {
+            return Err(match journal.read(self.ring) {
+                Read::End => Next::Idle,
+                Read::Damaged(end) => {
+                    let what = format!("lane {}: item {} is damaged in the journal", self.lane, self.next);
+                    self.leave_out(journal, end.number, Some(end));
+                    Next::Lost(Error::new(ErrorKind::Corrupt, what))
+                }
+                Read::Record(_) | Read::Unfinished => Next::In(1),
+            });
+        };
+        // After the clock was set back nobody knows the age: then it is due.
+        let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
+        let waited = self.ring.number < due.forced_before || age_ms >= due.delay_ms;
+        match run.stop {
+            Stop::OtherKey if self.regroup != Regroup::Impossible => {
+                self.regroup = Regroup::Wanted;
+                return Err(Next::Regroup);
+            }
+            Stop::Tail | Stop::Unfinished if !waited => return Err(Next::In(due.delay_ms - age_ms)),
+            _ => {}
+        }
+        Ok((batching::take_run(journal, &self.lane, self.ring, &run), Some(run.end)))
+    }
+
+    fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<Point>) {
+        if self.out.is_empty() && self.checkpoint.settled_bytes != stored.bytes_before {
+            // After segments were dropped unread, this is the first to say how many bytes went with them.
+            self.checkpoint.settled_bytes = stored.bytes_before;
+            self.store(journal);
+        }
+        if ring_end.is_none() {
+            journal.set_live(Live::OldestUnixMs, stored.oldest_unix_ms);
+        }
+        self.next = stored.end();
+        self.ring = ring_end.unwrap_or(self.checkpoint.head);
+        let out = Out { end: stored.end(), bytes_end: Some(stored.bytes_end()), ring_end, settled: None };
+        self.out.insert(stored.batch.first(), out);
+    }
+
+    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the point behind them,
+    /// when they are in the journal.
+    fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<Point>) {
+        let first = self.next;
+        let bytes_end = ring_end.map(|end| end.bytes);
+        self.out.insert(first, Out { end, bytes_end, ring_end, settled: None });
+        self.next = end;
+        self.ring = ring_end.unwrap_or(self.ring);
+        self.settle(journal, first, Tally { dropped_corrupt: end - first, ..Tally::default() });
+    }
+
+    /// Records what became of the batch `first`: survives the process at once.
+    pub(crate) fn settle(&mut self, journal: &Journal, first: u64, tally: Tally) {
+        if let Some(items) = self.dropped_out.remove(&first) {
+            self.checkpoint.tally.dropped_overflow -= items;
+            self.checkpoint.tally.add(&tally);
+            self.store(journal);
+            return;
+        }
+        if let Some(out) = self.out.get_mut(&first) {
+            out.settled = Some(tally);
+        }
+        while let Some(entry) = self.out.first_entry() {
+            let Some(tally) = entry.get().settled else { break };
+            let out = entry.remove();
+            self.pass(&out, &tally);
+        }
+        self.store(journal);
+    }
+
+    /// Moves the cursor over `out`.
+    fn pass(&mut self, out: &Out, tally: &Tally) {
+        self.checkpoint.cursor = out.end;
+        self.checkpoint.tally.add(tally);
+        self.checkpoint.settled_bytes = out.bytes_end.unwrap_or(self.checkpoint.settled_bytes);
+        self.settled_ring = out.ring_end.or(self.settled_ring);
+        if self.moving_to.is_none() {
+            self.move_head(self.checkpoint.head);
+        }
+    }
+
+    /// Moves the journal's head to `to`, or as far as the journal is settled, whichever is further.
+    fn move_head(&mut self, to: Point) {
+        let further = |a: Point, b: Point| if b.number > a.number { b } else { a };
+        let head = further(self.checkpoint.head, to);
+        self.checkpoint.head = self.settled_ring.map_or(head, |settled| further(head, settled));
+        if self.checkpoint.cursor >= self.checkpoint.head.number {
+            self.checkpoint.settled_bytes = self.checkpoint.settled_bytes.max(self.checkpoint.head.bytes);
+        }
+        self.ring = further(self.ring, self.checkpoint.head);
+    }
+
+    /// The journal's items up to `end` are in a segment now: they are read from there.
+    pub(crate) fn moved(&mut self, journal: &Journal, end: Point) {
+        self.moving_to = None;
+        self.regroup = Regroup::NotNeeded;
+        self.move_head(end);
+        self.store(journal);
+    }
+
+    /// The journal's items stay where they are.
+    pub(crate) fn not_moved(&mut self, journal: &Journal) {
+        self.moving_to = None;
+        if self.regroup == Regroup::Wanted {
+            self.regroup = Regroup::Impossible;
+        }
+        self.move_head(self.checkpoint.head);
+        self.store(journal);
+    }
+
+    /// Whether an item is going around the ring: it will come before those that are appended meanwhile.
+    pub(crate) fn is_bypassed(&self) -> bool {
+        self.moving_to == Some(ALL)
+    }
+
+    pub(crate) fn wants_regroup(&self) -> bool {
+        self.regroup == Regroup::Wanted
+    }
+
+    /// Drops the oldest unit: the rest of the oldest segment, or where there is none a batch of the journal.
+    /// Returns how many items.
+    pub(crate) fn drop_oldest(&mut self, journal: &Journal, limits: BatchLimits) -> u64 {
+        let cursor = self.checkpoint.cursor;
+        let head = self.checkpoint.head;
+        let (end, ring_end) = if cursor < head.number {
+            (self.segments.next_first(cursor).map_or(head.number, |next| next.min(head.number)), None)
+        } else if self.moving_to.is_some() {
+            return 0;
+        } else {
+            // A batch may be as large as all that a small ring holds.
+            let body_bytes = limits.body_bytes.min(journal.ring_bytes() as usize / 8);
+            match batching::run(journal, head, BatchLimits { body_bytes, ..limits }) {
+                Some(Run { end, .. }) => (end.number, Some(end)),
+                None => match journal.read(head) {
+                    Read::Damaged(end) => (end.number, Some(end)),
+                    _ => return 0,
+                },
+            }
+        };
+        let mut settled_already = Tally::default();
+        while let Some(entry) = self.out.first_entry() {
+            if *entry.key() >= end {
+                break;
+            }
+            let first = *entry.key();
+            let out = entry.remove();
+            match out.settled {
+                Some(tally) => settled_already.add(&tally),
+                None => drop(self.dropped_out.insert(first, out.end - first)),
+            }
+        }
+        let items = end - cursor;
+        let mut tally =
+            Tally { dropped_overflow: items - settled_already.total().min(items), ..Tally::default() };
+        tally.add(&settled_already);
+        self.next = self.next.max(end);
+        self.pass(&Out { end, bytes_end: None, ring_end, settled: None }, &tally);
+        self.store(journal);
+        items
+    }
+
+    /// Whether the batch `first` was dropped while it was under way.
+    pub(crate) fn is_dropped(&self, first: u64) -> bool {
+        self.dropped_out.contains_key(&first)
+    }
+
+    /// Counts an item that was stored in a segment without passing through the journal.
+    pub(crate) fn bypassed(&mut self, journal: &Journal, json_bytes: u64) {
+        let mut head = self.checkpoint.head;
+        head.number += 1;
+        head.bytes += json_bytes;
+        self.checkpoint.head = head;
+        self.ring = head;
+        self.store(journal);
+    }
+
+    /// Moves items between reasons: an evicted rejected item counts as dropped.
+    pub(crate) fn recount_evicted(&mut self, journal: &Journal, items: u64) {
+        self.evicted += items;
+        self.store(journal);
+    }
+
+    /// Moves what was evicted from rejected to dropped, as far as it counts as rejected yet.
+    fn count_evicted(&mut self) {
+        for tally in [&mut self.checkpoint.tally, &mut self.checkpoint.adopted] {
+            let moved = self.evicted.min(tally.rejected);
+            tally.rejected -= moved;
+            tally.dropped_overflow += moved;
+            self.evicted -= moved;
+        }
+    }
+
+    /// Everything before `tail` is committed and on stable storage.
+    pub(crate) fn synced(&mut self, journal: &Journal, tail: Point) {
+        self.checkpoint.tail = tail;
+        self.store(journal);
+    }
+
+    /// Counts items of a lane that was absorbed.
+    pub(crate) fn adopted(&mut self, journal: &Journal, tally: Tally) {
+        self.checkpoint.adopted.add(&tally);
+        self.store(journal);
+    }
+
+    /// Forgets what became of the lane's items: the lane that absorbs this one counts them now.
+    pub(crate) fn absorbed(&mut self, journal: &Journal) {
+        (self.checkpoint.tally, self.checkpoint.adopted) = Default::default();
+        self.store(journal);
+        journal.set_live(Live::Requeued, 0);
+    }
+
+    fn store(&mut self, journal: &Journal) {
+        self.count_evicted();
+        self.checkpoint.sequence += 1;
+        journal.store_checkpoint(&self.checkpoint);
+    }
+}

@@ -1,0 +1,250 @@
+//! Wreck: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living lane.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::config::{Level, Validation};
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::Item;
+use crate::spool::checkpoint::{Checkpoint, Tally};
+use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::fs as dir;
+use crate::spool::journal::{JournalView, Live, RawJournal, ViewedRecord, other_version};
+use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::{Lane, was_in_use};
+use crate::spool::segments::{Found, Segments};
+use crate::spool::set_aside::quarantine::Quarantine;
+use crate::spool::set_aside::rejected::RejectedStore;
+
+/// How long a full lane is waited for before it is asked again whether to go on.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+
+/// A lane that nobody owns and that is locked, for what is whole in it to be moved.
+pub(crate) struct Wreck {
+    id: String,
+    dir: PathBuf,
+    why: String,
+    _lock: LaneLock,
+}
+
+/// What became of a wreck.
+#[derive(Debug, Clone)]
+pub(crate) struct Salvaged {
+    /// Pending items that are on their way again, in the lane that took them over.
+    pub(crate) items: u64,
+    /// Pending items that can't be had back; `None` when nobody knows how many there were.
+    pub(crate) lost: Option<u64>,
+    /// Where its files are kept.
+    pub(crate) kept: PathBuf,
+}
+
+/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was never
+/// in use.
+pub(super) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
+    let path = dir.join("journal");
+    if !path.exists() {
+        let missing = || Error::new(ErrorKind::Corrupt, format!("the journal {} is missing", path.display()));
+        return was_in_use(dir).then(|| (missing(), true));
+    }
+    let why = JournalView::open(&path).err()?;
+    let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();
+    Some((why, damaged))
+}
+
+impl Wreck {
+    /// Locks the lane in `dir` when nobody owns it and its journal is damaged.
+    pub(super) fn find(id: &str, dir: &Path) -> Result<Option<Self>> {
+        let damage = || unreadable(dir).filter(|(_, damaged)| *damaged);
+        if damage().is_none() {
+            return Ok(None);
+        }
+        let Some(lock) = LaneLock::take(dir)? else { return Ok(None) };
+        // Its owner may have removed it, or another process salvaged it, before it was locked.
+        let why = damage().filter(|_| dir.join("lock").exists());
+        Ok(why.map(|(why, _)| Self::new(id, dir, why.message().to_owned(), lock)))
+    }
+
+    /// Locks the lane in `dir` when nobody owns it, whatever is wrong with it.
+    pub(crate) fn lock(id: &str, dir: &Path, why: &str) -> Result<Option<Self>> {
+        Ok(LaneLock::take(dir)?.map(|lock| Self::new(id, dir, why.to_owned(), lock)))
+    }
+
+    fn new(id: &str, dir: &Path, why: String, lock: LaneLock) -> Self {
+        Self { id: id.to_owned(), dir: dir.to_path_buf(), why, _lock: lock }
+    }
+
+    /// Calls `each` with key name and bytes of every whole item that is or may be pending, oldest first, as long as it
+    /// returns true. Returns the ledger, as far as it is known.
+    fn pending(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
+        match JournalView::open(&self.dir.join("journal")) {
+            Ok(journal) => self.pending_in_order(&journal, each).map(Some),
+            Err(_) => self.pending_raw(each),
+        }
+    }
+
+    fn pending_in_order(
+        &self,
+        journal: &JournalView,
+        each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>,
+    ) -> Result<Ledger> {
+        let checkpoint = journal.checkpoint();
+        let (mut number, head) = (checkpoint.cursor, checkpoint.head.number);
+        let mut segments = Segments::look(&self.id, &self.dir.join("segments"))?;
+        let mut end = head;
+        while number < head {
+            number = match segments.read(number, head)? {
+                Found::Batch(stored) => {
+                    each_of(&stored, each)?;
+                    stored.end()
+                }
+                Found::Gap { end, .. } => end,
+            };
+        }
+        let mut went_on = Ok(true);
+        journal.records(checkpoint.head, |record| {
+            match record {
+                ViewedRecord::Whole { number, key_name, json } => {
+                    end = number + 1;
+                    if number >= checkpoint.cursor {
+                        went_on = each(&key_name, &json);
+                    }
+                }
+                ViewedRecord::Damaged { number, items, .. } => end = number + items,
+            }
+            matches!(went_on, Ok(true))
+        });
+        went_on?;
+        let requeued = journal.live(Live::Requeued);
+        Ok(Ledger { pending: Some(end.max(checkpoint.cursor) - checkpoint.cursor), checkpoint, requeued })
+    }
+
+    /// Without a header that can be relied on: what is whole anywhere. What was delivered may be among it.
+    fn pending_raw(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
+        let journal = RawJournal::open(&self.dir.join("journal"))?;
+        let checkpoint = journal.checkpoint();
+        let known = checkpoint.unwrap_or_default();
+        let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
+        for id in scan.ids().collect::<Vec<_>>() {
+            let stored = scan.value(id)?.and_then(|value| StoredBatch::decode(&self.id, id, &value).ok());
+            if let Some(stored) = stored.filter(|stored| stored.end() > known.cursor) {
+                each_of(&stored, each)?;
+            }
+        }
+        for record in journal.records(known.head.pos) {
+            each(&record.key_name, &record.json)?;
+        }
+        let accepted = journal.live(Live::Accepted);
+        // The counter has no check of its own: what can't be is not believed.
+        let possible = known.head.number..=known.head.number.saturating_add(journal.most_records());
+        let pending = possible.contains(&accepted).then(|| accepted - known.cursor.min(accepted));
+        let requeued = journal.live(Live::Requeued);
+        Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))
+    }
+}
+
+/// What a wreck's header says.
+struct Ledger {
+    checkpoint: Checkpoint,
+    /// Items pending.
+    pending: Option<u64>,
+    requeued: u64,
+}
+
+impl Ledger {
+    /// What became of the items that left the lane.
+    fn tally(&self, lost: u64) -> Tally {
+        let mut tally = self.checkpoint.tally;
+        tally.add(&self.checkpoint.adopted);
+        tally.rejected = tally.rejected.saturating_sub(self.requeued);
+        tally.dropped_corrupt += lost;
+        tally
+    }
+}
+
+fn each_of(stored: &StoredBatch, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<()> {
+    for item in stored.batch.items() {
+        if !each(stored.batch.key_name(), item)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+impl Lane {
+    /// Enqueues what is whole in `wreck` here, takes over its rejected items and keeps its files in quarantine.
+    ///
+    /// While this lane is full it waits as long as `go_on` says so; then, and after a crash on the way, the wreck is as it
+    /// was, and the next time begins anew: items may come twice, none is lost. `None`: it was given up.
+    pub(crate) fn salvage(&self, wreck: Wreck, go_on: impl Fn() -> bool) -> Result<Option<Salvaged>> {
+        let mut items = 0;
+        let mut stopped = false;
+        let ledger = wreck.pending(&mut |key_name, json| {
+            stopped = stopped || !self.enqueue_patiently(key_name, json, &go_on)?;
+            items += u64::from(!stopped);
+            Ok(!stopped)
+        })?;
+        if stopped {
+            return Ok(None);
+        }
+        self.sync()?;
+        let store = RejectedStore::new(&wreck.id, wreck.dir.join("rejected"));
+        let (moved, evicted) = self.take_rejected(&store)?;
+        self.quarantine.take_over(&wreck.dir)?;
+        let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));
+        // From here on the wreck is none any more; a death in between leaves its ledger uncounted, and no item lost.
+        let kept = self.quarantine.keep(&wreck.dir, &wreck.id)?;
+        let moved = Tally { rejected: moved, ..Tally::default() };
+        self.count_adopted_items(ledger.map_or(moved, |ledger| ledger.tally(lost.unwrap_or(0))));
+        self.lock_queue().recount_evicted(&self.journal, evicted);
+        self.count_adopted();
+        self.thin_out(&kept, lost);
+        self.count_disk();
+        let salvaged = Salvaged { items, lost, kept };
+        self.say(&wreck, &salvaged);
+        Ok(Some(salvaged))
+    }
+
+    fn enqueue_patiently(&self, key_name: &str, json: &[u8], go_on: &impl Fn() -> bool) -> Result<bool> {
+        let item = Item::check(json, key_name, usize::MAX, Validation::None)?;
+        loop {
+            match self.enqueue(&item) {
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    if !go_on() {
+                        return Ok(false);
+                    }
+                    let cursor = self.journal.checkpoint().cursor;
+                    self.wait_settled(cursor + 1, Some(Instant::now() + ROOM_WAIT));
+                }
+                Err(error) if error.kind() == ErrorKind::ShutDown => return Ok(false),
+                outcome => return outcome.map(|()| true),
+            }
+        }
+    }
+
+    /// Removes from a wreck's files what is not worth keeping. A failure only leaves more than is needed.
+    fn thin_out(&self, kept: &Path, lost: Option<u64>) {
+        let _ = std::fs::remove_file(kept.join("lock"));
+        let _ = std::fs::remove_dir(Quarantine::dir_in(kept));
+        let _ = std::fs::remove_dir(kept.join("rejected"));
+        if lost == Some(0) || dir::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
+            let _ = dir::remove(&kept.join("segments"));
+        }
+    }
+
+    fn say(&self, wreck: &Wreck, salvaged: &Salvaged) {
+        let lost = match salvaged.lost {
+            Some(lost) => format!("{lost} are lost"),
+            None => "how many are lost is not known".into(),
+        };
+        let Salvaged { items, kept, .. } = salvaged;
+        self.log.line(
+            Level::Error,
+            format_args!(
+                "lane {} was damaged: {}; {items} items are on their way again, {lost}; its files are kept in {}",
+                wreck.id,
+                wreck.why,
+                kept.display()
+            ),
+        );
+    }
+}

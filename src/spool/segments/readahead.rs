@@ -1,0 +1,69 @@
+//! Readahead: the next batches of a segment, read by the committer while the ones before them are under way.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::yield_now;
+
+use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::segments::scan::Scan;
+
+/// What is read ahead at most: one batch more than this many bytes.
+const MOST_BYTES: usize = 256 << 10;
+
+/// Batches in order, each behind the one before it.
+#[derive(Default)]
+pub(crate) struct Readahead(VecDeque<Box<StoredBatch>>);
+
+/// A batch that can be read while nobody holds the queue.
+pub(crate) struct ToRead {
+    pub(crate) scan: Arc<Mutex<Scan>>,
+    pub(crate) number: u64,
+    /// Where the segment ends.
+    pub(crate) end: u64,
+}
+
+impl Readahead {
+    /// The batch `number`, if it was read ahead; what was read before it is of no use any more.
+    pub(crate) fn take(&mut self, number: u64) -> Option<Box<StoredBatch>> {
+        while let Some(stored) = self.0.pop_front() {
+            if stored.batch.first() == number {
+                return Some(stored);
+            }
+        }
+        None
+    }
+
+    /// Whether less than half of what may be read ahead is there.
+    pub(crate) fn is_low(&self) -> bool {
+        self.bytes() < MOST_BYTES / 2
+    }
+
+    /// The number to read next, unless enough was read; `next` is to be handed out next.
+    pub(crate) fn wanted(&self, next: u64) -> Option<u64> {
+        (self.bytes() < MOST_BYTES).then(|| self.0.back().map_or(next, |stored| stored.end()))
+    }
+
+    /// Keeps `stored` when it is what `wanted` asks for, still.
+    pub(crate) fn keep(&mut self, stored: Box<StoredBatch>, next: u64) {
+        if self.wanted(next) == Some(stored.batch.first()) {
+            self.0.push_back(stored);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|stored| stored.batch.body().len()).sum()
+    }
+}
+
+impl ToRead {
+    /// Reads it; `None` leaves it to whoever wants it, who also finds out why.
+    ///
+    /// The thread that sends wakes for each answer, and on a busy machine it would have to wait for this to end.
+    pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
+        let value = self.scan.lock().unwrap_or_else(PoisonError::into_inner).value(self.number).ok()??;
+        yield_now();
+        let stored = StoredBatch::decode(lane, self.number, &value).ok()?;
+        yield_now();
+        (stored.end() <= self.end).then(|| stored.into())
+    }
+}

@@ -1,0 +1,180 @@
+//! Salvage: reading stored values from raw files, by the fragments that check themselves.
+//!
+//! Every segment that nobody writes any more is read this way. sled may write to a damaged file when it opens it, and so
+//! destroy what is still whole there; a scan only looks.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
+use crate::spool::fs as dir;
+
+/// Bytes of a file that are looked at in one piece.
+const WINDOW_BYTES: usize = 1 << 20;
+/// What is read apart when a larger read fails: a bad sector costs its own block.
+const BLOCK_BYTES: usize = 4096;
+
+/// Where the whole fragments of some folders' files stand.
+pub(crate) struct Scan {
+    files: Vec<PathBuf>,
+    values: BTreeMap<u64, Pieces>,
+    /// The file that was read last.
+    opened: Option<(usize, File)>,
+}
+
+#[derive(Default)]
+struct Pieces {
+    count: u16,
+    at: BTreeMap<u16, Place>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    file: usize,
+    offset: u64,
+    bytes: usize,
+}
+
+impl Scan {
+    /// Looks through all files in `dirs`; folders and files that are absent hold nothing.
+    pub(crate) fn of(dirs: &[PathBuf]) -> Result<Self> {
+        let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None };
+        for dir in dirs {
+            for name in dir::names(dir)? {
+                scan.add(&dir.join(name))?;
+            }
+        }
+        Ok(scan)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        if !std::fs::symlink_metadata(path).is_ok_and(|m| m.is_file()) {
+            return Ok(());
+        }
+        let Some(file) = open(path)? else { return Ok(()) };
+        let index = self.files.len();
+        self.files.push(path.to_path_buf());
+        let mut offset = 0;
+        loop {
+            let window = read_at(&file, offset, WINDOW_BYTES + MAX_FRAGMENT_BYTES);
+            let mut next = 0;
+            for (at, fragment) in fragments(&window, WINDOW_BYTES) {
+                let bytes = fragment.bytes();
+                next = at + bytes;
+                let pieces = self.values.entry(fragment.id).or_default();
+                pieces.count = fragment.count;
+                let place = Place { file: index, offset: offset + at as u64, bytes };
+                pieces.at.entry(fragment.index).or_insert(place);
+            }
+            if window.len() <= WINDOW_BYTES {
+                return Ok(());
+            }
+            offset += next.max(WINDOW_BYTES) as u64;
+        }
+    }
+
+    /// The value `id`, when each of its fragments is whole.
+    pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
+        let Some(pieces) = self.values.get(&id) else { return Ok(None) };
+        let mut value = Vec::new();
+        let mut bytes = Vec::new();
+        for index in 0..pieces.count {
+            let Some(place) = pieces.at.get(&index) else { return Ok(None) };
+            if self.opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
+                let Some(path) = self.files.get(place.file) else { return Ok(None) };
+                self.opened = open(path)?.map(|file| (place.file, file));
+            }
+            let Some((_, file)) = &self.opened else { return Ok(None) };
+            bytes.resize(place.bytes, 0);
+            if file.read_exact_at(&mut bytes, place.offset).is_err() {
+                return Ok(None);
+            }
+            match Fragment::decode(&bytes) {
+                Ok(piece) if (piece.id, piece.index) == (id, index) => value.extend_from_slice(piece.payload),
+                // It was changed or cut since it was found.
+                _ => return Ok(None),
+            }
+        }
+        Ok((pieces.count > 0).then_some(value))
+    }
+
+    /// The ids of all values of which any fragment was found, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.values.keys().copied()
+    }
+
+    /// The next id behind `id`.
+    pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
+        self.values.range(id + 1..).next().map(|(id, _)| *id)
+    }
+}
+
+/// The whole fragments in `bytes` that begin before `end`, with their offsets.
+pub(crate) fn fragments(bytes: &[u8], end: usize) -> impl Iterator<Item = (usize, Fragment<'_>)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            // What lies between fragments is mostly zeros: `skip_until` looks at many of them at a time.
+            let mut rest = bytes.get(from..).filter(|rest| !rest.is_empty())?;
+            let at = from + rest.skip_until(MAGIC[0]).ok()? - 1;
+            if at >= end || bytes[at] != MAGIC[0] {
+                return None;
+            }
+            from = at + 1;
+            if let Ok(fragment) = Fragment::decode(&bytes[at..]) {
+                from = at + fragment.bytes();
+                return Some((at, fragment));
+            }
+        }
+    })
+}
+
+fn open(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(|e| Error::io(format!("open {}", path.display()), &e)),
+    }
+}
+
+/// Up to `len` bytes from `offset` on; what the disk does not give reads as zeros.
+fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
+    let size = file.metadata().map_or(0, |m| m.len());
+    let len = len.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX));
+    let mut bytes = vec![0; len];
+    if file.read_exact_at(&mut bytes, offset).is_err() {
+        bytes.fill(0);
+        for (i, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+            if file.read_exact_at(block, offset + (i * BLOCK_BYTES) as u64).is_err() {
+                block.fill(0);
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fragments;
+    use crate::spool::format::fragment;
+
+    #[test]
+    fn whole_fragments_are_found_wherever_they_stand() {
+        let pieces = fragment::split(7, &[b'S'; 100_000]).unwrap_or_default();
+        let mut bytes = b"SPFR in front of it SS".to_vec();
+        bytes.extend(&pieces[0]);
+        bytes.extend(b"SP");
+        let second = bytes.len();
+        bytes.extend(&pieces[1]);
+        let found =
+            |bytes: &[u8]| fragments(bytes, usize::MAX).map(|(at, f)| (at, f.index)).collect::<Vec<_>>();
+        assert_eq!(found(&bytes), [(22, 0), (second, 1)]);
+        bytes[5000] ^= 1;
+        assert_eq!(found(&bytes), [(second, 1)]);
+        bytes.truncate(bytes.len() - 1);
+        assert_eq!(found(&bytes), []);
+    }
+}

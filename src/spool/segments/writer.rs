@@ -1,0 +1,207 @@
+//! Segment: one sled database that holds consecutive batches, is bounded, and is removed whole.
+//!
+//! sled 0.34 flushes to the page cache only, so durability is made here: `fdatasync` of its file after each
+//! append, `fsync` of its folders when it is made. Nothing is ever deleted inside one: sled's file never shrinks.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::os::fork::{self, ClosedInChild};
+use crate::spool::format::fragment;
+
+/// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
+pub(in crate::spool) const SLED_SEGMENT_BYTES: usize = 4 << 20;
+/// Reads go once through a segment, in order: a cache is of little use.
+const SLED_CACHE_BYTES: u64 = 8 << 20;
+
+/// Fragments in one sled tree. A tree's page is written anew, values and all, with its tenth change and when it
+/// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
+const TREE_FRAGMENTS: usize = 8;
+
+/// The generation of processes that uses sled, plus one; 0 before anyone does.
+static USED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this process can write segments. sled hands its work to threads that it starts once: in the child of a
+/// process that used sled they are gone, and every call would wait for them for ever.
+pub(in crate::spool) fn is_usable() -> bool {
+    let me = fork::generation() + 1;
+    USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
+}
+
+/// A segment that is being written.
+pub(crate) struct Segment {
+    dir: PathBuf,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
+    /// The trees by the key of their first fragment, which is their name.
+    trees: Mutex<BTreeMap<[u8; KEY_BYTES], sled::Tree>>,
+    file: File,
+    /// sled locks its file; a child of `fork` must not keep that lock.
+    closed_in_child: Option<ClosedInChild>,
+}
+
+const KEY_BYTES: usize = 10;
+
+impl Segment {
+    /// Makes the segment `dir`, durably. sled never opens one that is there: see `salvage`.
+    pub(crate) fn create(dir: &Path) -> Result<Self> {
+        if !is_usable() {
+            let what = "this process was forked from one that had segments in use: it can't make any itself";
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot make the segment {}: {what}", dir.display()),
+            ));
+        }
+        crate::spool::fs::create(dir)?;
+        let segment = fork::exclude(|| Self::open_new(dir))?;
+        for path in
+            [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
+        {
+            crate::spool::fs::sync(path)?;
+        }
+        Ok(segment)
+    }
+
+    fn open_new(dir: &Path) -> Result<Self> {
+        let db = guarded(dir, "make", || sled_config(dir).open())?;
+        crate::spool::fs::make_private(dir)?;
+        let path = dir.join("db");
+        let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
+        let closed_in_child = Some(ClosedInChild::new(crate::spool::fs::descriptors_below(dir)));
+        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
+    }
+
+    /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.
+    ///
+    /// After an error the segment must not be appended to again; it may hold some of the values.
+    pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {
+        let mut fragments = Vec::new();
+        for (id, value) in values {
+            let pieces = fragment::split(*id, value).ok_or_else(|| {
+                let what = format!("batch {id} of {} bytes is too long to store", value.len());
+                Error::new(ErrorKind::Internal, what)
+            })?;
+            fragments.extend((0..).zip(pieces).map(|(index, bytes)| (key(*id, index), bytes)));
+        }
+        let db = self.db()?;
+        let mut trees = self.lock_trees();
+        guarded(&self.dir, "write to", || {
+            while let Some((first_key, _)) = fragments.first() {
+                let first_key = *first_key;
+                let tree = db.open_tree(first_key)?;
+                let mut pieces = sled::Batch::default();
+                for (key, bytes) in fragments.drain(..fragments.len().min(TREE_FRAGMENTS)) {
+                    pieces.insert(&key, bytes);
+                }
+                tree.apply_batch(pieces)?;
+                trees.insert(first_key, tree);
+            }
+            db.flush()
+        })?;
+        self.file
+            .sync_data()
+            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir.display()), &e))
+    }
+
+    /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
+    pub(crate) fn read(&self, from: u64) -> Result<Option<(u64, Result<Vec<u8>>)>> {
+        let from = key(from, 0);
+        let trees = self.lock_trees();
+        let begin = trees.range(..=from).next_back().map_or(from, |(first_key, _)| *first_key);
+        guarded(&self.dir, "read", || {
+            let mut value: Option<(u64, Vec<sled::IVec>)> = None;
+            for entry in trees.range(begin..).flat_map(|(_, tree)| tree.range(from..)) {
+                let (key, bytes) = entry?;
+                match (&mut value, id_of(&key)) {
+                    (None, Some(id)) => value = Some((id, vec![bytes])),
+                    (Some((id, pieces)), Some(next)) if *id == next => pieces.push(bytes),
+                    _ => break,
+                }
+            }
+            Ok(value.map(|(id, pieces)| {
+                let joined = fragment::join(id, pieces.iter().map(|piece| &piece[..]));
+                (id, joined.map_err(|flaw| self.flawed(id, flaw)))
+            }))
+        })
+    }
+
+    /// Bytes that the segment's file takes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |m| crate::spool::fs::bytes_on_disk(&m))
+    }
+
+    fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn db(&self) -> Result<&sled::Db> {
+        self.db.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "segment is closed"))
+    }
+
+    fn flawed(&self, id: u64, flaw: fragment::Flaw) -> Error {
+        let what = match flaw {
+            fragment::Flaw::Damaged => "its bytes are damaged".to_owned(),
+            fragment::Flaw::Version(v) => {
+                format!("it has format version {v}, which this release does not read")
+            }
+        };
+        Error::new(ErrorKind::Corrupt, format!("batch {id} in {}: {what}", self.dir.display()))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // sled syncs once more as it closes, and panics when the disk fails it then.
+        let trees = std::mem::take(self.trees.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let db = self.db.take();
+        fork::exclude(|| {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
+            self.closed_in_child = None;
+        });
+    }
+}
+
+fn sled_config(dir: &Path) -> sled::Config {
+    sled::Config::new()
+        .path(dir)
+        .segment_size(SLED_SEGMENT_BYTES)
+        .cache_capacity(SLED_CACHE_BYTES)
+        .flush_every_ms(None)
+        .mode(sled::Mode::HighThroughput)
+}
+
+/// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
+fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(|| fork::with_lazy_timers(work))) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let kind = match error {
+                sled::Error::Corruption { .. } => ErrorKind::Corrupt,
+                _ => ErrorKind::Io,
+            };
+            Err(Error::new(kind, format!("cannot {doing} the segment {}: {error}", dir.display())))
+        }
+        Err(_) => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("cannot {doing} the segment {}: it is damaged", dir.display()),
+        )),
+    }
+}
+
+/// Keys sort by id, then fragment.
+fn key(id: u64, index: u16) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    key[..8].copy_from_slice(&id.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn id_of(key: &[u8]) -> Option<u64> {
+    key.first_chunk::<8>().map(|id| u64::from_be_bytes(*id))
+}

@@ -1,0 +1,312 @@
+//! Rejected: the store of items that the ingest refused, each with the answer beside it.
+//!
+//! One file a group of items that were set aside together, named after the first one's number, written under
+//! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bincode::{Decode, Encode};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::format::codec;
+use crate::spool::format::fragment;
+use crate::spool::fs as dir;
+
+/// An item that the ingest refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedItem {
+    /// `<lane>-<number>`: names the item to `requeue` and `purge`.
+    pub id: String,
+    /// The id of the batch it was refused in.
+    pub batch_id: String,
+    /// The HTTP status, or 0 where there was none.
+    pub status: u16,
+    /// Why it is here: `refused`, `too_large`, `max_retries`, `no_key:<name>`.
+    pub reason: String,
+    /// The first bytes of the ingest's answer.
+    pub answer: Vec<u8>,
+    /// Unix time in milliseconds when it was set aside.
+    pub rejected_unix_ms: u64,
+    /// The name of the key it was to be sent with; empty for the default key.
+    pub key_name: String,
+    /// The item.
+    pub json: Vec<u8>,
+}
+
+/// Items that were set aside together, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Rejection {
+    pub(crate) batch_id: String,
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) key_name: String,
+    pub(crate) rejected_unix_ms: u64,
+    /// Number and bytes of each item, in order.
+    pub(crate) items: Vec<(u64, Vec<u8>)>,
+}
+
+impl Rejection {
+    /// Whether nothing can send these items once more by itself, in a lane whose cursor is `cursor`.
+    pub(crate) fn is_settled(&self, cursor: u64) -> bool {
+        self.items.first().is_none_or(|(first, _)| !(cursor..ADOPTED_FROM).contains(first))
+    }
+}
+
+/// The rejected store of one lane.
+pub(crate) struct RejectedStore {
+    lane: String,
+    dir: PathBuf,
+    /// Bytes on disk, as of the last use.
+    disk_bytes: AtomicU64,
+}
+
+impl RejectedStore {
+    pub(crate) fn new(lane: &str, dir: PathBuf) -> Self {
+        let disk_bytes = AtomicU64::new(dir::tree_bytes(&dir));
+        Self { lane: lane.to_owned(), dir, disk_bytes }
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Relaxed)
+    }
+
+    /// Sets `rejection` aside, durably. Setting the same items aside twice is the same as once.
+    ///
+    /// Returns how many older items had to leave because all together may take `max_bytes`.
+    pub(crate) fn put(&self, rejection: &Rejection, max_bytes: u64) -> Result<u64> {
+        let Some((first, _)) = rejection.items.first() else { return Ok(0) };
+        dir::create(&self.dir)?;
+        self.write(*first, rejection)?;
+        let evicted = self.evict(*first, max_bytes)?;
+        self.count_disk();
+        Ok(evicted)
+    }
+
+    /// Takes over the groups of another lane's store, durably; their items get numbers that no item of this lane has.
+    ///
+    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both.
+    /// What can't be read stays. Returns how many items moved, and how many older ones had to leave because all together
+    /// may take `max_bytes`.
+    pub(crate) fn adopt(&self, drained: &Self, max_bytes: u64) -> Result<(u64, u64)> {
+        let groups = drained.firsts()?;
+        if groups.is_empty() {
+            return Ok((0, 0));
+        }
+        dir::create(&self.dir)?;
+        let last = self.firsts()?.last().map(|last| last + self.numbers_from(*last));
+        let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
+        let (mut newest, mut moved) = (fresh, 0);
+        for first in groups {
+            let Some(group) = drained.read(first) else { continue };
+            let (from, to) = (drained.path(first), self.path(fresh));
+            match fs::rename(&from, &to) {
+                // Whoever looks after the store by hand may have taken it out just now.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                other => other
+                    .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?,
+            }
+            newest = fresh;
+            moved += group.items.len() as u64;
+            fresh += numbers_of(&group);
+        }
+        self.sync_dir()?;
+        drained.sync_dir()?;
+        let evicted = self.evict(newest, max_bytes)?;
+        self.count_disk();
+        Ok((moved, evicted))
+    }
+
+    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled. These,
+    /// from `cursor` on, are still on their way, and the next answer to them may be another one.
+    pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
+        for name in dir::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
+            dir::remove_file(&self.dir.join(name))?;
+        }
+        let firsts = self.firsts()?;
+        for (at, first) in firsts.iter().enumerate() {
+            let is_unsettled = (cursor..ADOPTED_FROM).contains(first);
+            // `remove` writes the new file first: where both stand, the old one was about to go.
+            let is_replaced = || firsts.get(at + 1).is_some_and(|next| self.is_rest_of(*next, *first));
+            if is_unsettled || is_replaced() {
+                dir::remove_file(&self.path(*first))?;
+            }
+        }
+        self.count_disk();
+        Ok(())
+    }
+
+    /// The groups, oldest first. What is damaged or of another format version is left out.
+    pub(crate) fn groups(&self) -> Result<Vec<Rejection>> {
+        Ok(self.firsts()?.into_iter().filter_map(|first| self.read(first)).collect())
+    }
+
+    /// The items, oldest first.
+    pub(crate) fn list(&self) -> Result<Vec<RejectedItem>> {
+        Ok(self.groups()?.into_iter().flat_map(|group| self.items_of(group)).collect())
+    }
+
+    /// Removes the items `numbers`, durably. Returns how many there were.
+    pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
+        let Some(last) = numbers.iter().max() else { return Ok(0) };
+        let mut removed = 0;
+        for first in self.firsts()?.into_iter().filter(|first| first <= last) {
+            let Some(mut group) = self.read(first) else { continue };
+            let before = group.items.len();
+            group.items.retain(|(number, _)| !numbers.contains(number));
+            let gone = (before - group.items.len()) as u64;
+            if gone > 0 {
+                // The new file stands before the old one goes: an item is there twice rather than not at all.
+                if let Some((new_first, _)) = group.items.first() {
+                    self.write(*new_first, &group)?;
+                }
+                if group.items.first().is_none_or(|(new_first, _)| *new_first != first) {
+                    self.unlink(first)?;
+                }
+            }
+            removed += gone;
+        }
+        self.count_disk();
+        Ok(removed)
+    }
+
+    pub(crate) fn lane(&self) -> &str {
+        &self.lane
+    }
+
+    /// The files in which no group can be read.
+    pub(crate) fn damaged(&self) -> Result<Vec<u64>> {
+        let mut firsts = self.firsts()?;
+        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).exists());
+        Ok(firsts)
+    }
+
+    /// The number that `id` gives an item of this store.
+    pub(crate) fn number_of(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(&self.lane)?.strip_prefix('-')?.parse().ok()
+    }
+
+    /// Removes the oldest groups until what is left takes `max_bytes`; the group `kept` stays.
+    fn evict(&self, kept: u64, max_bytes: u64) -> Result<u64> {
+        let mut held = dir::tree_bytes(&self.dir);
+        let mut evicted = 0;
+        for first in self.firsts()? {
+            if held <= max_bytes {
+                break;
+            }
+            if first != kept {
+                held -= fs::metadata(self.path(first)).map_or(0, |m| dir::bytes_on_disk(&m)).min(held);
+                evicted += self.read(first).map_or(0, |group| group.items.len() as u64);
+                self.unlink(first)?;
+            }
+        }
+        Ok(evicted)
+    }
+
+    fn items_of(&self, group: Rejection) -> Vec<RejectedItem> {
+        let item = |(number, json)| RejectedItem {
+            id: format!("{}-{number}", self.lane),
+            batch_id: group.batch_id.clone(),
+            status: group.status,
+            reason: group.reason.clone(),
+            answer: group.answer.clone(),
+            rejected_unix_ms: group.rejected_unix_ms,
+            key_name: group.key_name.clone(),
+            json,
+        };
+        group.items.into_iter().map(item).collect()
+    }
+
+    fn write(&self, first: u64, group: &Rejection) -> Result<()> {
+        let bytes = encode(first, group)?;
+        let fresh = self.dir.join(format!("{first:020}.new"));
+        let write = || -> io::Result<()> {
+            let mut options = fs::OpenOptions::new();
+            let mut file = dir::open_private(&fresh, options.write(true).create(true).truncate(true))?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&fresh, self.path(first))
+        };
+        write().map_err(|e| {
+            // A file cut short by a full disk takes room that is needed.
+            drop(fs::remove_file(&fresh));
+            Error::io(format!("write {}", fresh.display()), &e)
+        })?;
+        self.sync_dir()
+    }
+
+    /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
+    fn read(&self, first: u64) -> Option<Rejection> {
+        let mut group = decode(&fs::read(self.path(first)).ok()?)?;
+        let written = group.items.first().map_or(first, |(number, _)| *number);
+        for (number, _) in &mut group.items {
+            *number = first + number.saturating_sub(written);
+        }
+        Some(group)
+    }
+
+    /// How many numbers the group `first` takes up.
+    fn numbers_from(&self, first: u64) -> u64 {
+        self.read(first).map_or(1, |group| numbers_of(&group))
+    }
+
+    /// Whether the file `next` has what `remove` left of the file `first`.
+    fn is_rest_of(&self, next: u64, first: u64) -> bool {
+        let (Some(rest), Some(group)) = (self.read(next), self.read(first)) else { return false };
+        rest.batch_id == group.batch_id && rest.items.iter().all(|item| group.items.contains(item))
+    }
+
+    pub(crate) fn unlink(&self, first: u64) -> Result<()> {
+        dir::remove_file(&self.path(first))?;
+        self.sync_dir()
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        dir::sync(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), dir::sync)
+    }
+
+    pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
+        Ok(dir::names(&self.dir)?.iter().filter_map(|name| dir::number_of(name)).collect())
+    }
+
+    pub(crate) fn path(&self, first: u64) -> PathBuf {
+        self.dir.join(dir::numbered(first))
+    }
+
+    fn count_disk(&self) {
+        self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
+    }
+}
+
+/// Numbers from here on are those of adopted items: a lane's own stay below it for centuries.
+const ADOPTED_FROM: u64 = 1 << 48;
+
+/// How many numbers a group takes up.
+fn numbers_of(group: &Rejection) -> u64 {
+    match (group.items.first(), group.items.last()) {
+        (Some((first, _)), Some((last, _))) => last + 1 - first,
+        _ => 1,
+    }
+}
+
+/// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
+pub(in crate::spool) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
+    let failed =
+        |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
+    let value = bincode::encode_to_vec(group, codec::FORM).map_err(|e| failed(e.to_string()))?;
+    fragment::split(first, &value)
+        .map(|pieces| pieces.concat())
+        .ok_or_else(|| failed("it is too long".into()))
+}
+
+/// The group in a file's bytes, whatever lane it was written in.
+pub(in crate::spool) fn decode(bytes: &[u8]) -> Option<Rejection> {
+    let id = fragment::Fragment::decode(bytes).ok()?.id;
+    let value = fragment::join(id, fragment::cut(bytes)).ok()?;
+    codec::decode(&value).ok()
+}
