@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::client::runner::Runner;
@@ -11,8 +11,9 @@ use crate::config::{Config, Level};
 use crate::delivery::NO_KEY;
 use crate::error::Result;
 use crate::export::TracingExporter;
+use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{Lane, Policy, Signal};
+use crate::spool::{Lane, LaneSettings, Wakeup};
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and drains them one after the other.
 pub(crate) struct Adopter {
@@ -26,7 +27,7 @@ struct Search {
     own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
     stopped: AtomicBool,
-    changed: Signal,
+    changed: Wakeup,
     /// The lane that is being drained now.
     current: Mutex<Option<Arc<Runner>>>,
 }
@@ -40,7 +41,7 @@ impl Adopter {
             own,
             exporter,
             stopped: AtomicBool::new(false),
-            changed: Signal::default(),
+            changed: Wakeup::default(),
             current: Mutex::new(None),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
@@ -49,10 +50,10 @@ impl Adopter {
     }
 
     /// Looks at once, and tries at once, whatever backoff or hold says.
-    pub(crate) fn kick(&self) {
+    pub(crate) fn wake(&self) {
         self.search.changed.raise();
         if let Some(runner) = &*self.search.lock_current() {
-            runner.kick();
+            runner.wake();
         }
     }
 
@@ -92,16 +93,16 @@ impl Search {
 
     fn look(&self) -> Result<()> {
         Lane::sweep_up(&self.lanes, &self.config.log)?;
-        let policy = Policy::new(&self.config);
+        let settings = LaneSettings::new(&self.config);
         self.requeue_known();
         while !self.is_stopped() {
-            let Some(lane) = Lane::next_orphan(&self.lanes, &policy, &self.config.log)? else { break };
+            let Some(lane) = Lane::next_orphan(&self.lanes, &settings, &self.config.log)? else { break };
             self.adopt(Arc::new(lane))?;
             self.requeue_known();
         }
         while !self.is_stopped() {
-            let Some(wreck) = Lane::next_wreck(&self.lanes, &self.config.log)? else { break };
-            if self.own.salvage(wreck, || !self.is_stopped())?.is_none() {
+            let Some(damaged_lane) = Lane::next_wreck(&self.lanes, &self.config.log)? else { break };
+            if self.own.salvage(damaged_lane, || !self.is_stopped())?.is_none() {
                 break;
             }
         }
@@ -152,6 +153,6 @@ impl Search {
     }
 
     fn lock_current(&self) -> MutexGuard<'_, Option<Arc<Runner>>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock().unpoisoned()
     }
 }

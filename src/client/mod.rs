@@ -18,7 +18,7 @@ use crate::delivery::NO_KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
-use crate::spool::{Lane, Policy, SpoolView, Stats, choose};
+use crate::spool::{Lane, LaneSettings, SpoolView, Stats, choose};
 
 /// Everything behind a processor that a child of `fork` needs one of its own of.
 pub(crate) struct Client {
@@ -36,7 +36,7 @@ struct Outward {
 
 impl Client {
     pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
-        let lane = Arc::new(Lane::take(&config.spool_dir, &Policy::new(&config), &config.log)?);
+        let lane = Arc::new(Lane::take(&config.spool_dir, &LaneSettings::new(&config), &config.log)?);
         let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
         let outward = match exporter {
             None => None,
@@ -60,7 +60,7 @@ impl Client {
     }
 
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
-        self.kick();
+        self.wake();
         self.runner.flush(deadline)
     }
 
@@ -73,10 +73,10 @@ impl Client {
     }
 
     /// Tries at once, whatever backoff or hold says.
-    pub(crate) fn kick(&self) {
-        self.runner.kick();
+    pub(crate) fn wake(&self) {
+        self.runner.wake();
         if let Some(out) = &self.outward {
-            out.adopter.kick();
+            out.adopter.wake();
         }
     }
 
@@ -84,7 +84,7 @@ impl Client {
         if let Some(out) = &self.outward {
             out.exporter.set_api_key(key);
         }
-        self.kick();
+        self.wake();
     }
 
     pub(crate) fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
@@ -96,7 +96,7 @@ impl Client {
             // The adopter tries again with those that are left.
             self.lane.note_late_key();
         }
-        self.kick();
+        self.wake();
         requeued
     }
 

@@ -102,7 +102,7 @@ impl BatchTraceProcessor {
 
     /// "The network is back": tries now, whatever backoff or hold says.
     pub fn wake(&self) -> Result<()> {
-        self.client()?.kick();
+        self.client()?.wake();
         Ok(())
     }
 

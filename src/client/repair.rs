@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::client::runner::Runner;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::{Lane, LaneCheck, Policy, SpoolView, Wreck};
+use crate::spool::{DamagedLane, Lane, LaneCheck, LaneSettings, SpoolView};
 
 /// What a repair did to one lane.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
         return Ok(Vec::new());
     }
     let lanes = Lane::all_in(&config.spool_dir);
-    let own = Arc::new(Lane::make(&lanes, &Policy::new(config), &config.log)?);
+    let own = Arc::new(Lane::make(&lanes, &LaneSettings::new(config), &config.log)?);
     let runner = Runner::start(own.clone(), &own, None, config, 0)?;
     let repaired = damaged.iter().filter_map(|lane| move_over(&own, lane, config).transpose()).collect();
     if runner.stop() {
@@ -48,8 +48,8 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
 fn move_over(own: &Lane, lane: &LaneCheck, config: &Config) -> Result<Option<LaneRepair>> {
     let why: Vec<&str> = lane.findings.iter().map(|finding| finding.what.as_str()).collect();
     let dir = Lane::all_in(&config.spool_dir).join(&lane.id);
-    let Some(wreck) = Wreck::lock(&lane.id, &dir, &why.join("; "))? else { return Ok(None) };
-    let Some(salvaged) = own.salvage(wreck, || false)? else {
+    let Some(damaged_lane) = DamagedLane::lock(&lane.id, &dir, &why.join("; "))? else { return Ok(None) };
+    let Some(salvaged) = own.salvage(damaged_lane, || false)? else {
         let what =
             format!("there is no room for the items of lane {}; set a larger max_spool_bytes", lane.id);
         return Err(Error::new(ErrorKind::Full, what));

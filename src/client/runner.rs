@@ -47,8 +47,8 @@ impl Runner {
     }
 
     /// Tries at once, whatever backoff or hold says.
-    pub(crate) fn kick(&self) {
-        self.drain.iter().for_each(|drain| drain.kick());
+    pub(crate) fn wake(&self) {
+        self.drain.iter().for_each(|drain| drain.wake());
     }
 
     /// Requests that begin from now on must end by `deadline`.
@@ -59,7 +59,7 @@ impl Runner {
     /// Sends what was taken so far at once and waits until all of it is settled.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
         let number = self.lane.force(deadline);
-        self.drain.iter().for_each(|drain| drain.kick());
+        self.drain.iter().for_each(|drain| drain.wake());
         if self.lane.wait_settled(number, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());

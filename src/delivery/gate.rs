@@ -1,9 +1,10 @@
 //! Gate: whether a request may be made now: open, or shut by a backoff or a hold until some time.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::export::Backoff;
+use crate::os::lock::Unpoison;
 
 /// One gate for all drain threads: when the ingest is down, one of them tries and the others wait for it.
 pub(super) struct Gate {
@@ -52,7 +53,7 @@ impl Gate {
                 return true;
             }
             let wait = until - now;
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, wait).unpoisoned().0;
         }
     }
 
@@ -81,7 +82,7 @@ impl Gate {
     }
 
     /// Lets the next request through at once; the threads look whether they are stopped.
-    pub(super) fn kick(&self) {
+    pub(super) fn wake(&self) {
         if let Some(until) = &mut self.lock().shut_until {
             *until = Instant::now();
         }
@@ -89,6 +90,6 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gate::{Gate, Why};
@@ -25,7 +25,8 @@ use job::Job;
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
-use crate::spool::{Lane, Live, Rejection, StoredBatch, Take, now_unix_ms};
+use crate::os::lock::Unpoison;
+use crate::spool::{HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
 
 /// Begins the reason of items that were set aside for want of the key whose name follows.
 pub(crate) const NO_KEY: &str = "no_key:";
@@ -111,24 +112,24 @@ impl Drain {
     }
 
     /// Tries at once, whatever backoff or hold says.
-    pub(crate) fn kick(&self) {
-        self.gate.kick();
+    pub(crate) fn wake(&self) {
+        self.gate.wake();
         self.lane.drain.raise();
     }
 
     /// Requests that begin from now on must end by `deadline`.
     pub(crate) fn end_by(&self, deadline: Instant) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        *self.deadline.lock().unpoisoned() = Some(deadline);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.deadline.lock().unpoisoned()
     }
 
     /// Ends the threads after what they are doing.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Release);
-        self.kick();
+        self.wake();
     }
 
     fn is_stopped(&self) -> bool {
@@ -140,7 +141,7 @@ impl Drain {
     /// When every item is refused, the next batch is a witness, or any that another thread sends meanwhile: if the ingest
     /// takes anything of that, it is the items that are bad; if not, it is the endpoint, and nothing is given up.
     fn deliver(&self, taken: &mut Taken) {
-        let accepted_before = self.own.live(Live::BatchesSent);
+        let accepted_before = self.own.counter(HeaderCounter::BatchesSent);
         let mut waiting: VecDeque<Job> = taken.0.iter().cloned().map(Job::new).collect();
         let mut suspects: Vec<Job> = Vec::new();
         let mut proved = false;
@@ -166,7 +167,7 @@ impl Drain {
             match self.send(&mut job, proved) {
                 End::Stopped => return,
                 End::Suspect => {
-                    proved = self.own.live(Live::BatchesSent) != accepted_before;
+                    proved = self.own.counter(HeaderCounter::BatchesSent) != accepted_before;
                     suspects.push(job);
                 }
                 End::Sent => {
@@ -202,7 +203,7 @@ impl Drain {
             match self.export(&job.part()) {
                 Outcome::Accepted { status } => {
                     self.answered(status, true);
-                    self.lane.add_live(Live::BatchesSent, 1);
+                    self.lane.add_counter(HeaderCounter::BatchesSent, 1);
                     job.accepted();
                 }
                 Outcome::TooLarge(answer) => {
@@ -222,7 +223,7 @@ impl Drain {
                     if self.max_retries > 0 && job.attempts >= self.max_retries {
                         return self.set_aside(job, status, "max_retries", &reason);
                     }
-                    self.lane.add_live(Live::Retries, 1);
+                    self.lane.add_counter(HeaderCounter::Retries, 1);
                     self.put_off(status, Why::Backoff(reason), after);
                 }
                 Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
@@ -307,7 +308,7 @@ impl Drain {
     /// Shuts the gate, and tells whoever looks.
     fn put_off(&self, status: u16, why: Why, at_least: Option<Duration>) {
         if status != 0 {
-            self.lane.set_live(Live::LastHttpStatus, status.into());
+            self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         }
         let (state, level, what, reason) = match &why {
             Why::Backoff(reason) => (State::Backoff, Level::Warn, "backoff", reason.clone()),
@@ -323,7 +324,7 @@ impl Drain {
 
     /// The ingest answers: the gate is open.
     fn answered(&self, status: u16, accepted: bool) {
-        self.lane.set_live(Live::LastHttpStatus, status.into());
+        self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         if self.gate.open(accepted) {
             self.log.line(Level::Info, format_args!("export of lane {} goes on", self.lane.id()));
         }
@@ -333,7 +334,7 @@ impl Drain {
         if !reason.is_empty() {
             self.lane.set_reason(reason);
         }
-        self.lane.set_live(Live::NextAttemptUnixMs, next_attempt_unix_ms);
-        self.lane.set_live(Live::ExportState, state as u64);
+        self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next_attempt_unix_ms);
+        self.lane.set_counter(HeaderCounter::ExportState, state as u64);
     }
 }

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde::Deserialize;
 
 use super::{Outcome, TracingExporter};
 use crate::batch::Batch;
+use crate::os::lock::Unpoison;
 
 /// Prints one line an item to standard output, as the exporter of that name in the OpenAI Agents SDK does; a span
 /// as its JSON.
@@ -37,7 +38,7 @@ impl TracingExporter for ConsoleSpanExporter {
         for item in batch.items() {
             push_line(item, &mut lines);
         }
-        let _printing = self.printing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _printing = self.printing.lock().unpoisoned();
         match print(&lines) {
             Ok(()) => Outcome::Accepted { status: 0 },
             Err(e) => Outcome::Retry {

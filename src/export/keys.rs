@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use super::Outcome;
 use crate::config::{Config, Endpoint, Secret, header_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
+use crate::os::lock::Unpoison;
 
 /// Reads a variable of the environment.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -41,9 +42,9 @@ impl Keys {
     /// The key of a batch; none where the endpoint may do without. The error says why the batch can't be sent.
     pub(super) fn choose(&self, name: &str) -> std::result::Result<Option<Secret>, Outcome> {
         let key = if name.is_empty() {
-            self.default.read().unwrap_or_else(PoisonError::into_inner).clone()
+            self.default.read().unpoisoned().clone()
         } else {
-            let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+            let named = self.named.read().unpoisoned();
             Some(named.get(name).ok_or(Outcome::NoKey)?.clone())
         };
         match key {
@@ -56,14 +57,14 @@ impl Keys {
     }
 
     pub(super) fn has_named(&self, name: &str) -> bool {
-        self.named.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        self.named.read().unpoisoned().contains_key(name)
     }
 
     /// The same keys under locks of their own.
     pub(super) fn copy(&self) -> Self {
         Self {
-            default: RwLock::new(self.default.read().unwrap_or_else(PoisonError::into_inner).clone()),
-            named: RwLock::new(self.named.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            default: RwLock::new(self.default.read().unpoisoned().clone()),
+            named: RwLock::new(self.named.read().unpoisoned().clone()),
             ..*self
         }
     }
@@ -73,7 +74,7 @@ impl Keys {
     pub(super) fn set_default(&self, key: &str) {
         if header_text(key).is_ok() {
             fork::exclude(|| {
-                *self.default.write().unwrap_or_else(PoisonError::into_inner) = Some(Secret::new(key));
+                *self.default.write().unpoisoned() = Some(Secret::new(key));
             });
         }
     }
@@ -81,7 +82,7 @@ impl Keys {
     pub(super) fn set_named(&self, name: &str, key: &str) {
         if header_text(key).is_ok() {
             fork::exclude(|| {
-                let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+                let mut named = self.named.write().unpoisoned();
                 named.insert(name.to_owned(), Secret::new(key));
             });
         }

@@ -3,10 +3,11 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::os::fork;
+use crate::os::lock::Unpoison;
 
 const STOPPED: &str = "the exporter is shut down";
 
@@ -83,7 +84,7 @@ impl Question {
 
     fn wait(&self, limit: Duration) -> Result<Vec<SocketAddr>> {
         let waiting = self.answered.wait_timeout_while(lock(&self.answer), limit, |answer| answer.is_none());
-        match &*waiting.unwrap_or_else(PoisonError::into_inner).0 {
+        match &*waiting.unpoisoned().0 {
             Some(Ok(addresses)) => Ok(addresses.clone()),
             Some(Err((kind, text))) => Err(Error::new(*kind, text.clone())),
             None => Err(ErrorKind::TimedOut.into()),
@@ -92,7 +93,7 @@ impl Question {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unpoisoned()
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Threads: the background threads of one job, counted, so that their end can be waited for with a limit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::config::{Level, Log};
 use crate::error::{Error, Result};
 use crate::os::fork;
+use crate::os::lock::Unpoison;
 
 /// How long threads that were told to end are waited for. A connection being made is the one thing that can't
 /// be interrupted: a thread that makes one ends by itself, a little later.
@@ -50,9 +51,9 @@ impl Threads {
 
     /// Waits until at most `left` threads run; `false` when that takes too long.
     pub(crate) fn wait_for(&self, left: usize) -> bool {
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.0.running.lock().unpoisoned();
         let outcome = self.0.ended.wait_timeout_while(running, STOP_GRACE, |running| *running > left);
-        *outcome.unwrap_or_else(PoisonError::into_inner).0 <= left
+        *outcome.unpoisoned().0 <= left
     }
 }
 
@@ -74,7 +75,7 @@ impl Drop for Running {
 
 impl Count {
     fn change(&self, change: impl FnOnce(&mut usize)) {
-        change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.running.lock().unpoisoned());
         self.ended.notify_all();
     }
 }

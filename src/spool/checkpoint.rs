@@ -2,7 +2,7 @@
 
 /// Where a record of the journal stands: its place in the ring and among the lane's items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Point {
+pub(crate) struct LogPosition {
     /// Position in the endless ring, in bytes.
     pub(crate) pos: u64,
     /// Links the record to the one before it.
@@ -13,7 +13,7 @@ pub(crate) struct Point {
     pub(crate) bytes: u64,
 }
 
-impl Point {
+impl LogPosition {
     fn to_words(self) -> [u64; 4] {
         [self.pos, self.chain.into(), self.number, self.bytes]
     }
@@ -72,9 +72,9 @@ pub(crate) struct Checkpoint {
     /// Counts the checkpoints.
     pub(crate) sequence: u64,
     /// The oldest record that the ring must keep.
-    pub(crate) head: Point,
+    pub(crate) head: LogPosition,
     /// A point of the journal before which every record is committed: the search for the tail begins there.
-    pub(crate) tail: Point,
+    pub(crate) tail: LogPosition,
     /// The number of the oldest item that is not settled.
     pub(crate) cursor: u64,
     /// Bytes of JSON of the settled items.
@@ -113,8 +113,8 @@ impl Checkpoint {
             sequence: words[0],
             cursor: words[1],
             settled_bytes: words[2],
-            head: Point::from_words(&words[3..7]),
-            tail: Point::from_words(&words[7..11]),
+            head: LogPosition::from_words(&words[3..7]),
+            tail: LogPosition::from_words(&words[7..11]),
             tally: Tally::from_words(&words[11..16]),
             adopted: Tally::from_words(&words[16..21]),
         };

@@ -1,4 +1,4 @@
-//! Wreck: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living lane.
+//! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living lane.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::fs as dir;
-use crate::spool::journal::{JournalView, Live, RawJournal, ViewedRecord, other_version};
+use crate::spool::journal::{HeaderCounter, JournalView, RawJournal, ViewedRecord, other_version};
 use crate::spool::lane::lock::LaneLock;
 use crate::spool::lane::{Lane, was_in_use};
 use crate::spool::segments::{Found, Segments};
@@ -20,14 +20,14 @@ use crate::spool::set_aside::rejected::RejectedStore;
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// A lane that nobody owns and that is locked, for what is whole in it to be moved.
-pub(crate) struct Wreck {
+pub(crate) struct DamagedLane {
     id: String,
     dir: PathBuf,
     why: String,
     _lock: LaneLock,
 }
 
-/// What became of a wreck.
+/// What became of a damaged lane.
 #[derive(Debug, Clone)]
 pub(crate) struct Salvaged {
     /// Pending items that are on their way again, in the lane that took them over.
@@ -51,7 +51,7 @@ pub(super) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
     Some((why, damaged))
 }
 
-impl Wreck {
+impl DamagedLane {
     /// Locks the lane in `dir` when nobody owns it and its journal is damaged.
     pub(super) fn find(id: &str, dir: &Path) -> Result<Option<Self>> {
         let damage = || unreadable(dir).filter(|(_, damaged)| *damaged);
@@ -114,7 +114,7 @@ impl Wreck {
             matches!(went_on, Ok(true))
         });
         went_on?;
-        let requeued = journal.live(Live::Requeued);
+        let requeued = journal.counter(HeaderCounter::Requeued);
         Ok(Ledger { pending: Some(end.max(checkpoint.cursor) - checkpoint.cursor), checkpoint, requeued })
     }
 
@@ -133,16 +133,16 @@ impl Wreck {
         for record in journal.records(known.head.pos) {
             each(&record.key_name, &record.json)?;
         }
-        let accepted = journal.live(Live::Accepted);
+        let accepted = journal.counter(HeaderCounter::Accepted);
         // The counter has no check of its own: what can't be is not believed.
         let possible = known.head.number..=known.head.number.saturating_add(journal.most_records());
         let pending = possible.contains(&accepted).then(|| accepted - known.cursor.min(accepted));
-        let requeued = journal.live(Live::Requeued);
+        let requeued = journal.counter(HeaderCounter::Requeued);
         Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))
     }
 }
 
-/// What a wreck's header says.
+/// What a damaged lane's header says.
 struct Ledger {
     checkpoint: Checkpoint,
     /// Items pending.
@@ -171,14 +171,18 @@ fn each_of(stored: &StoredBatch, each: &mut dyn FnMut(&str, &[u8]) -> Result<boo
 }
 
 impl Lane {
-    /// Enqueues what is whole in `wreck` here, takes over its rejected items and keeps its files in quarantine.
+    /// Enqueues what is whole in `damaged lane` here, takes over its rejected items and keeps its files in quarantine.
     ///
-    /// While this lane is full it waits as long as `go_on` says so; then, and after a crash on the way, the wreck is as it
+    /// While this lane is full it waits as long as `go_on` says so; then, and after a crash on the way, the damaged lane is as it
     /// was, and the next time begins anew: items may come twice, none is lost. `None`: it was given up.
-    pub(crate) fn salvage(&self, wreck: Wreck, go_on: impl Fn() -> bool) -> Result<Option<Salvaged>> {
+    pub(crate) fn salvage(
+        &self,
+        damaged_lane: DamagedLane,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Option<Salvaged>> {
         let mut items = 0;
         let mut stopped = false;
-        let ledger = wreck.pending(&mut |key_name, json| {
+        let ledger = damaged_lane.pending(&mut |key_name, json| {
             stopped = stopped || !self.enqueue_patiently(key_name, json, &go_on)?;
             items += u64::from(!stopped);
             Ok(!stopped)
@@ -187,12 +191,12 @@ impl Lane {
             return Ok(None);
         }
         self.sync()?;
-        let store = RejectedStore::new(&wreck.id, wreck.dir.join("rejected"));
+        let store = RejectedStore::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
         let (moved, evicted) = self.take_rejected(&store)?;
-        self.quarantine.take_over(&wreck.dir)?;
+        self.quarantine.take_over(&damaged_lane.dir)?;
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));
-        // From here on the wreck is none any more; a death in between leaves its ledger uncounted, and no item lost.
-        let kept = self.quarantine.keep(&wreck.dir, &wreck.id)?;
+        // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item lost.
+        let kept = self.quarantine.keep(&damaged_lane.dir, &damaged_lane.id)?;
         let moved = Tally { rejected: moved, ..Tally::default() };
         self.count_adopted_items(ledger.map_or(moved, |ledger| ledger.tally(lost.unwrap_or(0))));
         self.lock_queue().recount_evicted(&self.journal, evicted);
@@ -200,7 +204,7 @@ impl Lane {
         self.thin_out(&kept, lost);
         self.count_disk();
         let salvaged = Salvaged { items, lost, kept };
-        self.say(&wreck, &salvaged);
+        self.say(&damaged_lane, &salvaged);
         Ok(Some(salvaged))
     }
 
@@ -221,7 +225,7 @@ impl Lane {
         }
     }
 
-    /// Removes from a wreck's files what is not worth keeping. A failure only leaves more than is needed.
+    /// Removes from a damaged lane's files what is not worth keeping. A failure only leaves more than is needed.
     fn thin_out(&self, kept: &Path, lost: Option<u64>) {
         let _ = std::fs::remove_file(kept.join("lock"));
         let _ = std::fs::remove_dir(Quarantine::dir_in(kept));
@@ -231,7 +235,7 @@ impl Lane {
         }
     }
 
-    fn say(&self, wreck: &Wreck, salvaged: &Salvaged) {
+    fn say(&self, damaged_lane: &DamagedLane, salvaged: &Salvaged) {
         let lost = match salvaged.lost {
             Some(lost) => format!("{lost} are lost"),
             None => "how many are lost is not known".into(),
@@ -241,8 +245,8 @@ impl Lane {
             Level::Error,
             format_args!(
                 "lane {} was damaged: {}; {items} items are on their way again, {lost}; its files are kept in {}",
-                wreck.id,
-                wreck.why,
+                damaged_lane.id,
+                damaged_lane.why,
                 kept.display()
             ),
         );

@@ -1,7 +1,7 @@
 //! Ledger: what became of every item, accepted = delivered + pending + rejected + dropped, at all times.
 
 use crate::spool::checkpoint::{Checkpoint, Tally};
-use crate::spool::journal::{Live, now_unix_ms};
+use crate::spool::journal::{HeaderCounter, now_unix_ms};
 
 /// The counters of a client, in the order of `spanspool_stats` in the C header: fields are only ever appended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,21 +48,22 @@ impl Stats {
     /// `oldest_in_journal` gives the time of the journal's first record.
     pub(crate) fn read(
         checkpoint: &Checkpoint,
-        live: impl Fn(Live) -> u64,
+        live: impl Fn(HeaderCounter) -> u64,
         oldest_in_journal: impl Fn() -> u64,
     ) -> Self {
         let mut tally = checkpoint.tally;
         tally.add(&checkpoint.adopted);
         // Requeued items were counted again where they went: here they leave the sum on both sides.
-        let requeued = live(Live::Requeued).min(tally.rejected);
+        let requeued = live(HeaderCounter::Requeued).min(tally.rejected);
         // The live counters have no check: damaged ones must not look like more than any lane holds.
         let counter = |counter, least: u64| {
             Some(live(counter)).filter(|n| *n - least.min(*n) <= MOST_PENDING).unwrap_or(least)
         };
-        let pending = counter(Live::Accepted, checkpoint.head.number).saturating_sub(checkpoint.cursor);
+        let pending =
+            counter(HeaderCounter::Accepted, checkpoint.head.number).saturating_sub(checkpoint.cursor);
         let oldest_unix_ms = match pending {
             0 => 0,
-            _ if checkpoint.cursor < checkpoint.head.number => live(Live::OldestUnixMs),
+            _ if checkpoint.cursor < checkpoint.head.number => live(HeaderCounter::OldestUnixMs),
             _ => oldest_in_journal(),
         };
         Self {
@@ -73,18 +74,18 @@ impl Stats {
             dropped_expired: tally.dropped_expired,
             dropped_corrupt: tally.dropped_corrupt,
             pending,
-            pending_bytes: counter(Live::AcceptedBytes, checkpoint.head.bytes)
+            pending_bytes: counter(HeaderCounter::AcceptedBytes, checkpoint.head.bytes)
                 .saturating_sub(checkpoint.settled_bytes),
-            disk_bytes: live(Live::DiskBytes),
+            disk_bytes: live(HeaderCounter::DiskBytes),
             oldest_pending_age_ms: match oldest_unix_ms {
                 0 => 0,
                 oldest => now_unix_ms().saturating_sub(oldest),
             },
-            batches_sent: live(Live::BatchesSent),
-            retries: live(Live::Retries),
-            export_state: live(Live::ExportState),
-            last_http_status: live(Live::LastHttpStatus),
-            lanes_adopted: live(Live::LanesAdopted),
+            batches_sent: live(HeaderCounter::BatchesSent),
+            retries: live(HeaderCounter::Retries),
+            export_state: live(HeaderCounter::ExportState),
+            last_http_status: live(HeaderCounter::LastHttpStatus),
+            lanes_adopted: live(HeaderCounter::LanesAdopted),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Signal: wakes threads that wait, without losing a wake-up that comes before the wait.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::os::lock::Unpoison;
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 /// Counts how often it was raised; each waiter remembers how far it has seen.
 #[derive(Default)]
-pub(crate) struct Signal {
+pub(crate) struct Wakeup {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -16,7 +17,7 @@ struct State {
     waiting: usize,
 }
 
-impl Signal {
+impl Wakeup {
     pub(crate) fn raise(&self) {
         let mut state = self.lock();
         state.raised += 1;
@@ -39,19 +40,19 @@ impl Signal {
         state.waiting += 1;
         while state.raised == seen {
             let Some(deadline) = deadline else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.changed.wait(state).unpoisoned();
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left).unpoisoned().0;
         }
         state.waiting -= 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 }

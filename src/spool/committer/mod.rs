@@ -3,13 +3,14 @@
 pub(in crate::spool) mod spill;
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 use crate::config::{Durability, Level, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
+use crate::os::lock::Unpoison;
 use crate::spool::committer::spill::{Plan, SWEEP_BYTES, Writer};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::fs as dir;
@@ -57,7 +58,7 @@ impl Lane {
                 moved = outcome.unwrap_or(false);
             }
             self.serve_bypass(&mut writer);
-            let sync_is_due = last_sync.elapsed() >= self.policy.sync_interval && !self.clean.load(Relaxed);
+            let sync_is_due = last_sync.elapsed() >= self.settings.sync_interval && !self.clean.load(Relaxed);
             if sync_is_due && !self.journal.has_failed() {
                 last_sync = Instant::now();
                 self.log_failure(self.sync_all());
@@ -67,7 +68,7 @@ impl Lane {
             }
             if !moved {
                 self.read_ahead(seen);
-                self.rest(seen, last_sync + self.policy.sync_interval, retry_at);
+                self.rest(seen, last_sync + self.settings.sync_interval, retry_at);
             }
         }
         self.wind_up(&mut writer);
@@ -84,7 +85,7 @@ impl Lane {
         self.settled.notify_all();
         self.clean.store(false, Relaxed);
         self.drain.raise();
-        let mut state = self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.bypass.state.lock().unpoisoned();
         if matches!(*state, Bypass::Working) {
             *state = Bypass::Done(Err(Error::new(ErrorKind::Internal, "the item was given up in a panic")));
             self.bypass.changed.notify_all();
@@ -148,7 +149,7 @@ impl Lane {
         }
         let wanted = self.room_wanted.swap(false, Relaxed) | self.journal.is_awaited();
         let moved = self.sweep(writer, None, wanted)?;
-        if !moved && wanted && self.policy.overflow == Overflow::DropOldest {
+        if !moved && wanted && self.settings.overflow == Overflow::DropOldest {
             let dropped = self.drop_oldest();
             self.journal.release()?;
             return Ok(dropped > 0);
@@ -185,7 +186,7 @@ impl Lane {
         self.drain.raise();
         if matches!(stored, Ok(true)) {
             let released = self.journal.release().or_else(|_| self.renew_journal());
-            if self.policy.durability == Durability::Power {
+            if self.settings.durability == Durability::Power {
                 // Until then a power cut could take what is in the segment.
                 released?;
             }
@@ -198,7 +199,7 @@ impl Lane {
     fn plan_sweep(&self, all: bool) -> Plan {
         let mut queue = self.lock_queue();
         let head = queue.checkpoint().head;
-        let plan = |max_bytes| Plan::new(&self.journal, head, self.policy.limits, max_bytes);
+        let plan = |max_bytes| Plan::new(&self.journal, head, self.settings.limits, max_bytes);
         if !all {
             let plan = plan(SWEEP_BYTES.min(self.journal.ring_bytes() / 4));
             queue.moving_to = Some(plan.end.number);
@@ -219,7 +220,7 @@ impl Lane {
             self.journal.populate();
             Ok(())
         };
-        plan.batches(&self.journal, &self.id, self.policy.limits, &mut keep)?;
+        plan.batches(&self.journal, &self.id, self.settings.limits, &mut keep)?;
         if let Some(batch) = extra {
             batch.renumber(plan.end.number);
             let now = now_unix_ms();
@@ -267,9 +268,9 @@ impl Lane {
             let overhead =
                 if writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
             let fits =
-                self.count_disk() + bytes + overhead <= self.policy.max_spool_bytes && writer::is_usable();
+                self.count_disk() + bytes + overhead <= self.settings.max_spool_bytes && writer::is_usable();
             self.set_full(!fits);
-            if fits || !wanted || self.policy.overflow == Overflow::Reject {
+            if fits || !wanted || self.settings.overflow == Overflow::Reject {
                 return fits;
             }
             let mut queue = self.lock_queue();
@@ -277,7 +278,7 @@ impl Lane {
             if queue.segments.is_empty() {
                 return false;
             }
-            queue.drop_oldest(&self.journal, self.policy.limits);
+            queue.drop_oldest(&self.journal, self.settings.limits);
             self.after_settling(queue);
             if self.remove_passed(writer, false).is_err() {
                 // The journal is made anew first.
@@ -331,7 +332,7 @@ impl Lane {
         let mut batch = Batch::new(&self.id, 0, item.key_name());
         batch.push(item.json());
         let slot = &self.bypass;
-        let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = slot.state.lock().unpoisoned();
         let mut mine = Some(batch);
         loop {
             match (&mut *state, mine.take()) {
@@ -347,13 +348,13 @@ impl Lane {
                 }
                 (_, unsent) => mine = unsent,
             }
-            state = slot.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = slot.changed.wait(state).unpoisoned();
         }
     }
 
     fn serve_bypass(&self, writer: &mut Writer) {
         let slot = &self.bypass;
-        let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = slot.state.lock().unpoisoned();
         let Bypass::Waiting(batch) = &mut *state else { return };
         let mut batch = std::mem::replace(batch, Batch::new("", 0, ""));
         *state = Bypass::Working;
@@ -366,14 +367,14 @@ impl Lane {
             )),
             Err(error) => Err(error),
         };
-        *slot.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Done(outcome);
+        *slot.state.lock().unpoisoned() = Bypass::Done(outcome);
         slot.changed.notify_all();
     }
 
     /// The last things to do: nothing is left to the page cache, nothing empty is left behind.
     fn wind_up(&self, writer: &mut Writer) {
         self.serve_bypass(writer);
-        *self.bypass.state.lock().unwrap_or_else(PoisonError::into_inner) = Bypass::Closed;
+        *self.bypass.state.lock().unpoisoned() = Bypass::Closed;
         self.bypass.changed.notify_all();
         self.log_failure(self.renew_journal().and_then(|()| self.sync_all()));
         self.log_failure(self.remove_passed(writer, true));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::spool::checkpoint::Point;
+use crate::spool::checkpoint::LogPosition;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{Journal, Read};
 use crate::spool::queue::batching::{self, BatchLimits, Run, Stop};
@@ -20,19 +20,19 @@ pub(crate) const SWEEP_BYTES: u64 = 4 << 20;
 pub(crate) struct Plan {
     parts: Vec<Part>,
     /// The point behind them.
-    pub(crate) end: Point,
+    pub(crate) end: LogPosition,
 }
 
 enum Part {
     /// The batch at this point.
-    Run(Point, Run),
+    Run(LogPosition, Run),
     /// Items of several key names, from here to there.
-    Mixed(Point, Point),
+    Mixed(LogPosition, LogPosition),
 }
 
 impl Plan {
     /// Forms batches from the journal's items from `head` on, at most `max_bytes` of ring or one batch more.
-    pub(crate) fn new(journal: &Journal, head: Point, limits: BatchLimits, max_bytes: u64) -> Self {
+    pub(crate) fn new(journal: &Journal, head: LogPosition, limits: BatchLimits, max_bytes: u64) -> Self {
         let mut plan = Self { parts: Vec::new(), end: head };
         while plan.end.pos - head.pos < max_bytes {
             let at = plan.end;
@@ -74,7 +74,7 @@ impl Plan {
 }
 
 /// The end of the items from `at` on that belong to no batch yet.
-fn unformed_end(journal: &Journal, at: Point, limits: BatchLimits, max_bytes: u64) -> Point {
+fn unformed_end(journal: &Journal, at: LogPosition, limits: BatchLimits, max_bytes: u64) -> LogPosition {
     let mut end = at;
     while end.pos - at.pos < max_bytes {
         match batching::run(journal, end, limits) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::spool::checkpoint::Checkpoint;
 use crate::spool::fs as dir;
-use crate::spool::journal::{JournalView, Live, ViewedRecord};
+use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
 use crate::spool::recovery;
 use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
@@ -61,7 +61,7 @@ impl LaneCheck {
             check.find("journal", why.message());
             check.repairable &= damaged;
         } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
-            check.owner_pid = owned.then(|| journal.live(Live::OwnerPid) as u32);
+            check.owner_pid = owned.then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
             check.look_at_segments(dir, &journal)?;
             check.look_at_journal(&journal);
         } else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::fs as dir;
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{JournalView, Live, ViewedRecord};
+use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
 use crate::spool::lane::Lane;
 use crate::spool::lane::directory::is_lane;
 use crate::spool::recovery;
@@ -135,7 +135,8 @@ impl SpoolView {
             let store = RejectedStore::new(&id, path.join("rejected"));
             if let Some(number) = store.number_of(&item.id) {
                 let removed = store.remove(&[number])?;
-                JournalView::open_for_counting(&path.join("journal"))?.add_live(Live::Requeued, removed);
+                JournalView::open_for_counting(&path.join("journal"))?
+                    .add_counter(HeaderCounter::Requeued, removed);
             }
         }
         Ok(())
@@ -172,14 +173,14 @@ pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<Strin
 fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let checkpoint = journal.checkpoint();
     let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
-    let mut stats = Stats::read(&checkpoint, |counter| journal.live(counter), oldest_in_journal);
+    let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = dir::tree_bytes(path);
-    let owner_pid = is_owned(path).then(|| journal.live(Live::OwnerPid) as u32);
+    let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
         stats.export_state = 0;
     }
     let (reason, next_attempt_unix_ms) = match stats.export_state {
-        2 | 3 => (journal.reason(), journal.live(Live::NextAttemptUnixMs)),
+        2 | 3 => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
         _ => (String::new(), 0),
     };
     LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }

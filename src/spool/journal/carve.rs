@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::spool::checkpoint::Checkpoint;
-use crate::spool::journal::header::{self, Live};
+use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::HEADER_BYTES;
 use crate::spool::journal::record::{MIN_BYTES, RawRecord};
 
@@ -40,7 +40,7 @@ impl RawJournal {
         header::newest(|at| self.word(at)).filter(|_| !self.foreign)
     }
 
-    pub(crate) fn live(&self, counter: Live) -> u64 {
+    pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
         self.word(counter as usize)
     }
 

@@ -4,24 +4,25 @@
 //! items a stretch held follows from the number of a point behind it, less the records between.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::map::Map;
 use super::record::{Frame, MIN_BYTES, State};
-use crate::spool::checkpoint::Point;
+use crate::os::lock::Unpoison;
+use crate::spool::checkpoint::LogPosition;
 
 /// A damaged stretch: where it begins, and the point behind it.
 pub(super) struct Gap {
     pub(super) from: u64,
-    pub(super) to: Point,
+    pub(super) to: LogPosition,
 }
 
 /// Records that follow one another, and the damaged stretch before them.
 struct Island {
     gap_from: u64,
-    first: Point,
+    first: LogPosition,
     /// Number and bytes count from the first record.
-    end: Point,
+    end: LogPosition,
 }
 
 /// The damaged stretches from `at`, where no record continues the chain, to `end`, and the point behind all.
@@ -30,10 +31,10 @@ struct Island {
 pub(super) fn survey(
     map: &Map,
     salt: u64,
-    at: Point,
-    end: Point,
+    at: LogPosition,
+    end: LogPosition,
     counts: impl Fn(&Frame) -> bool,
-) -> (Vec<Gap>, Point) {
+) -> (Vec<Gap>, LogPosition) {
     let islands = islands(map, salt, at, end, counts);
     let whole: u64 = islands.iter().map(|island| island.end.number).sum();
     let whole_bytes: u64 = islands.iter().map(|island| island.end.bytes).sum();
@@ -43,7 +44,7 @@ pub(super) fn survey(
     let mut next = at;
     let mut gaps = Vec::new();
     for (island, lost) in islands.iter().zip(shares(lost, &sizes)) {
-        next = Point { number: next.number + lost, bytes: next.bytes, ..island.first };
+        next = LogPosition { number: next.number + lost, bytes: next.bytes, ..island.first };
         if lost > 0 {
             next.bytes += std::mem::take(&mut lost_bytes);
         }
@@ -55,13 +56,19 @@ pub(super) fn survey(
     (gaps, next)
 }
 
-fn islands(map: &Map, salt: u64, at: Point, end: Point, counts: impl Fn(&Frame) -> bool) -> Vec<Island> {
+fn islands(
+    map: &Map,
+    salt: u64,
+    at: LogPosition,
+    end: LogPosition,
+    counts: impl Fn(&Frame) -> bool,
+) -> Vec<Island> {
     let mut islands = Vec::new();
     let mut from = at.pos;
     loop {
         let found = (from..end.pos).step_by(8).find_map(|pos| Frame::find(map, pos, end.pos));
         let (pos, chain) = found.map_or((end.pos, end.chain), |frame| (frame.pos, frame.chain));
-        let first = Point { pos, chain, number: 0, bytes: 0 };
+        let first = LogPosition { pos, chain, number: 0, bytes: 0 };
         let mut at = first;
         while at.pos < end.pos
             && let Some(frame) = Frame::load(map, &at, salt)
@@ -101,7 +108,7 @@ pub(super) struct Damage(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     /// The points behind the damaged stretches, by the position where those begin.
-    gaps: BTreeMap<u64, Point>,
+    gaps: BTreeMap<u64, LogPosition>,
     seen: BTreeSet<u64>,
     /// Position and bytes of what was seen and not yet kept elsewhere.
     unkept: Vec<(u64, Vec<u8>)>,
@@ -115,7 +122,7 @@ impl Damage {
     }
 
     /// The point behind the stretch at `at`; `survey` finds those that are not known yet.
-    pub(super) fn behind(&self, at: Point, survey: impl FnOnce() -> Vec<Gap>) -> Option<Point> {
+    pub(super) fn behind(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
         let mut known = self.lock();
         if !known.gaps.contains_key(&at.pos) {
             known.gaps.extend(survey().into_iter().map(|gap| (gap.from, gap.to)));
@@ -137,7 +144,7 @@ impl Damage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

@@ -54,8 +54,8 @@ impl Input<'_> {
         u64::from_le_bytes(self.bytes())
     }
 
-    fn point(&mut self) -> Point {
-        Point { pos: self.u64(), chain: self.u16().into(), number: self.u64(), bytes: self.u64() }
+    fn point(&mut self) -> LogPosition {
+        LogPosition { pos: self.u64(), chain: self.u16().into(), number: self.u64(), bytes: self.u64() }
     }
 }
 
@@ -70,7 +70,7 @@ fn forged(path: &Path, input: &mut Input<'_>) {
     let checkpoint = Checkpoint {
         sequence: 1,
         head: at,
-        tail: if behind == 0 { Point::default() } else { input.point() },
+        tail: if behind == 0 { LogPosition::default() } else { input.point() },
         cursor: input.u64(),
         settled_bytes: input.u64(),
         tally: Tally { delivered: input.u64(), ..Tally::default() },

@@ -39,7 +39,7 @@ const AT_SLOTS: [usize; 2] = [576, 832];
 /// A counter or state of the header that any process may read.
 #[derive(Debug, Clone, Copy)]
 #[repr(usize)]
-pub(crate) enum Live {
+pub(crate) enum HeaderCounter {
     /// Ring position behind the newest record.
     Tail = 64,
     /// Items taken in this lane's whole life.

@@ -28,14 +28,13 @@ mod view;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
 pub(crate) use carve::{RawJournal, other_version};
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
-pub(crate) use header::Live;
+pub(crate) use header::HeaderCounter;
 use map::{HEADER_BYTES, Map};
 use prefault::Ahead;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -45,7 +44,8 @@ pub(crate) use view::{JournalView, ViewedRecord};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
-use crate::spool::checkpoint::{Checkpoint, Point};
+use crate::os::lock::Unpoison;
+use crate::spool::checkpoint::{Checkpoint, LogPosition};
 use crate::spool::fs as dir;
 
 /// The journal of a lane that this process owns.
@@ -62,14 +62,14 @@ pub(crate) struct Journal {
     /// Records before this position are from an earlier life: a power cut may have left them not whole.
     unchecked_before: u64,
     /// The synced tail that it was opened with: its number is certain.
-    anchor: Point,
+    anchor: LogPosition,
     damage: Damage,
     ahead: Ahead,
 }
 
 /// The writing end.
 struct Tail {
-    at: Point,
+    at: LogPosition,
     closed: bool,
     /// Callers that wait for room.
     waiting: usize,
@@ -108,7 +108,7 @@ pub(crate) enum Refusal {
 pub(crate) enum Read<'a> {
     Record(Record<'a>),
     /// Records whose bytes are not what was committed; the point behind them.
-    Damaged(Point),
+    Damaged(LogPosition),
     /// A record that its writer has not finished yet.
     Unfinished,
     /// Nothing yet.
@@ -120,7 +120,7 @@ pub(crate) enum Read<'a> {
 pub(crate) struct Record<'a> {
     frame: Frame,
     /// The point behind it.
-    pub(crate) end: Point,
+    pub(crate) end: LogPosition,
     pub(crate) json: &'a [u8],
     pub(crate) key_name: &'a str,
     pub(crate) taken_unix_ms: u64,
@@ -165,7 +165,7 @@ impl Journal {
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
         let (at, gaps) = view::recover_tail(&map, salt, known, checkpoint.head.pos);
         // The head of a process that was killed need not be on stable storage.
-        let released = map.header_word(Live::Released as usize).load(Relaxed);
+        let released = map.header_word(HeaderCounter::Released as usize).load(Relaxed);
         let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);
         let journal = Self {
             path: path.to_path_buf(),
@@ -246,7 +246,7 @@ impl Journal {
                 return fits || tail.closed;
             }
             tail.waiting += 1;
-            tail = self.room.wait_timeout(tail, left).unwrap_or_else(PoisonError::into_inner).0;
+            tail = self.room.wait_timeout(tail, left).unpoisoned().0;
             tail.waiting -= 1;
         }
     }
@@ -268,18 +268,18 @@ impl Journal {
     }
 
     /// What stands at `at`. The answer stays valid until the ring is released beyond it.
-    pub(crate) fn read(&self, at: Point) -> Read<'_> {
+    pub(crate) fn read(&self, at: LogPosition) -> Read<'_> {
         self.read_before(self.end_pos(), at)
     }
 
     /// The ring position behind the newest record.
     pub(crate) fn end_pos(&self) -> u64 {
-        self.map.header_word(Live::Tail as usize).load(Acquire)
+        self.map.header_word(HeaderCounter::Tail as usize).load(Acquire)
     }
 
     /// As `read`, as if `end_pos` were still the journal's: who reads many records asks for that once, because appends
     /// have to get the memory back in which it stands.
-    pub(crate) fn read_before(&self, end_pos: u64, mut at: Point) -> Read<'_> {
+    pub(crate) fn read_before(&self, end_pos: u64, mut at: LogPosition) -> Read<'_> {
         loop {
             if at.pos >= end_pos {
                 return Read::End;
@@ -317,7 +317,7 @@ impl Journal {
     }
 
     /// The point behind the damaged stretch at `at`, which lies before the tail.
-    fn behind_damage(&self, at: Point) -> Option<Point> {
+    fn behind_damage(&self, at: LogPosition) -> Option<LogPosition> {
         let end = if at.pos < self.anchor.pos { self.anchor } else { self.tail() };
         let survey = || {
             let counts = |frame: &Frame| damage::counts_alive(&self.map, frame);
@@ -326,7 +326,7 @@ impl Journal {
         self.damage.behind(at, survey).filter(|behind| *behind != at)
     }
 
-    fn damaged(&self, at: Point, behind: Point) -> Read<'_> {
+    fn damaged(&self, at: LogPosition, behind: LogPosition) -> Read<'_> {
         self.damage.note(&self.map, at.pos, behind.pos);
         Read::Damaged(behind)
     }
@@ -342,12 +342,12 @@ impl Journal {
     }
 
     /// The point behind the newest record.
-    pub(crate) fn tail(&self) -> Point {
+    pub(crate) fn tail(&self) -> LogPosition {
         self.lock_tail().at
     }
 
     /// Says when appends are to wake the threads and returns the tail: what is behind it wakes.
-    pub(crate) fn set_wake(&self, change: impl FnOnce(&mut WakeAt)) -> Point {
+    pub(crate) fn set_wake(&self, change: impl FnOnce(&mut WakeAt)) -> LogPosition {
         let mut tail = self.lock_tail();
         change(&mut tail.wake);
         tail.at
@@ -382,7 +382,7 @@ impl Journal {
         let tail = self.lock_tail();
         // Another thread may have released more meanwhile.
         let before = self.released.fetch_max(head, Release);
-        self.set_live(Live::Released, head.max(before));
+        self.set_counter(HeaderCounter::Released, head.max(before));
         if tail.waiting > 0 {
             self.room.notify_all();
         }
@@ -395,15 +395,15 @@ impl Journal {
     }
 
     /// A live counter of the header.
-    pub(crate) fn live(&self, counter: Live) -> u64 {
+    pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
         self.map.header_word(counter as usize).load(Relaxed)
     }
 
-    pub(crate) fn set_live(&self, counter: Live, value: u64) {
+    pub(crate) fn set_counter(&self, counter: HeaderCounter, value: u64) {
         self.map.header_word(counter as usize).store(value, Relaxed);
     }
 
-    pub(crate) fn add_live(&self, counter: Live, more: u64) {
+    pub(crate) fn add_counter(&self, counter: HeaderCounter, more: u64) {
         self.map.header_word(counter as usize).fetch_add(more, Relaxed);
     }
 
@@ -412,18 +412,18 @@ impl Journal {
         header::store_reason(&self.map, reason);
     }
 
-    fn publish_tail(&self, at: &Point) {
-        self.map.header_word(Live::AcceptedBytes as usize).store(at.bytes, Relaxed);
-        self.map.header_word(Live::Accepted as usize).store(at.number, Relaxed);
-        self.map.header_word(Live::Tail as usize).store(at.pos, Release);
+    fn publish_tail(&self, at: &LogPosition) {
+        self.map.header_word(HeaderCounter::AcceptedBytes as usize).store(at.bytes, Relaxed);
+        self.map.header_word(HeaderCounter::Accepted as usize).store(at.number, Relaxed);
+        self.map.header_word(HeaderCounter::Tail as usize).store(at.pos, Release);
     }
 
     fn lock_tail(&self) -> MutexGuard<'_, Tail> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tail.lock().unpoisoned()
     }
 
     fn file(&self) -> RwLockReadGuard<'_, File> {
-        self.file.read().unwrap_or_else(PoisonError::into_inner)
+        self.file.read().unpoisoned()
     }
 
     fn sync_failed(&self, error: &std::io::Error) -> Error {

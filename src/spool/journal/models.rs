@@ -53,7 +53,7 @@ fn append(journal: &Journal, json: &[u8]) -> std::result::Result<Appended, Refus
 }
 
 /// The items of every batch that can be formed from `at` on; the point behind them.
-fn form_all(journal: &Journal, at: &mut Point) -> Vec<Vec<u8>> {
+fn form_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     while let Some(run) = batching::run(journal, *at, LIMITS) {
         let stored = batching::take_run(journal, "lane", *at, &run);
@@ -72,7 +72,7 @@ fn a_reader_sees_whole_items_in_the_order_of_their_numbers() {
             let journal = journal.clone();
             thread::spawn(move || append(&journal, ITEMS[i]).unwrap().end_pos)
         });
-        let mut at = Point::default();
+        let mut at = LogPosition::default();
         let mut items = form_all(&journal, &mut at);
         let ends = writers.map(|writer| writer.join().unwrap());
         items.extend(form_all(&journal, &mut at));

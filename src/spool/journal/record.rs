@@ -12,7 +12,7 @@
 //! it copies leaves a record that is not committed but of known length.
 
 use super::map::{Map, Slot};
-use crate::spool::checkpoint::Point;
+use crate::spool::checkpoint::LogPosition;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const HEADER: usize = 40;
@@ -45,14 +45,20 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The record that follows `tail`, for a payload of `len` bytes.
-    pub(super) fn after(tail: &Point, salt: u64, len: u32, taken_unix_ms: u64, key_name_len: u8) -> Self {
+    pub(super) fn after(
+        tail: &LogPosition,
+        salt: u64,
+        len: u32,
+        taken_unix_ms: u64,
+        key_name_len: u8,
+    ) -> Self {
         Self { pos: tail.pos, chain: link(tail.chain, tail.pos, len, salt), len, taken_unix_ms, key_name_len }
     }
 
     /// The record at `at`, or `None` when what stands there does not continue the chain.
     ///
     /// The point behind a damaged stretch has the chain value of the record that stands there itself.
-    pub(super) fn load(map: &Map, at: &Point, salt: u64) -> Option<Self> {
+    pub(super) fn load(map: &Map, at: &LogPosition, salt: u64) -> Option<Self> {
         let slot = map.slot(at.pos);
         if slot.word(AT_POS).load(Acquire) != at.pos {
             return None;
@@ -149,14 +155,14 @@ impl Frame {
     }
 
     /// The point behind this record when it counts as an item.
-    pub(super) fn end(&self, at: &Point) -> Point {
+    pub(super) fn end(&self, at: &LogPosition) -> LogPosition {
         let json = u64::from(self.len) - u64::from(self.key_name_len).min(self.len.into());
-        Point { number: at.number + 1, bytes: at.bytes + json, ..self.skip(at) }
+        LogPosition { number: at.number + 1, bytes: at.bytes + json, ..self.skip(at) }
     }
 
     /// The point behind this record when it does not.
-    pub(super) fn skip(&self, at: &Point) -> Point {
-        Point { pos: self.end_pos(), chain: self.chain, ..*at }
+    pub(super) fn skip(&self, at: &LogPosition) -> LogPosition {
+        LogPosition { pos: self.end_pos(), chain: self.chain, ..*at }
     }
 
     fn taken_word(&self) -> u64 {

@@ -6,12 +6,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::map::{self, Map};
 use super::{Journal, open_file};
 use crate::error::{Error, Result};
+use crate::os::lock::Unpoison;
 use crate::spool::fs as dir;
 
 /// The name of a journal's file while it is being made.
@@ -80,7 +80,7 @@ impl Journal {
             fs::rename(&copy.path, &self.path)?;
             // Should this fail, what was taken so far is in the file that has the name now, and no more may be taken.
             self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
-            *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+            *self.file.write().unpoisoned() = file;
             Ok(())
         };
         replace().map_err(|e| {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, PoisonError};
 
 use super::Journal;
 use super::primitives::{AtomicU64, Mutex, MutexGuard, Thread, current, park, yield_now};
 use super::record::{Frame, State};
 use crate::error::{Error, Result};
+use crate::os::lock::Unpoison;
 
 /// How far the journal is on stable storage, and whose turn it is to bring it further.
 pub(super) struct Synced {
@@ -76,7 +77,7 @@ impl Synced {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SyncState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     /// Waits for the turn to sync; `None` once everything before `end_pos` is on stable storage.

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::checkpoint::{Checkpoint, Point};
+use crate::spool::checkpoint::{Checkpoint, LogPosition};
 use crate::spool::journal::damage::{self, Gap};
-use crate::spool::journal::header::{self, Live};
+use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::Map;
 use crate::spool::journal::open_file;
 use crate::spool::journal::record::{Frame, MIN_BYTES, State};
@@ -31,14 +31,19 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
 
 /// The point behind the newest record, searched from `known` on, and the damaged stretches before it. Records that
 /// were never committed are buried; whether the others are whole is seen when they are read.
-pub(super) fn recover_tail(map: &Map, salt: u64, known: Point, head_pos: u64) -> (Point, Vec<Gap>) {
+pub(super) fn recover_tail(
+    map: &Map,
+    salt: u64,
+    known: LogPosition,
+    head_pos: u64,
+) -> (LogPosition, Vec<Gap>) {
     let at = chain_end(map, salt, known);
     let Some(end) = live_tail(map, at, head_pos) else { return (at, Vec::new()) };
     let (gaps, end) = damage::survey(map, salt, at, end, |frame| counts_after_death(map, frame));
     (chain_end(map, salt, end), gaps)
 }
 
-fn chain_end(map: &Map, salt: u64, known: Point) -> Point {
+fn chain_end(map: &Map, salt: u64, known: LogPosition) -> LogPosition {
     let mut at = known;
     while let Some(frame) = Frame::load(map, &at, salt) {
         at = if counts_after_death(map, &frame) { frame.end(&at) } else { frame.skip(&at) };
@@ -52,7 +57,7 @@ fn chain_end(map: &Map, salt: u64, known: Point) -> Point {
 /// Whether a record counts as an item. One that its writer did not live to finish is buried, and so is one that is not
 /// whole and of which the live counters do not know: of that a power cut left a part.
 fn counts_after_death(map: &Map, frame: &Frame) -> bool {
-    let is_known = frame.pos < map.header_word(Live::Tail as usize).load(Acquire);
+    let is_known = frame.pos < map.header_word(HeaderCounter::Tail as usize).load(Acquire);
     let counts = match frame.state(map) {
         State::Committed(seal) => is_known || frame.is_whole(frame.payload(map), seal),
         State::Damaged => is_known,
@@ -66,17 +71,17 @@ fn counts_after_death(map: &Map, frame: &Frame) -> bool {
 
 /// The tail as the live counters have it, when it lies behind `at` where the chain ends: what is between is damaged.
 /// The counters have no check of their own, so what can't be is not believed.
-pub(super) fn live_tail(map: &Map, at: Point, head_pos: u64) -> Option<Point> {
-    let live = |counter: Live| map.header_word(counter as usize).load(Acquire);
-    let pos = live(Live::Tail);
+pub(super) fn live_tail(map: &Map, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
+    let live = |counter: HeaderCounter| map.header_word(counter as usize).load(Acquire);
+    let pos = live(HeaderCounter::Tail);
     if pos <= at.pos || !pos.is_multiple_of(8) || pos - head_pos.min(pos) > map.ring_bytes() {
         return None;
     }
     let (most_items, most_bytes) = ((pos - at.pos) / MIN_BYTES, pos - at.pos);
-    let number = live(Live::Accepted);
+    let number = live(HeaderCounter::Accepted);
     let number = if (at.number..=at.number + most_items).contains(&number) { number } else { at.number + 1 };
-    let bytes = live(Live::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
-    Some(Point { pos, chain: at.chain, number, bytes })
+    let bytes = live(HeaderCounter::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
+    Some(LogPosition { pos, chain: at.chain, number, bytes })
 }
 
 /// The journal of any lane, read-only, while its owner may be writing.
@@ -106,11 +111,11 @@ impl JournalView {
         header::load_checkpoint(&self.map).unwrap_or_default()
     }
 
-    pub(crate) fn live(&self, counter: Live) -> u64 {
+    pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
         self.map.header_word(counter as usize).load(Relaxed)
     }
 
-    pub(crate) fn add_live(&self, counter: Live, more: u64) {
+    pub(crate) fn add_counter(&self, counter: HeaderCounter, more: u64) {
         self.map.header_word(counter as usize).fetch_add(more, Relaxed);
     }
 
@@ -119,14 +124,14 @@ impl JournalView {
     }
 
     /// When the record at `head` was taken; 0 when there is none.
-    pub(crate) fn first_taken_unix_ms(&self, head: Point) -> u64 {
+    pub(crate) fn first_taken_unix_ms(&self, head: LogPosition) -> u64 {
         Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.taken_unix_ms)
     }
 
     /// Calls `each` with what stands from `from` on, until it returns false.
     ///
     /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
-    pub(crate) fn records(&self, from: Point, mut each: impl FnMut(ViewedRecord) -> bool) {
+    pub(crate) fn records(&self, from: LogPosition, mut each: impl FnMut(ViewedRecord) -> bool) {
         let salt = header::salt(&self.map);
         let mut at = from;
         while at.pos - from.pos < self.map.ring_bytes() {
@@ -161,7 +166,7 @@ impl JournalView {
     }
 
     /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
-    fn behind_damage(&self, at: Point, head_pos: u64) -> Option<Point> {
+    fn behind_damage(&self, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
         // The live counters may be damaged as well; up to its own tail the checkpoint vouches for what was there.
         let synced = self.checkpoint().tail;
         let end = if at.pos < synced.pos { synced } else { live_tail(&self.map, at, head_pos)? };

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
+use crate::os::lock::Unpoison;
 use crate::spool::fs as dir;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::LaneLock;
-use crate::spool::lane::settings::Policy;
-use crate::spool::recovery::Wreck;
+use crate::spool::lane::settings::LaneSettings;
+use crate::spool::recovery::DamagedLane;
 
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
@@ -36,22 +37,22 @@ impl Lane {
     }
 
     /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
-    pub(crate) fn take(spool_dir: &Path, policy: &Policy, log: &Log) -> Result<Self> {
+    pub(crate) fn take(spool_dir: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
         let lanes = Self::all_in(spool_dir);
         dir::create(&lanes)?;
-        match Self::next_orphan(&lanes, policy, log)? {
+        match Self::next_orphan(&lanes, settings, log)? {
             Some(lane) => Ok(lane),
-            None => Self::make(&lanes, policy, log),
+            None => Self::make(&lanes, settings, log),
         }
     }
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(lanes: &Path, policy: &Policy, log: &Log) -> Result<Option<Self>> {
+    pub(crate) fn next_orphan(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
         for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
-            let opened = check_owner(&path)
-                .and_then(|()| LaneLock::take(&path))
-                .and_then(|locked| locked.map(|lock| Self::open(&id, &path, lock, policy, log)).transpose());
+            let opened = check_owner(&path).and_then(|()| LaneLock::take(&path)).and_then(|locked| {
+                locked.map(|lock| Self::open(&id, &path, lock, settings, log)).transpose()
+            });
             match opened {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
@@ -63,12 +64,12 @@ impl Lane {
     }
 
     /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<Wreck>> {
+    pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
         for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
-            match check_owner(&path).and_then(|()| Wreck::find(&id, &path)) {
+            match check_owner(&path).and_then(|()| DamagedLane::find(&id, &path)) {
                 Ok(None) => {}
-                Ok(wreck) => return Ok(wreck),
+                Ok(damaged_lane) => return Ok(damaged_lane),
                 Err(_) if is_gone(&path) => {}
                 Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
             }
@@ -103,19 +104,19 @@ impl Lane {
     }
 
     /// Makes a lane under another name, so that nobody takes it while it is not whole.
-    pub(crate) fn make(lanes: &Path, policy: &Policy, log: &Log) -> Result<Self> {
+    pub(crate) fn make(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
         for _ in 0..MAKE_ATTEMPTS {
             let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, random() as u32);
             let fresh = lanes.join(&id).with_extension(MAKING);
             let Some(lock) = lock_new(lanes, &fresh)? else { continue };
             let path = lanes.join(&id);
-            let made = Self::create_journal(&fresh, policy).and_then(|()| dir::rename(&fresh, &path));
+            let made = Self::create_journal(&fresh, settings).and_then(|()| dir::rename(&fresh, &path));
             if let Err(error) = made {
                 // What was begun must not stay behind on a disk that is full.
                 drop(dir::remove(&fresh));
                 return Err(error);
             }
-            return Self::open(&id, &path, lock, policy, log);
+            return Self::open(&id, &path, lock, settings, log);
         }
         Err(Error::new(
             ErrorKind::Locked,
@@ -140,7 +141,7 @@ fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
 fn log_once(log: &Log, level: Level, line: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     // A child of fork must not find the lock held.
-    let is_new = fork::exclude(|| SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()));
+    let is_new = fork::exclude(|| SAID.lock().unpoisoned().insert(line.clone()));
     if is_new {
         log.line(level, format_args!("{line}"));
     }

@@ -29,7 +29,7 @@ pub(crate) enum Take {
 impl Lane {
     /// The next batch to send, or what to wait for. The `drain` signal is to be noted before the call.
     pub(crate) fn take_batch(&self) -> Take {
-        self.take_within(self.policy.max_in_flight)
+        self.take_within(self.settings.max_in_flight)
     }
 
     /// The batch behind those that are under way, however many are settled behind the ones that are not.
@@ -43,7 +43,7 @@ impl Lane {
             let now_unix_ms = now_unix_ms();
             let pending = self.pending_at_least();
             let delay_ms =
-                if pending >= self.policy.trigger_items { 0 } else { self.policy.schedule_delay_ms };
+                if pending >= self.settings.trigger_items { 0 } else { self.settings.schedule_delay_ms };
             let due = Due {
                 now_unix_ms,
                 delay_ms,
@@ -53,7 +53,7 @@ impl Lane {
             };
             let mut queue = self.lock_queue();
             let before = queue.checkpoint().cursor;
-            let next = queue.next(&self.journal, self.policy.limits, due);
+            let next = queue.next(&self.journal, self.settings.limits, due);
             let after = queue.checkpoint().cursor;
             let awaited = queue.next_number();
             if queue.wants_readahead() {
@@ -78,8 +78,8 @@ impl Lane {
                     rested = true;
                 }
                 Next::In(ms) => {
-                    let full = awaited + self.policy.limits.items as u64;
-                    if self.await_number(full.min(before.saturating_add(self.policy.trigger_items))) {
+                    let full = awaited + self.settings.limits.items as u64;
+                    if self.await_number(full.min(before.saturating_add(self.settings.trigger_items))) {
                         return Take::Wait(Some(Instant::now() + Duration::from_millis(ms.max(1))));
                     }
                     std::thread::yield_now();
@@ -111,7 +111,7 @@ impl Lane {
     /// under the same id after a power cut too. `ring`: where it lies in the journal, if not in a segment.
     fn keep_form(&self, ring: Option<Range<u64>>) -> Result<()> {
         match ring {
-            _ if self.policy.durability == Durability::Process => Ok(()),
+            _ if self.settings.durability == Durability::Process => Ok(()),
             Some(range) => self.journal.sync_range(range),
             // The segment counts from when the head that moved over its items is on stable storage.
             None if self.journal.can_release() => self.journal.release(),
@@ -129,7 +129,7 @@ impl Lane {
     }
 
     fn expired_before(&self, now_unix_ms: u64) -> u64 {
-        self.policy.max_age.map_or(0, |age| now_unix_ms.saturating_sub(age.as_millis() as u64))
+        self.settings.max_age.map_or(0, |age| now_unix_ms.saturating_sub(age.as_millis() as u64))
     }
 
     /// Whether a batch that was taken is not to be sent any more: it was dropped, or is too old now.
@@ -153,7 +153,7 @@ impl Lane {
         };
         queue.settle(&self.journal, first, tally);
         self.after_settling(queue);
-        if self.policy.max_in_flight > 1 {
+        if self.settings.max_in_flight > 1 {
             // Another thread may wait for the window to move.
             self.drain.raise();
         }
@@ -161,7 +161,7 @@ impl Lane {
 
     /// Puts `rejection` into the rejected store, durably. Its items count as rejected once the batch is settled.
     pub(crate) fn set_aside(&self, rejection: &Rejection) -> Result<()> {
-        let evicted = self.rejected.put(rejection, self.policy.max_rejected_bytes)?;
+        let evicted = self.rejected.put(rejection, self.settings.max_rejected_bytes)?;
         if evicted > 0 {
             self.lock_queue().recount_evicted(&self.journal, evicted);
         }

@@ -8,25 +8,26 @@ pub(in crate::spool) mod settings;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::{Durability, Level, Log, Overflow, Validation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
+use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::Tally;
 use crate::spool::fs as dir;
-use crate::spool::journal::{Journal, Live, Read, Refusal};
+use crate::spool::journal::{HeaderCounter, Journal, Read, Refusal};
 use crate::spool::lane::directory::REMOVING;
 use crate::spool::lane::lock::LaneLock;
-use crate::spool::lane::settings::Policy;
+use crate::spool::lane::settings::LaneSettings;
 use crate::spool::queue::Queue;
 use crate::spool::segments::writer;
 use crate::spool::segments::{Passed, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
 use crate::spool::stats::Stats;
-use crate::spool::wakeup::Signal;
+use crate::spool::wakeup::Wakeup;
 
 /// A lane that this process owns.
 ///
@@ -38,12 +39,12 @@ pub(crate) struct Lane {
     pub(super) queue: Mutex<Queue>,
     pub(super) rejected: RejectedStore,
     pub(super) quarantine: Quarantine,
-    pub(super) policy: Policy,
+    pub(super) settings: LaneSettings,
     pub(super) log: Log,
     /// Work for the drain threads: a batch is due, or may be.
-    pub(crate) drain: Signal,
+    pub(crate) drain: Wakeup,
     /// Work for the committer.
-    pub(super) commit: Signal,
+    pub(super) commit: Wakeup,
     /// An item was settled, or items were moved: with the queue's lock.
     pub(super) settled: Condvar,
     /// Items before this number are to be sent without delay.
@@ -71,32 +72,38 @@ const QUARANTINE_SHARE: u64 = 8;
 
 impl Lane {
     /// Makes the lane's journal under another name first, so that a half made one never counts.
-    pub(super) fn create_journal(lane: &Path, policy: &Policy) -> Result<()> {
+    pub(super) fn create_journal(lane: &Path, settings: &LaneSettings) -> Result<()> {
         let path = lane.join("journal");
         let fresh = Journal::path_of_new(&path);
-        Journal::create(&fresh, policy.journal_bytes, policy.durability == Durability::Power)?;
+        Journal::create(&fresh, settings.journal_bytes, settings.durability == Durability::Power)?;
         dir::rename(&fresh, &path)
     }
 
-    pub(super) fn open(id: &str, dir: &Path, lock: LaneLock, policy: &Policy, log: &Log) -> Result<Self> {
-        let journal = open_journal(dir, policy)?;
+    pub(super) fn open(
+        id: &str,
+        dir: &Path,
+        lock: LaneLock,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Result<Self> {
+        let journal = open_journal(dir, settings)?;
         let checkpoint = journal.checkpoint();
         let (segments, passed) =
             Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
         let rejected = RejectedStore::new(id, dir.join("rejected"));
         rejected.tidy(checkpoint.cursor)?;
-        journal.set_live(Live::OwnerPid, std::process::id().into());
+        journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
         let lane = Self {
             id: id.to_owned(),
             dir: dir.to_path_buf(),
             queue: Mutex::new(Queue::open(id, segments, &journal, checkpoint)),
             journal,
             rejected,
-            quarantine: Quarantine::new(dir, policy.max_spool_bytes / QUARANTINE_SHARE),
-            policy: policy.clone(),
+            quarantine: Quarantine::new(dir, settings.max_spool_bytes / QUARANTINE_SHARE),
+            settings: settings.clone(),
             log: log.clone(),
-            drain: Signal::default(),
-            commit: Signal::default(),
+            drain: Wakeup::default(),
+            commit: Wakeup::default(),
             settled: Condvar::new(),
             forced_before: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -115,9 +122,9 @@ impl Lane {
         for segment in passed {
             lane.discard(&segment)?;
         }
-        if lane.journal.live(Live::DiskBytes) == 0 {
+        if lane.journal.counter(HeaderCounter::DiskBytes) == 0 {
             // Of a new lane. What an older one takes was counted by its last owner, until this one has to know.
-            lane.journal.set_live(Live::DiskBytes, lane.journal.file_bytes());
+            lane.journal.set_counter(HeaderCounter::DiskBytes, lane.journal.file_bytes());
         }
         Ok(lane)
     }
@@ -142,14 +149,14 @@ impl Lane {
                     if appended.wake_drain {
                         self.drain.raise();
                     }
-                    return match self.policy.durability {
+                    return match self.settings.durability {
                         Durability::Process => Ok(()),
                         Durability::Power => self.sync_to(appended.end_pos),
                     };
                 }
                 Err(refusal) => refusal,
             };
-            match (refusal, self.policy.overflow) {
+            match (refusal, self.settings.overflow) {
                 (Refusal::Closed, _) => return Err(shut_down()),
                 (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
                 (Refusal::QueueFull, _) => return Err(self.queue_full()),
@@ -160,7 +167,7 @@ impl Lane {
                 }
                 (Refusal::RingFull, _) => {
                     let deadline =
-                        *deadline.get_or_insert_with(|| Instant::now() + self.policy.enqueue_timeout);
+                        *deadline.get_or_insert_with(|| Instant::now() + self.settings.enqueue_timeout);
                     self.room_wanted.store(true, Relaxed);
                     self.commit.raise();
                     if !self.journal.wait_for_room(len, deadline) {
@@ -172,12 +179,12 @@ impl Lane {
     }
 
     pub(super) fn queue_full(&self) -> Error {
-        let max = self.policy.max_queue_size;
+        let max = self.settings.max_queue_size;
         Error::new(ErrorKind::Full, format!("max_queue_size={max} items are pending in lane {}", self.id))
     }
 
     fn spool_full(&self) -> Error {
-        let max = self.policy.max_spool_bytes;
+        let max = self.settings.max_spool_bytes;
         let why = if !writer::is_usable() {
             format!(
                 "the journal of lane {} is full, and a process can't use segments whose parent did",
@@ -193,7 +200,7 @@ impl Lane {
 
     /// The number of items at which the queue is full.
     pub(super) fn max_number(&self) -> u64 {
-        match self.policy.max_queue_size {
+        match self.settings.max_queue_size {
             0 => u64::MAX,
             size => self.journal.checkpoint().cursor + size,
         }
@@ -201,7 +208,7 @@ impl Lane {
 
     pub(super) fn drop_oldest(&self) -> u64 {
         let mut queue = self.lock_queue();
-        let dropped = queue.drop_oldest(&self.journal, self.policy.limits);
+        let dropped = queue.drop_oldest(&self.journal, self.settings.limits);
         self.after_settling(queue);
         dropped
     }
@@ -225,8 +232,7 @@ impl Lane {
         while queue.has_passed_segments() {
             let left = deadline
                 .map_or(TIDY_TIMEOUT, |d| d.saturating_duration_since(Instant::now()).min(TIDY_TIMEOUT));
-            let (guard, waited) =
-                self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = self.settled.wait_timeout(queue, left).unpoisoned();
             queue = guard;
             if waited.timed_out() {
                 return;
@@ -277,10 +283,8 @@ impl Lane {
     ) -> Option<MutexGuard<'a, Queue>> {
         match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             Some(left) if left.is_zero() => None,
-            Some(left) => {
-                Some(self.settled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0)
-            }
-            None => Some(self.settled.wait(queue).unwrap_or_else(PoisonError::into_inner)),
+            Some(left) => Some(self.settled.wait_timeout(queue, left).unpoisoned().0),
+            None => Some(self.settled.wait(queue).unpoisoned()),
         }
     }
 
@@ -298,7 +302,7 @@ impl Lane {
     pub(crate) fn stats(&self) -> Stats {
         Stats::read(
             &self.journal.checkpoint(),
-            |counter| self.journal.live(counter),
+            |counter| self.journal.counter(counter),
             || match self.journal.read(self.journal.checkpoint().head) {
                 Read::Record(record) => record.taken_unix_ms,
                 _ => 0,
@@ -306,16 +310,16 @@ impl Lane {
         )
     }
 
-    pub(crate) fn live(&self, counter: Live) -> u64 {
-        self.journal.live(counter)
+    pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
+        self.journal.counter(counter)
     }
 
-    pub(crate) fn set_live(&self, counter: Live, value: u64) {
-        self.journal.set_live(counter, value);
+    pub(crate) fn set_counter(&self, counter: HeaderCounter, value: u64) {
+        self.journal.set_counter(counter, value);
     }
 
-    pub(crate) fn add_live(&self, counter: Live, more: u64) {
-        self.journal.add_live(counter, more);
+    pub(crate) fn add_counter(&self, counter: HeaderCounter, more: u64) {
+        self.journal.add_counter(counter, more);
     }
 
     pub(crate) fn set_reason(&self, reason: &str) {
@@ -324,7 +328,7 @@ impl Lane {
 
     /// Counts a lane that was adopted.
     pub(crate) fn count_adopted(&self) {
-        self.journal.add_live(Live::LanesAdopted, 1);
+        self.journal.add_counter(HeaderCounter::LanesAdopted, 1);
     }
 
     /// Puts rejected items back on their way as new items: the groups whose reason is `wanted`. Those that are
@@ -332,7 +336,7 @@ impl Lane {
     ///
     /// `Full`, `Io`, `ShutDown`: some were moved, the others stay where they are.
     pub(crate) fn requeue(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
-        let _alone = self.requeueing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.requeueing.lock().unpoisoned();
         let cursor = self.journal.checkpoint().cursor;
         for group in self.rejected.groups()?.iter().filter(|group| wanted(&group.reason)) {
             if !group.is_settled(cursor) {
@@ -349,7 +353,7 @@ impl Lane {
             // The store's copies go only when the new ones can't get lost any more.
             self.sync()?;
             let removed = self.rejected.remove(&moved)?;
-            self.journal.add_live(Live::Requeued, removed);
+            self.journal.add_counter(HeaderCounter::Requeued, removed);
             outcome?;
         }
         Ok(())
@@ -398,7 +402,7 @@ impl Lane {
         for first in from.damaged()? {
             self.quarantine.keep(&from.path(first), &format!("{}-rejected-{first}", from.lane()))?;
         }
-        let outcome = self.rejected.adopt(from, self.policy.max_rejected_bytes)?;
+        let outcome = self.rejected.adopt(from, self.settings.max_rejected_bytes)?;
         self.note_late_key();
         Ok(outcome)
     }
@@ -446,7 +450,7 @@ impl Lane {
 
     /// Lets the lane go: another process or client may take it over. No thread may work for it any more.
     pub(crate) fn unlock(&self) {
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.lock.lock().unpoisoned().take());
     }
 
     /// Takes no item any more.
@@ -460,7 +464,7 @@ impl Lane {
             + self.lock_queue().segments.disk_bytes()
             + self.rejected.disk_bytes()
             + self.quarantine.disk_bytes();
-        self.journal.set_live(Live::DiskBytes, bytes);
+        self.journal.set_counter(HeaderCounter::DiskBytes, bytes);
         bytes
     }
 
@@ -469,7 +473,7 @@ impl Lane {
     }
 
     pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unpoisoned()
     }
 }
 
@@ -484,7 +488,7 @@ pub(super) fn was_in_use(dir: &Path) -> bool {
 
 /// Opens the lane's journal. A lane without one is begun anew, unless it was in use: without a journal nobody knows
 /// which of its items were delivered.
-fn open_journal(lane: &Path, policy: &Policy) -> Result<Journal> {
+fn open_journal(lane: &Path, settings: &LaneSettings) -> Result<Journal> {
     let path = lane.join("journal");
     // What a crash left of one that was being made.
     dir::remove_file(&Journal::path_of_new(&path))?;
@@ -492,7 +496,7 @@ fn open_journal(lane: &Path, policy: &Policy) -> Result<Journal> {
         if was_in_use(lane) {
             return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
         }
-        Lane::create_journal(lane, policy)?;
+        Lane::create_journal(lane, settings)?;
     }
     Journal::open(&path)
 }

@@ -7,7 +7,7 @@ use crate::spool::queue::batching::BatchLimits;
 
 /// The settings that concern the disk.
 #[derive(Debug, Clone)]
-pub(crate) struct Policy {
+pub(crate) struct LaneSettings {
     pub(crate) limits: BatchLimits,
     pub(crate) schedule_delay_ms: u64,
     /// Pending items that make a batch due at once.
@@ -25,7 +25,7 @@ pub(crate) struct Policy {
     pub(crate) journal_bytes: u64,
 }
 
-impl Policy {
+impl LaneSettings {
     pub(crate) fn new(config: &Config) -> Self {
         let trigger = match config.max_queue_size {
             0 => u64::MAX,

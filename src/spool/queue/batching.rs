@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::batch::Batch;
-use crate::spool::checkpoint::Point;
+use crate::spool::checkpoint::LogPosition;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{Journal, Read, Record};
 
@@ -19,7 +19,7 @@ pub(crate) struct BatchLimits {
 pub(crate) struct Run {
     pub(crate) items: u64,
     /// The point behind the last of them.
-    pub(crate) end: Point,
+    pub(crate) end: LogPosition,
     pub(crate) oldest_unix_ms: u64,
     pub(crate) newest_unix_ms: u64,
     pub(crate) stop: Stop,
@@ -43,7 +43,11 @@ pub(crate) enum Stop {
 }
 
 /// Calls `each` with the records from `at` on until it returns false; says why there were no more.
-fn each_record<'a>(journal: &'a Journal, mut at: Point, mut each: impl FnMut(&Record<'a>) -> bool) -> Stop {
+fn each_record<'a>(
+    journal: &'a Journal,
+    mut at: LogPosition,
+    mut each: impl FnMut(&Record<'a>) -> bool,
+) -> Stop {
     let end_pos = journal.end_pos();
     loop {
         match journal.read_before(end_pos, at) {
@@ -61,7 +65,7 @@ fn each_record<'a>(journal: &'a Journal, mut at: Point, mut each: impl FnMut(&Re
 }
 
 /// The run at `at`; `None` when no record is there.
-pub(crate) fn run(journal: &Journal, at: Point, limits: BatchLimits) -> Option<Run> {
+pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Option<Run> {
     let mut run: Option<Run> = None;
     let mut key_name = "";
     let mut formed_items = 0;
@@ -108,7 +112,7 @@ pub(crate) fn run(journal: &Journal, at: Point, limits: BatchLimits) -> Option<R
 }
 
 /// Says in the journal that the run at `at` is a batch, and copies it out.
-pub(crate) fn take_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> StoredBatch {
+pub(crate) fn take_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     each_record(journal, at, |record| {
         journal.mark_batch(record, run.items);
         false
@@ -117,7 +121,7 @@ pub(crate) fn take_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> S
 }
 
 /// Copies the run at `at` out as a batch that nobody saw yet: it may be formed otherwise the next time.
-pub(crate) fn copy_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> StoredBatch {
+pub(crate) fn copy_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     let mut batch: Option<Batch> = None;
     each_record(journal, at, |record| {
         let batch = batch.get_or_insert_with(|| {
@@ -141,8 +145,8 @@ pub(crate) fn copy_run(journal: &Journal, lane: &str, at: Point, run: &Run) -> S
 pub(crate) fn regroup(
     journal: &Journal,
     lane: &str,
-    at: Point,
-    end: Point,
+    at: LogPosition,
+    end: LogPosition,
     limits: BatchLimits,
 ) -> Vec<StoredBatch> {
     let mut groups: BTreeMap<&str, Vec<StoredBatch>> = BTreeMap::new();

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind};
-use crate::spool::checkpoint::{Checkpoint, Point, Tally};
+use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::{Journal, Live, Read, Record};
+use crate::spool::journal::{HeaderCounter, Journal, Read, Record};
 use crate::spool::queue::batching::{BatchLimits, Run, Stop};
 use crate::spool::segments::readahead::ToRead;
 use crate::spool::segments::{Found, Segments};
@@ -31,9 +31,9 @@ pub(crate) struct Queue {
     /// Number of the next item to hand out.
     next: u64,
     /// Where that item is in the journal, or the journal's head when it is in a segment.
-    ring: Point,
+    ring: LogPosition,
     /// The newest point of the journal that is settled.
-    settled_ring: Option<Point>,
+    settled_ring: Option<LogPosition>,
     out: BTreeMap<u64, Out>,
     /// Batches that were dropped while they were under way: first number and items.
     dropped_out: BTreeMap<u64, u64>,
@@ -62,7 +62,7 @@ struct Out {
     /// Bytes of JSON before its end in the lane's whole life, when known.
     bytes_end: Option<u64>,
     /// The point behind it, when it came from the journal.
-    ring_end: Option<Point>,
+    ring_end: Option<LogPosition>,
     settled: Option<Tally>,
 }
 
@@ -211,7 +211,7 @@ impl Queue {
         journal: &Journal,
         limits: BatchLimits,
         due: Due,
-    ) -> std::result::Result<(StoredBatch, Option<Point>), Next> {
+    ) -> std::result::Result<(StoredBatch, Option<LogPosition>), Next> {
         if self.moving_to.is_some_and(|end| self.next < end) {
             return Err(Next::Moving);
         }
@@ -240,14 +240,14 @@ impl Queue {
         Ok((batching::take_run(journal, &self.lane, self.ring, &run), Some(run.end)))
     }
 
-    fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<Point>) {
+    fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<LogPosition>) {
         if self.out.is_empty() && self.checkpoint.settled_bytes != stored.bytes_before {
             // After segments were dropped unread, this is the first to say how many bytes went with them.
             self.checkpoint.settled_bytes = stored.bytes_before;
             self.store(journal);
         }
         if ring_end.is_none() {
-            journal.set_live(Live::OldestUnixMs, stored.oldest_unix_ms);
+            journal.set_counter(HeaderCounter::OldestUnixMs, stored.oldest_unix_ms);
         }
         self.next = stored.end();
         self.ring = ring_end.unwrap_or(self.checkpoint.head);
@@ -257,7 +257,7 @@ impl Queue {
 
     /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the point behind them,
     /// when they are in the journal.
-    fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<Point>) {
+    fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<LogPosition>) {
         let first = self.next;
         let bytes_end = ring_end.map(|end| end.bytes);
         self.out.insert(first, Out { end, bytes_end, ring_end, settled: None });
@@ -297,8 +297,8 @@ impl Queue {
     }
 
     /// Moves the journal's head to `to`, or as far as the journal is settled, whichever is further.
-    fn move_head(&mut self, to: Point) {
-        let further = |a: Point, b: Point| if b.number > a.number { b } else { a };
+    fn move_head(&mut self, to: LogPosition) {
+        let further = |a: LogPosition, b: LogPosition| if b.number > a.number { b } else { a };
         let head = further(self.checkpoint.head, to);
         self.checkpoint.head = self.settled_ring.map_or(head, |settled| further(head, settled));
         if self.checkpoint.cursor >= self.checkpoint.head.number {
@@ -308,7 +308,7 @@ impl Queue {
     }
 
     /// The journal's items up to `end` are in a segment now: they are read from there.
-    pub(crate) fn moved(&mut self, journal: &Journal, end: Point) {
+    pub(crate) fn moved(&mut self, journal: &Journal, end: LogPosition) {
         self.moving_to = None;
         self.regroup = Regroup::NotNeeded;
         self.move_head(end);
@@ -408,7 +408,7 @@ impl Queue {
     }
 
     /// Everything before `tail` is committed and on stable storage.
-    pub(crate) fn synced(&mut self, journal: &Journal, tail: Point) {
+    pub(crate) fn synced(&mut self, journal: &Journal, tail: LogPosition) {
         self.checkpoint.tail = tail;
         self.store(journal);
     }
@@ -423,7 +423,7 @@ impl Queue {
     pub(crate) fn absorbed(&mut self, journal: &Journal) {
         (self.checkpoint.tally, self.checkpoint.adopted) = Default::default();
         self.store(journal);
-        journal.set_live(Live::Requeued, 0);
+        journal.set_counter(HeaderCounter::Requeued, 0);
     }
 
     fn store(&mut self, journal: &Journal) {

@@ -7,9 +7,10 @@ pub(in crate::spool) mod writer;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::lock::Unpoison;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::fs as dir;
 use crate::spool::segments::readahead::{Readahead, ToRead};
@@ -181,7 +182,7 @@ impl Segments {
         let mut next = end;
         if let Some(first) = first {
             let scan = self.scan_of(first)?;
-            let mut scan = scan.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scan = scan.lock().unpoisoned();
             let stored = self.decode(&mut scan, number)?;
             next = scan.next_id(number).map_or(next, |id| id.min(next));
             if let Some(stored) = stored.filter(fits) {

@@ -1,9 +1,10 @@
 //! Readahead: the next batches of a segment, read by the committer while the ones before them are under way.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::yield_now;
 
+use crate::os::lock::Unpoison;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::segments::scan::Scan;
 
@@ -60,7 +61,7 @@ impl ToRead {
     ///
     /// The thread that sends wakes for each answer, and on a busy machine it would have to wait for this to end.
     pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
-        let value = self.scan.lock().unwrap_or_else(PoisonError::into_inner).value(self.number).ok()??;
+        let value = self.scan.lock().unpoisoned().value(self.number).ok()??;
         yield_now();
         let stored = StoredBatch::decode(lane, self.number, &value).ok()?;
         yield_now();

@@ -9,10 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
+use crate::os::lock::Unpoison;
 use crate::spool::format::fragment;
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
@@ -137,7 +138,7 @@ impl Segment {
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+        self.trees.lock().unpoisoned()
     }
 
     fn db(&self) -> Result<&sled::Db> {
@@ -158,7 +159,7 @@ impl Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         // sled syncs once more as it closes, and panics when the disk fails it then.
-        let trees = std::mem::take(self.trees.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let trees = std::mem::take(self.trees.get_mut().unpoisoned());
         let db = self.db.take();
         fork::exclude(|| {
             let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
