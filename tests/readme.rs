@@ -66,20 +66,71 @@ fn excerpts_in_the_readme_are_lines_of_tested_programs() {
         let mut lines = program.lines().map(str::trim);
         // The first line is the language's name.
         for line in block.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()) {
-            assert!(lines.any(|l| l == line), "README.md: in {path} this line is missing or out of order: {line}");
+            assert!(
+                lines.any(|l| l == line),
+                "README.md: in {path} this line is missing or out of order: {line}"
+            );
         }
     }
 }
 
+const PAGES: [&str; 10] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "PERFORMANCE.md",
+    "RELIABILITY.md",
+    "SECURITY.md",
+    "docs/design.md",
+    "docs/guarantees.md",
+    "docs/install.md",
+    "docs/settings.md",
+];
+
 #[test]
-fn the_readme_is_short_and_pages_are_narrow() {
+fn the_readme_and_the_map_are_short_and_lines_are_narrow() {
     assert!(read("README.md").lines().count() <= 200);
     assert!(read("ARCHITECTURE.md").lines().count() <= 150);
-    for page in ["README.md", "ARCHITECTURE.md", "docs/design.md", "docs/guarantees.md", "docs/install.md"] {
+    for page in PAGES {
         for (n, line) in read(page).lines().enumerate() {
-            // Rows of tables and links cannot be wrapped.
-            let fits = line.chars().count() <= 120 || line.starts_with('|') || line.contains("](");
-            assert!(fits, "{page}:{} has more than 120 columns", n + 1);
+            // A row of a table cannot be wrapped.
+            let fits = line.chars().count() <= 120 || line.starts_with('|');
+            assert!(fits, "{page}:{}: more than 120 columns", n + 1);
+        }
+    }
+}
+
+/// The anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c => (c.is_alphanumeric() || c == '-' || c == '_').then_some(c),
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in PAGES {
+        for link in
+            read(page).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+        {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let file = match path {
+                "" => common::root().join(page),
+                path => common::root().join(page).parent().unwrap().join(path),
+            };
+            assert!(file.exists(), "{page}: the link {link} leads nowhere");
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(file).unwrap();
+                let found = text.lines().any(|line| line.starts_with('#') && anchor(line) == fragment);
+                assert!(found, "{page}: the link {link} names no heading");
+            }
         }
     }
 }
