@@ -20,24 +20,25 @@
  *     int main(int argc, char **argv) {
  *         if (argc != 3) return fprintf(stderr, "usage: quickstart SPOOL_DIR ENDPOINT\n"), 2;
  *         char why[256] = "";
- *         spanspool *spool = NULL;
+ *         spanspool_client *client = NULL;
  *         spanspool_config *config = spanspool_config_new();
  *         spanspool_status status = spanspool_config_set(config, "spool_dir", argv[1], why, sizeof why);
  *         if (!status) status = spanspool_config_set(config, "endpoint", argv[2], why, sizeof why);
- *         if (!status) status = spanspool_init(config, &spool, why, sizeof why);
+ *         if (!status) status = spanspool_init(config, &client, why, sizeof why);
  *         spanspool_config_free(config);
  *         if (status) return fprintf(stderr, "cannot open the spool: %s\n", why), 1;
  *
  *         const char *item = "{\"object\":\"trace\",\"id\":\"trace_0123456789abcdef0123456789abcdef\","
  *                            "\"workflow_name\":\"quickstart\",\"group_id\":null,\"metadata\":null}";
- *         status = spanspool_enqueue(spool, item, strlen(item));
- *         if (!status) status = spanspool_flush(spool, 5000);
- *         if (status) fprintf(stderr, "%s\n", spanspool_status_str(status));
- *
- *         spanspool_status stopped = spanspool_shutdown(spool, 5000);
- *         if (stopped) fprintf(stderr, "%s\n", spanspool_status_str(stopped));
- *         spanspool_free(spool);
- *         return status || stopped;
+ *         status = spanspool_enqueue(client, item, strlen(item));
+ *         // What is not delivered by then stays in the spool.
+ *         if (!status) status = spanspool_shutdown(client, 5000);
+ *         if (status) {
+ *             spanspool_last_error(client, why, sizeof why);
+ *             fprintf(stderr, "%s\n", why);
+ *         }
+ *         spanspool_free(client);
+ *         return status;
  *     }
  *
  *
@@ -61,7 +62,7 @@
  *
  * Threads
  * -------
- * A function that takes a `const spanspool*` may be called from any thread, several at once, on one handle; so may
+ * A function that takes a `const spanspool_client*` may be called from any thread, several at once, on one handle; so may
  * spanspool_shutdown. spanspool_free must be the last call on a handle. A spanspool_config is for one thread at a time.
  * The library's own threads are named spanspool-something, block all signals and, on Linux, do not push the program's threads
  * off a processor when they wake (SCHED_BATCH); no signal handler is installed. There is no
@@ -219,9 +220,9 @@
 #include <stdint.h>
 
 /** The version of this header; spanspool_version() tells that of the library. */
-#define SPANSPOOL_VERSION "0.1.0"
+#define SPANSPOOL_VERSION "0.2.0"
 /** The version of this header as 0x00MMmmpp; spanspool_version_number() tells that of the library. */
-#define SPANSPOOL_VERSION_NUMBER 0x000100
+#define SPANSPOOL_VERSION_NUMBER 0x000200
 
 /**
  * What a call answers. Numbers are never reused; newer versions may add some.
@@ -248,9 +249,9 @@ enum spanspool_status
    */
   SPANSPOOL_ERR_ITEM_TOO_LARGE = 3,
   /**
-   * The name of a key is empty or longer than 255 bytes; nothing was stored. Mend the name.
+   * There is no setting of that name; nothing was changed. Correct the name.
    */
-  SPANSPOOL_ERR_UNKNOWN_KEY = 4,
+  SPANSPOOL_ERR_UNKNOWN_SETTING = 4,
   /**
    * The spool is at its limit and overflow is reject, or the journal had no room within enqueue_timeout_ms;
    * nothing was stored. Count the item as lost, or try again later.
@@ -290,9 +291,75 @@ typedef int32_t spanspool_status;
 #endif // __cplusplus
 
 /**
+ * How serious a log line is.
+ */
+enum spanspool_log
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Something was lost, or work cannot go on.
+   */
+  SPANSPOOL_LOG_ERROR = 1,
+  /**
+   * Something failed and is being handled.
+   */
+  SPANSPOOL_LOG_WARN = 2,
+  /**
+   * A change of state.
+   */
+  SPANSPOOL_LOG_INFO = 3,
+  /**
+   * One line per batch, and the text of every failed call.
+   */
+  SPANSPOOL_LOG_DEBUG = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum spanspool_log spanspool_log;
+#else
+typedef int32_t spanspool_log;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What the exporter of a lane is doing.
+ */
+enum spanspool_export
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint64_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Nothing: there is no batch to send.
+   */
+  SPANSPOOL_EXPORT_IDLE = 0,
+  /**
+   * A request is under way.
+   */
+  SPANSPOOL_EXPORT_SENDING = 1,
+  /**
+   * Waiting before it tries again.
+   */
+  SPANSPOOL_EXPORT_BACKOFF = 2,
+  /**
+   * Waiting for something outside to change: a key, a permission, an address. It probes now and then.
+   */
+  SPANSPOOL_EXPORT_HOLD = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum spanspool_export spanspool_export;
+#else
+typedef uint64_t spanspool_export;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * An open spool with the threads that deliver from it. For any number of threads at once.
  */
-typedef struct spanspool spanspool;
+typedef struct spanspool_client spanspool_client;
 
 /**
  * Settings, gathered before spanspool_init. Not for two threads at once.
@@ -360,7 +427,7 @@ typedef struct spanspool_stats {
    */
   uint64_t retries;
   /**
-   * What the exporter does: 0 idle, 1 sending, 2 backoff, 3 hold.
+   * What the exporter does: a number of [`ExportState`].
    */
   uint64_t export_state;
   /**
@@ -371,6 +438,14 @@ typedef struct spanspool_stats {
    * Lanes of dead processes that were taken over.
    */
   uint64_t lanes_adopted;
+  /**
+   * Items that the ingest refused inside an answer of success; 0 with exporters whose protocol has no such answer.
+   */
+  uint64_t partially_rejected;
+  /**
+   * Batches in the rejected store that wait for their key to be set.
+   */
+  uint64_t held_batches;
 } spanspool_stats;
 
 #ifdef __cplusplus
@@ -385,7 +460,7 @@ extern "C" {
 uint32_t spanspool_version_number(void);
 
 /**
- * The version of the library that is running, such as "0.1.0".
+ * The version of the library that is running, such as "0.2.0".
  *
  * Never fails. Thread-safe. The text lives as long as the program; do not free it.
  */
@@ -456,7 +531,24 @@ spanspool_status spanspool_config_set_log(spanspool_config* config, spanspool_lo
  * made, written or filled up to journal_bytes; ERR_CORRUPT; ERR_LOCKED; ERR_INTERNAL.
  * Thread-safe while nobody changes config. Several handles may be open on one spool_dir, in one process or in many.
  */
-spanspool_status spanspool_init(const spanspool_config* config, spanspool** out, char* errbuf, size_t errbuf_len);
+spanspool_status spanspool_init(const spanspool_config* config,
+                                spanspool_client** out,
+                                char* errbuf,
+                                size_t errbuf_len);
+
+/**
+ * The text of the calling thread's last failed call on the handle.
+ *
+ * handle: stays yours; NULL is allowed and has no text.
+ * buf, len: receives as much of the text as fits, cut between two characters, always ended by NUL. buf may be NULL.
+ *
+ * Returns the length of the whole text without the NUL, also when it was cut; 0, with an empty text, when the thread's last
+ * call on the handle answered OK or there was none.
+ * Never fails. Thread-safe: each thread has its own text for each handle.
+ */
+size_t spanspool_last_error(const spanspool_client* handle,
+                            char* buf,
+                            size_t len);
 
 /**
  * Takes one item. On OK it is durable as the setting durability says and will be delivered, by this process or by the
@@ -470,7 +562,7 @@ spanspool_status spanspool_init(const spanspool_config* config, spanspool** out,
  * durability=power an item that could not be synced (ERR_IO) may still be delivered.
  * Thread-safe.
  */
-spanspool_status spanspool_enqueue(const spanspool* handle, const char* json, size_t json_len);
+spanspool_status spanspool_enqueue(const spanspool_client* handle, const char* json, size_t json_len);
 
 /**
  * As spanspool_enqueue, for an item to be sent with the key that spanspool_set_named_key gives under name, before or
@@ -484,7 +576,10 @@ spanspool_status spanspool_enqueue(const spanspool* handle, const char* json, si
  * As spanspool_enqueue; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
  * Thread-safe.
  */
-spanspool_status spanspool_enqueue_as(const spanspool* handle, const char* name, const char* json, size_t json_len);
+spanspool_status spanspool_enqueue_as(const spanspool_client* handle,
+                                      const char* name,
+                                      const char* json,
+                                      size_t json_len);
 
 /**
  * Replaces the API key, and tries at once what was waiting for one. It is kept in memory only.
@@ -495,7 +590,7 @@ spanspool_status spanspool_enqueue_as(const spanspool* handle, const char* name,
  * OK; ERR_INVALID_ARGUMENT: NULL, empty or not visible ASCII; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_set_api_key(const spanspool* handle, const char* key);
+spanspool_status spanspool_set_api_key(const spanspool_client* handle, const char* key);
 
 /**
  * Sets the key for the items that were enqueued under name, those set aside for want of it included. It is kept in
@@ -509,7 +604,7 @@ spanspool_status spanspool_set_api_key(const spanspool* handle, const char* key)
  * ERR_FULL, ERR_IO: what was set aside could not all go on its way; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_set_named_key(const spanspool* handle, const char* name, const char* key);
+spanspool_status spanspool_set_named_key(const spanspool_client* handle, const char* name, const char* key);
 
 /**
  * Says that the network is back: ends a backoff or a hold and tries now. Does not wait.
@@ -519,7 +614,7 @@ spanspool_status spanspool_set_named_key(const spanspool* handle, const char* na
  * OK; ERR_INVALID_ARGUMENT: NULL; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_wake(const spanspool* handle);
+spanspool_status spanspool_wake(const spanspool_client* handle);
 
 /**
  * Waits until every item enqueued before is on stable storage, so that a power cut can't take it.
@@ -529,7 +624,7 @@ spanspool_status spanspool_wake(const spanspool* handle);
  * OK; ERR_INVALID_ARGUMENT: NULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_sync(const spanspool* handle);
+spanspool_status spanspool_sync(const spanspool_client* handle);
 
 /**
  * Sends at once, whatever a backoff or a hold says, and waits until every item enqueued before was delivered or
@@ -542,7 +637,7 @@ spanspool_status spanspool_sync(const spanspool* handle);
  * ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_flush(const spanspool* handle, uint64_t timeout_ms);
+spanspool_status spanspool_flush(const spanspool_client* handle, uint64_t timeout_ms);
 
 /**
  * Reads the counters. At all times accepted = delivered + pending + rejected + dropped_overflow + dropped_expired +
@@ -556,7 +651,7 @@ spanspool_status spanspool_flush(const spanspool* handle, uint64_t timeout_ms);
  * OK; ERR_INVALID_ARGUMENT: NULL, or out_size is 0 or not a multiple of 8; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe.
  */
-spanspool_status spanspool_get_stats(const spanspool* handle, spanspool_stats* out, size_t out_size);
+spanspool_status spanspool_get_stats(const spanspool_client* handle, spanspool_stats* out, size_t out_size);
 
 /**
  * Takes no more items, delivers until the deadline, and stops the threads. Items that are left stay in the spool for
@@ -569,7 +664,7 @@ spanspool_status spanspool_get_stats(const spanspool* handle, spanspool_stats* o
  * ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Thread-safe: calls that other threads are in end soon.
  */
-spanspool_status spanspool_shutdown(spanspool* handle,
+spanspool_status spanspool_shutdown(spanspool_client* handle,
                                     uint64_t timeout_ms);
 
 /**
@@ -580,7 +675,7 @@ spanspool_status spanspool_shutdown(spanspool* handle,
  * Never fails. No other thread may be in a call on the handle or begin one. When it returns, the log function of the
  * handle is not called again.
  */
-void spanspool_free(spanspool* handle);
+void spanspool_free(spanspool_client* handle);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -9,6 +9,8 @@
 
 /// cbindgen:ignore
 mod boundary;
+/// cbindgen:ignore
+mod last_error;
 mod status;
 
 use std::ffi::CStr;
@@ -18,6 +20,7 @@ use boundary::{
     ConfigIn, Errbuf, Handle, HandleOut, OwnedConfig, OwnedHandle, StatsOut, Text, UserData, caught, guard,
     guard_with_text,
 };
+use last_error::LastError;
 use status::spanspool_status;
 
 use crate::client::BatchTraceProcessor;
@@ -28,9 +31,10 @@ use crate::error::Result;
 pub struct spanspool_config(Config);
 
 /// An open spool with the threads that deliver from it. For any number of threads at once.
-pub struct spanspool {
+pub struct spanspool_client {
     processor: BatchTraceProcessor,
     log: Log,
+    last_error: LastError,
 }
 
 /// Receives log lines. level: 1 error, 2 warning, 3 change of state, 4 debug. message: UTF-8, ended by NUL, valid only
@@ -61,7 +65,7 @@ pub extern "C" fn spanspool_version_number() -> u32 {
         | version_part(env!("CARGO_PKG_VERSION_PATCH"))
 }
 
-/// The version of the library that is running, such as "0.1.0".
+/// The version of the library that is running, such as "0.2.0".
 ///
 /// Never fails. Thread-safe. The text lives as long as the program; do not free it.
 #[unsafe(no_mangle)]
@@ -169,16 +173,48 @@ pub extern "C" fn spanspool_init(
     guard_with_text(errbuf, errbuf_len, || {
         let config = config.get("config")?.0.clone();
         out.check("out")?;
-        let log = config.log.clone();
-        out.give(spanspool { processor: BatchTraceProcessor::open(config)?, log });
+        // Only calls on the handle use this one, and spanspool_free comes after the last of them.
+        let log = config.log.separate();
+        let processor = BatchTraceProcessor::open(config)?;
+        out.give(spanspool_client { processor, log, last_error: LastError::default() });
         Ok(())
     })
 }
 
-/// Runs `body` on the processor. These calls have no errbuf, so an error's text goes to the log.
-fn call(handle: &spanspool, name: &str, body: impl FnOnce(&BatchTraceProcessor) -> Result<()>) -> Result<()> {
-    caught(|| body(&handle.processor))
-        .inspect_err(|e| handle.log.line(Level::Debug, format_args!("{name}: {e}")))
+/// The text of the calling thread's last failed call on the handle.
+///
+/// handle: stays yours; NULL is allowed and has no text.
+/// buf, len: receives as much of the text as fits, cut between two characters, always ended by NUL. buf may be NULL.
+///
+/// Returns the length of the whole text without the NUL, also when it was cut; 0, with an empty text, when the thread's last
+/// call on the handle answered OK or there was none.
+/// Never fails. Thread-safe: each thread has its own text for each handle.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanspool_last_error(handle: Handle, buf: Errbuf, len: usize) -> usize {
+    let mut text = String::new();
+    guard(|| {
+        text = handle.get("handle")?.last_error.text();
+        Ok(())
+    });
+    buf.put(len, &text);
+    text.len()
+}
+
+/// Runs `body` on the processor of the handle. An error's text goes to the log and to `spanspool_last_error`.
+fn call(
+    handle: Result<&spanspool_client>,
+    name: &str,
+    body: impl FnOnce(&BatchTraceProcessor) -> Result<()>,
+) -> spanspool_status {
+    guard(|| {
+        let client = handle?;
+        let outcome = caught(|| body(&client.processor));
+        if let Err(error) = &outcome {
+            client.log.line(Level::Debug, format_args!("{name}: {error}"));
+        }
+        client.last_error.note(&outcome);
+        outcome
+    })
 }
 
 /// Takes one item. On OK it is durable as the setting durability says and will be delivered, by this process or by the
@@ -193,10 +229,7 @@ fn call(handle: &spanspool, name: &str, body: impl FnOnce(&BatchTraceProcessor) 
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {
-    guard(|| {
-        let json = json.bytes("json", json_len)?;
-        call(handle.get("handle")?, "spanspool_enqueue", |p| p.enqueue(json))
-    })
+    call(handle.get("handle"), "spanspool_enqueue", |p| p.enqueue(json.bytes("json", json_len)?))
 }
 
 /// As spanspool_enqueue, for an item to be sent with the key that spanspool_set_named_key gives under name, before or
@@ -216,9 +249,8 @@ pub extern "C" fn spanspool_enqueue_as(
     json: Text,
     json_len: usize,
 ) -> spanspool_status {
-    guard(|| {
-        let (name, json) = (name.text("name")?, json.bytes("json", json_len)?);
-        call(handle.get("handle")?, "spanspool_enqueue_as", |p| p.enqueue_as(name, json))
+    call(handle.get("handle"), "spanspool_enqueue_as", |p| {
+        p.enqueue_as(name.text("name")?, json.bytes("json", json_len)?)
     })
 }
 
@@ -231,10 +263,7 @@ pub extern "C" fn spanspool_enqueue_as(
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_set_api_key(handle: Handle, key: Text) -> spanspool_status {
-    guard(|| {
-        let key = key.text("key")?;
-        call(handle.get("handle")?, "spanspool_set_api_key", |p| p.set_api_key(key))
-    })
+    call(handle.get("handle"), "spanspool_set_api_key", |p| p.set_api_key(key.text("key")?))
 }
 
 /// Sets the key for the items that were enqueued under name, those set aside for want of it included. It is kept in
@@ -249,9 +278,8 @@ pub extern "C" fn spanspool_set_api_key(handle: Handle, key: Text) -> spanspool_
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_set_named_key(handle: Handle, name: Text, key: Text) -> spanspool_status {
-    guard(|| {
-        let (name, key) = (name.text("name")?, key.text("key")?);
-        call(handle.get("handle")?, "spanspool_set_named_key", |p| p.set_named_key(name, key))
+    call(handle.get("handle"), "spanspool_set_named_key", |p| {
+        p.set_named_key(name.text("name")?, key.text("key")?)
     })
 }
 
@@ -263,7 +291,7 @@ pub extern "C" fn spanspool_set_named_key(handle: Handle, name: Text, key: Text)
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_wake(handle: Handle) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_wake", |p| p.wake()))
+    call(handle.get("handle"), "spanspool_wake", |p| p.wake())
 }
 
 /// Waits until every item enqueued before is on stable storage, so that a power cut can't take it.
@@ -274,7 +302,7 @@ pub extern "C" fn spanspool_wake(handle: Handle) -> spanspool_status {
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_sync(handle: Handle) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_sync", |p| p.sync()))
+    call(handle.get("handle"), "spanspool_sync", |p| p.sync())
 }
 
 /// Sends at once, whatever a backoff or a hold says, and waits until every item enqueued before was delivered or
@@ -288,7 +316,7 @@ pub extern "C" fn spanspool_sync(handle: Handle) -> spanspool_status {
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_flush(handle: Handle, timeout_ms: u64) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_flush", |p| p.flush(Duration::from_millis(timeout_ms))))
+    call(handle.get("handle"), "spanspool_flush", |p| p.flush(Duration::from_millis(timeout_ms)))
 }
 
 /// Reads the counters. At all times accepted = delivered + pending + rejected + dropped_overflow + dropped_expired +
@@ -303,12 +331,10 @@ pub extern "C" fn spanspool_flush(handle: Handle, timeout_ms: u64) -> spanspool_
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_get_stats(handle: Handle, out: StatsOut, out_size: usize) -> spanspool_status {
-    guard(|| {
+    call(handle.get("handle"), "spanspool_get_stats", |p| {
         out.check_size(out_size)?;
-        call(handle.get("handle")?, "spanspool_get_stats", |p| {
-            out.put(out_size, &p.stats()?);
-            Ok(())
-        })
+        out.put(out_size, &p.stats()?);
+        Ok(())
     })
 }
 
@@ -323,10 +349,7 @@ pub extern "C" fn spanspool_get_stats(handle: Handle, out: StatsOut, out_size: u
 /// Thread-safe: calls that other threads are in end soon.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_shutdown(handle: OwnedHandle, timeout_ms: u64) -> spanspool_status {
-    guard(|| {
-        let timeout = Duration::from_millis(timeout_ms);
-        call(handle.get("handle")?, "spanspool_shutdown", |p| p.shutdown(timeout))
-    })
+    call(handle.get("handle"), "spanspool_shutdown", |p| p.shutdown(Duration::from_millis(timeout_ms)))
 }
 
 /// Frees a handle. Implies spanspool_shutdown with timeout_ms 0 if that was not called: nothing is lost.

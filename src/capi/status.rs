@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use crate::error::{Error, ErrorKind};
 
 /// What a call answers. Numbers are never reused; newer versions may add some.
+/// cbindgen:rename-all=None
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::upper_case_acronyms)]
@@ -17,8 +18,8 @@ pub enum spanspool_status {
     SPANSPOOL_ERR_INVALID_ITEM = 2,
     /// The item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
     SPANSPOOL_ERR_ITEM_TOO_LARGE = 3,
-    /// The name of a key is empty or longer than 255 bytes; nothing was stored. Mend the name.
-    SPANSPOOL_ERR_UNKNOWN_KEY = 4,
+    /// There is no setting of that name; nothing was changed. Correct the name.
+    SPANSPOOL_ERR_UNKNOWN_SETTING = 4,
     /// The spool is at its limit and overflow is reject, or the journal had no room within enqueue_timeout_ms;
     /// nothing was stored. Count the item as lost, or try again later.
     SPANSPOOL_ERR_FULL = 20,
@@ -44,7 +45,7 @@ impl From<&Error> for spanspool_status {
             ErrorKind::InvalidArgument => SPANSPOOL_ERR_INVALID_ARGUMENT,
             ErrorKind::InvalidItem => SPANSPOOL_ERR_INVALID_ITEM,
             ErrorKind::ItemTooLarge => SPANSPOOL_ERR_ITEM_TOO_LARGE,
-            ErrorKind::UnknownKey => SPANSPOOL_ERR_UNKNOWN_KEY,
+            ErrorKind::UnknownSetting => SPANSPOOL_ERR_UNKNOWN_SETTING,
             ErrorKind::Full => SPANSPOOL_ERR_FULL,
             ErrorKind::Timeout => SPANSPOOL_ERR_TIMEOUT,
             ErrorKind::ShutDown => SPANSPOOL_ERR_SHUT_DOWN,
@@ -61,7 +62,7 @@ const TEXTS: &[(spanspool_status, &CStr)] = &[
     (SPANSPOOL_ERR_INVALID_ARGUMENT, c"an argument or a setting is not allowed"),
     (SPANSPOOL_ERR_INVALID_ITEM, c"the item is not exactly one JSON object in UTF-8"),
     (SPANSPOOL_ERR_ITEM_TOO_LARGE, c"the item is longer than max_item_bytes"),
-    (SPANSPOOL_ERR_UNKNOWN_KEY, c"there is no setting of that name"),
+    (SPANSPOOL_ERR_UNKNOWN_SETTING, c"there is no setting of that name"),
     (SPANSPOOL_ERR_FULL, c"the spool is at its limit"),
     (SPANSPOOL_ERR_TIMEOUT, c"the deadline passed; what is left stays in the spool"),
     (SPANSPOOL_ERR_SHUT_DOWN, c"the handle was shut down"),

@@ -131,7 +131,10 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
         return set_header(config, name, value).map_err(|why| refused(key, "…", &why));
     }
     let Some(setting) = SETTINGS.iter().find(|s| s.name == key) else {
-        return Err(Error::new(ErrorKind::UnknownKey, format!("unknown setting '{key}'{}", nearest(key))));
+        return Err(Error::new(
+            ErrorKind::UnknownSetting,
+            format!("unknown setting '{key}'{}", nearest(key)),
+        ));
     };
     let shown = if key == "api_key" { "…" } else { value };
     (setting.set)(config, value)

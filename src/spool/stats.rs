@@ -31,12 +31,63 @@ pub struct Stats {
     pub batches_sent: u64,
     /// Attempts that were put off for later.
     pub retries: u64,
-    /// What the exporter does: 0 idle, 1 sending, 2 backoff, 3 hold.
+    /// What the exporter does: a number of [`ExportState`].
     pub export_state: u64,
     /// The last HTTP status; 0 when none was received yet.
     pub last_http_status: u64,
     /// Lanes of dead processes that were taken over.
     pub lanes_adopted: u64,
+    /// Items that the ingest refused inside an answer of success; 0 with exporters whose protocol has no such answer.
+    pub partially_rejected: u64,
+    /// Batches in the rejected store that wait for their key to be set.
+    pub held_batches: u64,
+}
+
+/// What the exporter of a lane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum ExportState {
+    /// Nothing: there is no batch to send.
+    Idle = 0,
+    /// A request is under way.
+    Sending = 1,
+    /// Waiting before it tries again.
+    Backoff = 2,
+    /// Waiting for something outside to change: a key, a permission, an address. It probes now and then.
+    Hold = 3,
+}
+
+impl ExportState {
+    /// The state with this number; newer numbers count as `Hold`.
+    pub fn from_number(number: u64) -> Self {
+        match number {
+            0 => Self::Idle,
+            1 => Self::Sending,
+            2 => Self::Backoff,
+            _ => Self::Hold,
+        }
+    }
+
+    /// Its name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Sending => "sending",
+            Self::Backoff => "backoff",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// Whether the next attempt is put off.
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::Backoff | Self::Hold)
+    }
+}
+
+impl From<ExportState> for u64 {
+    fn from(state: ExportState) -> Self {
+        state as u64
+    }
 }
 
 /// Items, or bytes of them, that no lane can have pending.
@@ -86,7 +137,14 @@ impl Stats {
             export_state: live(HeaderCounter::ExportState),
             last_http_status: live(HeaderCounter::LastHttpStatus),
             lanes_adopted: live(HeaderCounter::LanesAdopted),
+            partially_rejected: 0,
+            held_batches: 0,
         }
+    }
+
+    /// What the exporter is doing.
+    pub fn state(&self) -> ExportState {
+        ExportState::from_number(self.export_state)
     }
 
     /// What became of the items that left the queue.

@@ -9,7 +9,7 @@ static const char ITEM[] = "{\"object\":\"trace\"}";
 
 static void config_outlived(const char *dir) {
     spanspool_config *config = offline_config(dir);
-    spanspool *first = NULL, *second = NULL;
+    spanspool_client *first = NULL, *second = NULL;
     char why[256] = "not empty";
     CHECK_STATUS(spanspool_init(config, &first, why, sizeof why), SPANSPOOL_OK);
     CHECK(why[0] == 0);
@@ -28,7 +28,7 @@ static void config_outlived(const char *dir) {
 }
 
 static void nothing_to_wait_for(const char *dir) {
-    spanspool *handle = open_offline(dir);
+    spanspool_client *handle = open_offline(dir);
     CHECK_STATUS(spanspool_flush(handle, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_flush(handle, UINT64_MAX), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_shutdown(handle, UINT64_MAX), SPANSPOOL_OK);
@@ -49,7 +49,7 @@ static void log_lines(const char *dir) {
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set_log(config, count_invalid, &without_log), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set_log(config, NULL, &without_log), SPANSPOOL_OK);
-    spanspool *handle = open_with(config);
+    spanspool_client *handle = open_with(config);
     CHECK_STATUS(spanspool_enqueue(handle, "[]", 2), SPANSPOOL_ERR_INVALID_ITEM);
     spanspool_free(handle);
     CHECK(without_log == 0);
@@ -64,7 +64,7 @@ static void log_lines(const char *dir) {
 
 struct worker {
     pthread_t thread;
-    const spanspool *handle;
+    const spanspool_client *handle;
     uint64_t accepted;
     spanspool_status end;
 };
@@ -84,7 +84,7 @@ static void shutdown_under_load(const char *dir) {
     enum { WORKERS = 4 };
     struct worker workers[WORKERS];
     memset(workers, 0, sizeof workers);
-    spanspool *handle = open_offline(dir);
+    spanspool_client *handle = open_offline(dir);
     for (int i = 0; i < WORKERS; i++) {
         workers[i].handle = handle;
         CHECK(pthread_create(&workers[i].thread, NULL, enqueue_until_refused, &workers[i]) == 0);
@@ -105,7 +105,7 @@ static void shutdown_under_load(const char *dir) {
 }
 
 static void calls_after_shutdown(const char *dir) {
-    spanspool *handle = open_offline(dir);
+    spanspool_client *handle = open_offline(dir);
     spanspool_stats stats;
     memset(&stats, 0xab, sizeof stats);
     const spanspool_stats before = stats;

@@ -19,7 +19,6 @@ static_assert(!std::is_copy_constructible_v<spanspool::client> && !std::is_copy_
 static_assert(std::is_nothrow_move_constructible_v<spanspool::client> && std::is_nothrow_move_assignable_v<spanspool::client>);
 static_assert(!std::is_copy_constructible_v<spanspool::config> && std::is_move_constructible_v<spanspool::config>);
 static_assert(std::is_nothrow_destructible_v<spanspool::client> && std::is_nothrow_default_constructible_v<spanspool::client>);
-static_assert(!std::is_default_constructible_v<spanspool> && !std::is_destructible_v<spanspool>);
 static_assert(std::is_base_of_v<std::runtime_error, spanspool::error>);
 
 static std::string folder;
@@ -67,7 +66,7 @@ static bool soon(bool some) {
 
 static void clients_move() {
     spanspool::client first(offline("moves"));
-    const spanspool* handle = first.get();
+    const spanspool_client* handle = first.get();
     first.enqueue("{}");
     spanspool::client second(std::move(first));
     CHECK(!first && second && second.get() == handle);
@@ -91,7 +90,7 @@ static void clients_move() {
 static void errors_are_thrown() {
     std::string what;
     spanspool::config config;
-    CHECK(thrown([&] { config.set("spool", "x"); }, &what) == SPANSPOOL_ERR_UNKNOWN_KEY);
+    CHECK(thrown([&] { config.set("spool", "x"); }, &what) == SPANSPOOL_ERR_UNKNOWN_SETTING);
     CHECK_HAS(what.c_str(), "spool");
     CHECK(thrown([&] { config.set("max_batch_size", "many"); }, &what) == SPANSPOOL_ERR_INVALID_ARGUMENT);
     CHECK_HAS(what.c_str(), "many");
@@ -103,7 +102,7 @@ static void errors_are_thrown() {
     const spanspool::client client(offline("errors"));
     CHECK(thrown([&] { client.enqueue("[]"); }, &what) == SPANSPOOL_ERR_INVALID_ITEM);
     CHECK_HAS(what.c_str(), "enqueue");
-    CHECK_HAS(what.c_str(), spanspool_status_str(SPANSPOOL_ERR_INVALID_ITEM));
+    CHECK_HAS(what.c_str(), "must begin with '{'");
     CHECK(thrown([&] { client.enqueue({}); }) == SPANSPOOL_ERR_INVALID_ITEM);
     CHECK(thrown([&] { client.enqueue_as("", "{}"); }) == SPANSPOOL_ERR_INVALID_ARGUMENT);
     CHECK(thrown([&] { client.set_api_key("not\nvisible"); }) == SPANSPOOL_ERR_INVALID_ARGUMENT);
@@ -208,7 +207,7 @@ static void log_lives_as_long_as_it_may_be_called() {
         auto log = std::make_shared<Log>();
         alive = log->alive;
         spanspool::config config = offline("log");
-        config.set_log([log](int, std::string_view) { lines++; });
+        config.set_log([log](spanspool::log_level, std::string_view) { lines++; });
         client = spanspool::client(config);
     }
     CHECK(!alive.expired());
@@ -225,12 +224,14 @@ static void log_lives_as_long_as_it_may_be_called() {
 static void log_may_be_replaced_and_may_throw() {
     lines = 0;
     spanspool::config config = offline("log");
-    config.set_log([](int, std::string_view) { lines++; });
-    config.set_log([](int, std::string_view) -> void { throw std::runtime_error("swallowed"); });
+    config.set_log([](spanspool::log_level, std::string_view) { lines++; });
+    config.set_log([](spanspool::log_level, std::string_view) -> void { throw std::runtime_error("swallowed"); });
     {
         const spanspool::client client(config);
         CHECK_STATUS(client.enqueue("[]", std::nothrow), SPANSPOOL_ERR_INVALID_ITEM);
-        config.set_log([](int level, std::string_view line) { lines += level == 4 && line.find("enqueue") != line.npos; });
+        config.set_log([](spanspool::log_level level, std::string_view line) {
+            lines += level == spanspool::log_level::debug && line.find("enqueue") != line.npos;
+        });
         CHECK_STATUS(client.enqueue("[]", std::nothrow), SPANSPOOL_ERR_INVALID_ITEM);
         CHECK(lines == 0);
     }

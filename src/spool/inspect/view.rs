@@ -11,7 +11,7 @@ use crate::spool::lane::directory::is_lane;
 use crate::spool::recovery;
 use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
-use crate::spool::stats::Stats;
+use crate::spool::stats::{ExportState, Stats};
 
 /// A spool folder, for looking at and for tidying by hand; owners may be running.
 pub struct SpoolView {
@@ -177,11 +177,11 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     stats.disk_bytes = dir::tree_bytes(path);
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
-        stats.export_state = 0;
+        stats.export_state = ExportState::Idle.into();
     }
-    let (reason, next_attempt_unix_ms) = match stats.export_state {
-        2 | 3 => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
-        _ => (String::new(), 0),
+    let (reason, next_attempt_unix_ms) = match stats.state().is_waiting() {
+        true => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
+        false => (String::new(), 0),
     };
     LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
 }
