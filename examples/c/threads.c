@@ -16,7 +16,7 @@ struct worker {
 /* The log function is called from any thread, so it makes one call that is safe there. */
 static void log_line(int32_t level, const char *message, void *user_data) {
     (void)user_data;
-    if (level <= 2) fprintf(stderr, "spanspool: %s\n", message);
+    if (level <= SPANSPOOL_LOG_WARN) fprintf(stderr, "spanspool: %s\n", message);
 }
 
 static void *work(void *argument) {

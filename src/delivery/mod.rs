@@ -26,10 +26,8 @@ use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{ExportState, HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
+use crate::spool::{ExportState, HeaderCounter, Lane, NO_KEY, Rejection, StoredBatch, Take, now_unix_ms};
 
-/// Begins the reason of items that were set aside for want of the key whose name follows.
-pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
 /// Batches that are tried before refusals of all their items are put down to the endpoint. Bad items may come in a row, so after

@@ -19,6 +19,14 @@ static void versions_and_phrases(void) {
     }
 }
 
+static void constants(void) {
+    CHECK(SPANSPOOL_ERR_UNKNOWN_SETTING == 4);
+    CHECK(SPANSPOOL_LOG_ERROR == 1 && SPANSPOOL_LOG_WARN == 2 && SPANSPOOL_LOG_INFO == 3 && SPANSPOOL_LOG_DEBUG == 4);
+    CHECK(SPANSPOOL_EXPORT_IDLE == 0 && SPANSPOOL_EXPORT_SENDING == 1);
+    CHECK(SPANSPOOL_EXPORT_BACKOFF == 2 && SPANSPOOL_EXPORT_HOLD == 3);
+    CHECK_HAS(spanspool_status_str(SPANSPOOL_ERR_UNKNOWN_SETTING), "setting");
+}
+
 static void null_handles(void) {
     spanspool_stats stats;
     CHECK_STATUS(spanspool_enqueue(NULL, ITEM, ITEM_LEN), INVALID);
@@ -115,6 +123,7 @@ static void sizes_of_stats(const spanspool_client *handle) {
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     versions_and_phrases();
+    constants();
     null_handles();
     null_in_config_and_init(argv[1]);
     spanspool_client *handle = open_offline(argv[1]);

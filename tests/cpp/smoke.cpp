@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
         if (status != SPANSPOOL_OK) return fail(key, status, why);
     }
     auto log = [](int32_t level, const char* message, void*) {
-        if (level == 1) std::cerr << message << '\n';
+        if (level == SPANSPOOL_LOG_ERROR) std::cerr << message << '\n';
     };
     if (auto status = spanspool_config_set_log(config.get(), log, nullptr)) return fail("set_log", status);
     spanspool_client* opened = nullptr;

@@ -175,6 +175,9 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = dir::tree_bytes(path);
+    let rejected = RejectedStore::new(&id, path.join("rejected"));
+    rejected.recount();
+    stats.held_batches = rejected.held_batches();
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
         stats.export_state = ExportState::Idle.into();
