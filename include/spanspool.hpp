@@ -195,8 +195,9 @@ class config {
 };
 
 /**
- * An open spool with the threads that deliver from it. Move only. Any thread may make any call but moving and destroying,
- * several at once. An empty client, made without settings or moved from, answers SPANSPOOL_ERR_INVALID_ARGUMENT.
+ * An open spool with the threads that deliver from it. Move only. Any thread may make any call but moving and
+ * destroying, several at once. An empty client, made without settings or moved from, answers
+ * SPANSPOOL_ERR_INVALID_ARGUMENT.
  *
  * The destructor shuts down without waiting: what is not delivered stays in the spool, and nothing is lost.
  */
@@ -235,13 +236,13 @@ class client {
     /** Whether it is not empty. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
 
-    /** Takes one JSON object. When this returns, it is durable as the setting durability says. No network is waited for. */
+    /** Takes one JSON object. It is durable, as the setting durability says, when this returns. Waits for no network. */
     void enqueue(std::string_view item) const { check("enqueue", enqueue(item, std::nothrow)); }
     [[nodiscard]] spanspool_status enqueue(std::string_view item, std::nothrow_t) const noexcept {
         return spanspool_enqueue(get(), item.data(), item.size());
     }
 
-    /** As enqueue, for an item to be sent with the key that set_named_key gives under name, before or after this call. */
+    /** As enqueue, for an item to be sent with the key that set_named_key sets for name, before or after this call. */
     void enqueue_as(std::string_view name, std::string_view item) const {
         check("enqueue_as", enqueue_as(name, item, std::nothrow), name);
     }
@@ -316,8 +317,8 @@ class client {
 
     /**
      * The text of the calling thread's last failed call, as spanspool_last_error gives it; empty when its last call
-     * succeeded. It is what error::what() holds, for the overloads that return the status. A text with a NUL never reaches
-     * the library, so there is no text for that one error. Throws std::bad_alloc.
+     * succeeded. It is what error::what() holds, for the overloads that return the status. A text with a NUL never
+     * reaches the library, so there is no text for that one error. Throws std::bad_alloc.
      */
     std::string last_error() const {
         std::string text(spanspool_last_error(get(), nullptr, 0), '\0');

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use crate::error::Result;
 
 thread_local! {
-    /// The texts of this thread. A weak reference keeps the mark's memory from being used again, so that the mark of a handle
-    /// that was freed is never taken for a newer one's.
+    /// The texts of this thread. A weak reference keeps the mark's memory from being used again, so that the mark of
+    /// a handle that was freed is never taken for a newer one's.
     static TEXTS: RefCell<Vec<(Weak<()>, String)>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -46,8 +46,8 @@ impl Log {
         Self(Some(Arc::new(Shared { receiver, revoked: AtomicBool::new(false), calls: RwLock::new(()) })))
     }
 
-    /// Another log with the same receiver, to be revoked apart from this one. It shares no lock with this one either, so a
-    /// child of `fork` can use it whatever the parent's threads were doing.
+    /// Another log with the same receiver, to be revoked apart from this one. It shares no lock with this one either,
+    /// so a child of `fork` can use it whatever the parent's threads were doing.
     pub(crate) fn separate(&self) -> Self {
         self.0.as_ref().map_or_else(Self::default, |shared| Self::new(shared.receiver.clone()))
     }

@@ -1,6 +1,6 @@
 /*
- * The log function is not called after spanspool_free or a failed spanspool_init, whatever thread was left: one that waits
- * for a reader of standard output, and one that is inside a slow log function.
+ * The log function is not called after spanspool_free or a failed spanspool_init, whatever thread was left: one that
+ * waits for a reader of standard output, and one that is inside a slow log function.
  *
  *   late_log FOLDER
  */
