@@ -3,7 +3,8 @@
 //! Each pointer of the header is one of the types here. They have no constructor that takes an address, so a value
 //! can only have come from C, which vouches for it as the header asks: it is NULL or valid for the call.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Once;
@@ -65,6 +66,13 @@ impl Text {
         // SAFETY: not NULL, and C vouches that a NUL ends it.
         let text = unsafe { CStr::from_ptr(self.0) };
         text.to_str().map_err(|e| argument(format!("{name} is not UTF-8: {e}")))
+    }
+
+    /// The NUL-terminated text, in whatever bytes a path may have.
+    pub fn os_text(&self, name: &str) -> Result<&OsStr> {
+        self.get(name)?;
+        // SAFETY: not NULL, and C vouches that a NUL ends it.
+        Ok(OsStr::from_bytes(unsafe { CStr::from_ptr(self.0) }.to_bytes()))
     }
 
     /// The `len` bytes; none when it is NULL and `len` is 0.

@@ -125,7 +125,7 @@ pub extern "C" fn spanspool_config_free(config: OwnedConfig) {
 /// Changes one setting. The end of this file lists them.
 ///
 /// config: yours; changed only on OK.
-/// key, value: UTF-8, ended by NUL, copied.
+/// key, value: UTF-8, ended by NUL, copied. The value of spool_dir and ca_file may be any path.
 /// errbuf, errbuf_len: as under "Errors" above. The text names key, value and what is allowed.
 ///
 /// Returns OK; ERR_UNKNOWN_SETTING: no setting has this name; ERR_INVALID_ARGUMENT: the value is not allowed, or a
@@ -142,7 +142,7 @@ pub extern "C" fn spanspool_config_set(
 ) -> spanspool_status {
     guard_with_text(errbuf, errbuf_len, || {
         let config = config.get_mut("config")?;
-        config.0.set(key.text("key")?, value.text("value")?)?;
+        config.0.set_os(key.text("key")?, value.os_text("value")?)?;
         Ok(())
     })
 }

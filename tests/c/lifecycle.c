@@ -124,6 +124,16 @@ static void calls_after_shutdown(const char *dir) {
     spanspool_free(handle);
 }
 
+/* A path need not be UTF-8: the spool of such a name is opened again, and no other. */
+static void any_path(const char *dir) {
+    for (uint64_t pending = 0; pending < 2; pending++) {
+        spanspool_client *handle = open_offline(dir);
+        CHECK(stats_of(handle).pending == pending);
+        CHECK_STATUS(spanspool_enqueue(handle, ITEM, ITEM_LEN), SPANSPOOL_OK);
+        spanspool_free(handle);
+    }
+}
+
 /* The counters of a handle stay what its shutdown left, though its lane goes on under another one. */
 static void counters_after_shutdown(const char *dir) {
     spanspool_client *handle = open_offline(dir);
@@ -156,6 +166,7 @@ int main(int argc, char **argv) {
     log_lines(in(argv[1], "log"));
     calls_after_shutdown(in(argv[1], "late"));
     counters_after_shutdown(in(argv[1], "counters"));
+    any_path(in(argv[1], "f\xfcr \xff"));
     shutdown_under_load(in(argv[1], "load"));
     return verdict();
 }
