@@ -3,13 +3,14 @@
 //! Each pointer of the header is one of the types here. They have no constructor that takes an address, so a value
 //! can only have come from C, which vouches for it as the header asks: it is NULL or valid for the call.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Once;
 
 use super::status::spanspool_status;
-use super::{spanspool, spanspool_config, spanspool_log_fn};
+use super::{spanspool_client, spanspool_config, spanspool_log_fn};
 use crate::config::Level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::Stats;
@@ -27,9 +28,9 @@ pub struct Owned<T>(*mut T);
 pub struct Out<T>(*mut T);
 
 // The names that cbindgen.toml turns back into C's own pointers.
-pub type Handle = In<spanspool>;
-pub type OwnedHandle = Owned<spanspool>;
-pub type HandleOut = Out<*mut spanspool>;
+pub type Handle = In<spanspool_client>;
+pub type OwnedHandle = Owned<spanspool_client>;
+pub type HandleOut = Out<*mut spanspool_client>;
 pub type ConfigIn = In<spanspool_config>;
 pub type OwnedConfig = Owned<spanspool_config>;
 pub type StatsOut = Out<Stats>;
@@ -65,6 +66,13 @@ impl Text {
         // SAFETY: not NULL, and C vouches that a NUL ends it.
         let text = unsafe { CStr::from_ptr(self.0) };
         text.to_str().map_err(|e| argument(format!("{name} is not UTF-8: {e}")))
+    }
+
+    /// The NUL-terminated text, in whatever bytes a path may have.
+    pub fn os_text(&self, name: &str) -> Result<&OsStr> {
+        self.get(name)?;
+        // SAFETY: not NULL, and C vouches that a NUL ends it.
+        Ok(OsStr::from_bytes(unsafe { CStr::from_ptr(self.0) }.to_bytes()))
     }
 
     /// The `len` bytes; none when it is NULL and `len` is 0.
@@ -117,7 +125,7 @@ impl<T> Out<T> {
 
 impl HandleOut {
     /// Gives `value` to C; drops it when there is no place to give it to.
-    pub fn give(&self, value: spanspool) {
+    pub fn give(&self, value: spanspool_client) {
         if !self.0.is_null() {
             // SAFETY: not NULL, and C vouches that a pointer may be written there.
             unsafe { self.0.write(Box::into_raw(Box::new(value))) };

@@ -1,14 +1,18 @@
 //! The settings: names, defaults and limits. No I/O and no environment.
 
 mod endpoint;
+mod log;
 mod setting;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use endpoint::Endpoint;
+pub(crate) use log::Log;
+pub use log::{Level, LogFn};
 pub(crate) use setting::header_text;
 pub use setting::{SETTINGS, Setting};
 
@@ -102,41 +106,6 @@ pub(crate) enum Sanitize {
     Never,
 }
 
-/// How grave a log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Level {
-    /// Something was lost or can't go on.
-    Error = 1,
-    /// Something went wrong and is being handled.
-    Warn = 2,
-    /// A change of state.
-    Info = 3,
-    /// One line a batch.
-    Debug = 4,
-}
-
-/// Receives log lines, from any thread, several at once.
-pub type LogFn = dyn Fn(Level, &str) + Send + Sync;
-
-/// The way out for log lines; without a receiver they are dropped.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Option<Arc<LogFn>>);
-
-impl Log {
-    pub(crate) fn line(&self, level: Level, message: fmt::Arguments<'_>) {
-        if let Some(receiver) = &self.0 {
-            receiver(level, &message.to_string());
-        }
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Log(set)" } else { "Log(unset)" })
-    }
-}
-
 /// Text that never shows in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -169,9 +138,25 @@ impl Config {
         Ok(self)
     }
 
+    /// As [`Config::set`], for a value that may be a path: `spool_dir` and `ca_file` need not be UTF-8.
+    ///
+    /// Any other value that is not UTF-8 is refused as [`ErrorKind::InvalidArgument`].
+    pub fn set_os(&mut self, key: &str, value: &OsStr) -> Result<&mut Self> {
+        match (key, value.to_str()) {
+            (_, Some(value)) => return self.set(key, value),
+            ("spool_dir", None) => self.spool_dir = value.into(),
+            ("ca_file", None) => self.ca_file = Some(value.into()),
+            (_, None) => {
+                let what = format!("setting {key}: the value is not UTF-8");
+                return Err(Error::new(ErrorKind::InvalidArgument, what));
+            }
+        }
+        Ok(self)
+    }
+
     /// Sends log lines to `receiver`. Without one the library prints nothing.
     pub fn set_log(&mut self, receiver: impl Fn(Level, &str) + Send + Sync + 'static) -> &mut Self {
-        self.log = Log(Some(Arc::new(receiver)));
+        self.log = Log::new(Arc::new(receiver));
         self
     }
 

@@ -38,7 +38,7 @@ impl<'a> Report<'a> {
         let lane = |lane: &'a LaneStatus| Lane {
             id: &lane.id,
             owner_pid: lane.owner_pid,
-            state: state(&lane.stats),
+            state: lane.stats.state().name(),
             reason: &lane.reason,
             next_attempt_unix_ms: lane.next_attempt_unix_ms,
             stats: Fields(lane.stats),
@@ -77,6 +77,8 @@ impl Serialize for Fields {
             export_state,
             last_http_status,
             lanes_adopted,
+            partially_rejected,
+            held_batches,
         } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("accepted", &accepted)?;
@@ -94,6 +96,8 @@ impl Serialize for Fields {
         map.serialize_entry("export_state", &export_state)?;
         map.serialize_entry("last_http_status", &last_http_status)?;
         map.serialize_entry("lanes_adopted", &lanes_adopted)?;
+        map.serialize_entry("partially_rejected", &partially_rejected)?;
+        map.serialize_entry("held_batches", &held_batches)?;
         map.end()
     }
 }
@@ -119,17 +123,9 @@ pub fn totals<'a>(lanes: impl IntoIterator<Item = &'a LaneStatus>) -> Stats {
             status => status,
         },
         lanes_adopted: sum.lanes_adopted.saturating_add(stats.lanes_adopted),
+        partially_rejected: sum.partially_rejected.saturating_add(stats.partially_rejected),
+        held_batches: sum.held_batches.saturating_add(stats.held_batches),
     })
-}
-
-/// What the exporter does, as a word.
-pub fn state(stats: &Stats) -> &'static str {
-    match stats.export_state {
-        0 => "idle",
-        1 => "sending",
-        2 => "backoff",
-        _ => "hold",
-    }
 }
 
 pub fn dropped(stats: &Stats) -> u64 {
@@ -209,7 +205,7 @@ mod tests {
             "{json}"
         );
         assert!(
-            json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0}],"unreadable":[]}"#),
+            json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0,"partially_rejected":0,"held_batches":0}],"unreadable":[]}"#),
             "{json}"
         );
     }

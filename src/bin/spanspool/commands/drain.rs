@@ -87,7 +87,7 @@ fn deliver(
             let lanes = ours(view)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
-            let note = lanes.iter().find(|lane| lane.stats.export_state >= 2).map(waiting);
+            let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
             thread::sleep(LOOK_INTERVAL);
         }

@@ -9,7 +9,7 @@ use spanspool::{LaneStatus, SpoolView, Stats, UnreadableLane};
 use crate::cli::args::Args;
 use crate::cli::command::{Command, Done, Failure};
 use crate::cli::human::{age, bytes, count, items, one_line};
-use crate::cli::ledger::{Report, dropped, equation, state, totals};
+use crate::cli::ledger::{Report, dropped, equation, totals};
 
 pub const COMMAND: Command = Command {
     name: "status",
@@ -166,7 +166,7 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
         writeln!(
             out,
             "  {id:<width$}  {owner:>8}  {:<8}{:>12}{:>12}{oldest:>14}{:>12}{:>10}{:>10}",
-            state(stats),
+            stats.state().name(),
             count(stats.pending),
             bytes(stats.pending_bytes),
             count(stats.delivered),
@@ -182,7 +182,7 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
 
 /// Why a lane waits and until when, as in `backoff: connection refused, next attempt in 3.0 s`.
 pub fn waiting(lane: &LaneStatus) -> String {
-    let mut text = state(&lane.stats).to_owned();
+    let mut text = lane.stats.state().name().to_owned();
     if !lane.reason.is_empty() {
         text += &format!(": {}", one_line(lane.reason.as_bytes(), 200));
     }

@@ -117,7 +117,7 @@ impl Stage {
         fact(out, "found and taken over", format!("{:>7} items", count(processor.stats()?.pending)))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(lane) = self.lanes()?.iter().find(|lane| lane.stats.export_state >= 2) {
+            if let Some(lane) = self.lanes()?.iter().find(|lane| lane.stats.state().is_waiting()) {
                 fact(out, "exporter", waiting(lane))?;
                 return Ok(processor);
             }
