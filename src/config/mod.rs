@@ -3,6 +3,7 @@
 mod endpoint;
 mod setting;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,6 +167,22 @@ impl Config {
     /// Sets the setting `key` to `value`, both as in [`SETTINGS`]. On an error nothing was changed.
     pub fn set(&mut self, key: &str, value: &str) -> Result<&mut Self> {
         setting::apply(self, key, value)?;
+        Ok(self)
+    }
+
+    /// As [`Config::set`], for a value that may be a path: `spool_dir` and `ca_file` need not be UTF-8.
+    ///
+    /// Any other value that is not UTF-8 is refused as [`ErrorKind::InvalidArgument`].
+    pub fn set_os(&mut self, key: &str, value: &OsStr) -> Result<&mut Self> {
+        match (key, value.to_str()) {
+            (_, Some(value)) => return self.set(key, value),
+            ("spool_dir", None) => self.spool_dir = value.into(),
+            ("ca_file", None) => self.ca_file = Some(value.into()),
+            (_, None) => {
+                let what = format!("setting {key}: the value is not UTF-8");
+                return Err(Error::new(ErrorKind::InvalidArgument, what));
+            }
+        }
         Ok(self)
     }
 
