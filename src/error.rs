@@ -16,7 +16,7 @@ pub enum ErrorKind {
     /// The item is longer than `max_item_bytes`; nothing was stored.
     ItemTooLarge,
     /// There is no setting of that name.
-    UnknownKey,
+    UnknownSetting,
     /// The spool is at its limit and `overflow` is `reject`; nothing was stored.
     Full,
     /// The deadline passed; what was not delivered stays in the spool.

@@ -74,7 +74,7 @@ fn set(config: &mut Config, key: &str, value: &str) {
             assert_eq!(format!("{config:?}"), after, "setting it again changes nothing");
         }
         Err(error) => {
-            let expected = if is_known { ErrorKind::InvalidArgument } else { ErrorKind::UnknownKey };
+            let expected = if is_known { ErrorKind::InvalidArgument } else { ErrorKind::UnknownSetting };
             assert_eq!((error.kind(), &before), (expected, &after));
             assert!(error.message().contains(key));
             let secret = key == "api_key" || key.starts_with("header.");

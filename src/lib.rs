@@ -60,4 +60,6 @@ pub use config::{Config, Level};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};
-pub use spool::{Finding, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane};
+pub use spool::{
+    ExportState, Finding, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane,
+};

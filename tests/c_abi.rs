@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{TempDir, caller, compile_c, have, succeed, tool};
+use common::{TempDir, caller, compile_c, have, is_instrumented, succeed, tool};
 use ingest::{Answer, Ingest, items_of};
+use spanspool::SpoolView;
 
 /// Compiles `tests/c/<name>.c` and runs it; it must be content and silent on standard error.
 fn run_c(name: &str, dir: &TempDir, arguments: &[&Path]) {
@@ -39,6 +40,39 @@ fn settings_that_are_not_allowed_are_named() {
 fn lifecycle_is_safe_in_any_order() {
     let dir = TempDir::new("c-lifecycle");
     run_c("lifecycle", &dir, &[dir.path()]);
+}
+
+#[test]
+fn last_error_says_what_was_wrong_where_and_to_whom() {
+    let dir = TempDir::new("c-last-error");
+    let tool = is_instrumented().then_some(Path::new("sanitizer"));
+    run_c("last_error", &dir, &[&[dir.path()], tool.as_slice()].concat());
+}
+
+#[test]
+fn log_function_is_not_called_late() {
+    if cfg!(target_os = "linux") {
+        let dir = TempDir::new("c-late-log");
+        run_c("late_log", &dir, &[dir.path()]);
+    }
+}
+
+#[test]
+fn batches_that_wait_for_their_key_are_counted() {
+    let dir = TempDir::new("c-held");
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    let spool = dir.join("spool");
+    run_c("held", &dir, &[&spool, Path::new(&ingest.url())]);
+    if spool.exists() {
+        let held: Vec<u64> = SpoolView::open(&spool)
+            .unwrap()
+            .lanes()
+            .unwrap()
+            .iter()
+            .map(|lane| lane.stats.held_batches)
+            .collect();
+        assert_eq!(held, [1]);
+    }
 }
 
 #[test]

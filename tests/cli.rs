@@ -107,7 +107,7 @@ fn a_wrong_setting_is_refused_before_anything_is_done() {
             ("max_batch_size", &["'max_batch_size'", "KEY=VALUE"][..]),
             ("max_batch_size=0", &["max_batch_size='0'", "1 to 65536"]),
             ("max_batch_sise=1", &["'max_batch_sise'", "did you mean 'max_batch_size'"]),
-            ("spool_dir=", &["spool_dir=''", "a folder"]),
+            ("spool_dir=", &["spool_dir=''", "a directory"]),
             ("endpoint=ftp://x", &["endpoint='ftp://x'", "http://"]),
         ] {
             assert_usage_error(&[command, &["--spool-dir", &dir, "--set", setting]].concat(), parts);

@@ -93,6 +93,7 @@ fn calls_are_clean() {
     is_clean("arguments", &dir, &[path("arguments-spool")]);
     is_clean("settings", &dir, &[path("")]);
     is_clean("lifecycle", &dir, &[path("")]);
+    is_clean("last_error", &dir, &[path("last-error"), "valgrind".into()]);
     is_clean("items", &dir, &[path("spool"), path("other-spool"), ingest.url(), path("accepted")]);
     is_clean("fork_console", &dir, &[path("console-spool")]);
     let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=60000"];

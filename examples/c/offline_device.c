@@ -20,9 +20,9 @@ static const char *const SETTINGS[][2] = {
     {"request_compression", "gzip"},  /* bytes on the air cost */
 };
 
-static spanspool *open_spool(const char *spool_dir, const char *endpoint) {
+static spanspool_client *open_spool(const char *spool_dir, const char *endpoint) {
     char why[256] = "";
-    spanspool *spool = NULL;
+    spanspool_client *spool = NULL;
     spanspool_config *config = spanspool_config_new();
     spanspool_status status = spanspool_config_set(config, "spool_dir", spool_dir, why, sizeof why);
     if (!status) status = spanspool_config_set(config, "endpoint", endpoint, why, sizeof why);
@@ -48,7 +48,7 @@ static int quote(char *out, size_t room, const char *text) {
     return 1;
 }
 
-static spanspool_status keep(const spanspool *spool, const char *reading) {
+static spanspool_status keep(const spanspool_client *spool, const char *reading) {
     static unsigned count;
     char text[1024], when[32], item[2048];
     time_t now = time(NULL);
@@ -62,7 +62,7 @@ static spanspool_status keep(const spanspool *spool, const char *reading) {
     return spanspool_enqueue(spool, item, (size_t)length);
 }
 
-static void tell(const spanspool *spool, const char *what) {
+static void tell(const spanspool_client *spool, const char *what) {
     spanspool_stats stats;
     if (!spanspool_get_stats(spool, &stats, sizeof stats))
         printf("%s: %llu pending, %llu delivered, %llu dropped\n", what, (unsigned long long)stats.pending,
@@ -72,7 +72,7 @@ static void tell(const spanspool *spool, const char *what) {
 
 int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: offline_device SPOOL_DIR ENDPOINT\n"), 2;
-    spanspool *spool = open_spool(argv[1], argv[2]);
+    spanspool_client *spool = open_spool(argv[1], argv[2]);
     if (!spool) return 1;
 
     char line[512];

@@ -8,7 +8,7 @@
 enum { THREADS = 4, JOBS = 250 };
 
 struct worker {
-    const spanspool *spool;
+    const spanspool_client *spool;
     int number;
     int refused; /* items that enqueue did not take: this program's to count */
 };
@@ -16,7 +16,7 @@ struct worker {
 /* The log function is called from any thread, so it makes one call that is safe there. */
 static void log_line(int32_t level, const char *message, void *user_data) {
     (void)user_data;
-    if (level <= 2) fprintf(stderr, "spanspool: %s\n", message);
+    if (level <= SPANSPOOL_LOG_WARN) fprintf(stderr, "spanspool: %s\n", message);
 }
 
 static void *work(void *argument) {
@@ -35,9 +35,9 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static spanspool *open_spool(const char *spool_dir, const char *endpoint) {
+static spanspool_client *open_spool(const char *spool_dir, const char *endpoint) {
     char why[256] = "";
-    spanspool *spool = NULL;
+    spanspool_client *spool = NULL;
     spanspool_config *config = spanspool_config_new();
     spanspool_status status = spanspool_config_set(config, "spool_dir", spool_dir, why, sizeof why);
     if (!status) status = spanspool_config_set(config, "endpoint", endpoint, why, sizeof why);
@@ -50,7 +50,7 @@ static spanspool *open_spool(const char *spool_dir, const char *endpoint) {
 
 int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: threads SPOOL_DIR ENDPOINT\n"), 2;
-    spanspool *spool = open_spool(argv[1], argv[2]);
+    spanspool_client *spool = open_spool(argv[1], argv[2]);
     if (!spool) return 1;
 
     pthread_t threads[THREADS];

@@ -8,8 +8,8 @@ int main(int argc, char** argv) {
     try {
         spanspool::config config;
         config.set("spool_dir", argv[1]).set("endpoint", argv[2]);
-        config.set_log([](int level, std::string_view line) {
-            if (level == 1) std::cerr << line << '\n';
+        config.set_log([](spanspool::log_level level, std::string_view line) {
+            if (level == spanspool::log_level::error) std::cerr << line << '\n';
         });
         spanspool::client client(config);
 

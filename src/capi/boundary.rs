@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::Once;
 
 use super::status::spanspool_status;
-use super::{spanspool, spanspool_config, spanspool_log_fn};
+use super::{spanspool_client, spanspool_config, spanspool_log_fn};
 use crate::config::Level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::Stats;
@@ -27,9 +27,9 @@ pub struct Owned<T>(*mut T);
 pub struct Out<T>(*mut T);
 
 // The names that cbindgen.toml turns back into C's own pointers.
-pub type Handle = In<spanspool>;
-pub type OwnedHandle = Owned<spanspool>;
-pub type HandleOut = Out<*mut spanspool>;
+pub type Handle = In<spanspool_client>;
+pub type OwnedHandle = Owned<spanspool_client>;
+pub type HandleOut = Out<*mut spanspool_client>;
 pub type ConfigIn = In<spanspool_config>;
 pub type OwnedConfig = Owned<spanspool_config>;
 pub type StatsOut = Out<Stats>;
@@ -117,7 +117,7 @@ impl<T> Out<T> {
 
 impl HandleOut {
     /// Gives `value` to C; drops it when there is no place to give it to.
-    pub fn give(&self, value: spanspool) {
+    pub fn give(&self, value: spanspool_client) {
         if !self.0.is_null() {
             // SAFETY: not NULL, and C vouches that a pointer may be written there.
             unsafe { self.0.write(Box::into_raw(Box::new(value))) };

@@ -9,6 +9,8 @@
 
 /// cbindgen:ignore
 mod boundary;
+/// cbindgen:ignore
+mod last_error;
 mod status;
 
 use std::ffi::CStr;
@@ -18,25 +20,31 @@ use boundary::{
     ConfigIn, Errbuf, Handle, HandleOut, OwnedConfig, OwnedHandle, StatsOut, Text, UserData, caught, guard,
     guard_with_text,
 };
+use last_error::LastError;
 use status::spanspool_status;
 
 use crate::client::BatchTraceProcessor;
 use crate::config::{Config, Level, Log};
 use crate::error::Result;
 
-/// Settings, gathered before spanspool_init. Not for two threads at once.
+/// Settings, collected before spanspool_init. One thread at a time may use them.
 pub struct spanspool_config(Config);
 
-/// An open spool with the threads that deliver from it. For any number of threads at once.
-pub struct spanspool {
+/// An open spool, with the threads that deliver from it. Any number of threads may use it at once.
+pub struct spanspool_client {
     processor: BatchTraceProcessor,
     log: Log,
+    last_error: LastError,
 }
 
-/// Receives log lines. level: 1 error, 2 warning, 3 change of state, 4 debug. message: UTF-8, ended by NUL, valid only
-/// during the call. user_data: as given to spanspool_config_set_log.
+/// Receives log lines.
 ///
-/// It is called from any thread, several at once. It must not call spanspool functions, throw or longjmp.
+/// level: one of SPANSPOOL_LOG_ERROR to SPANSPOOL_LOG_DEBUG.
+/// message: UTF-8, ended by NUL, valid only during the call.
+/// user_data: as given to spanspool_config_set_log.
+///
+/// Threads: any thread calls it, several at once. It must not call spanspool functions, fork, throw or longjmp. A call
+/// that does not return makes spanspool_free wait.
 pub type spanspool_log_fn = Option<unsafe extern "C" fn(level: i32, message: Text, user_data: UserData)>;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -51,9 +59,10 @@ const fn version_part(digits: &str) -> u32 {
     }
 }
 
-/// The version of the library that is running, 0x00MMmmpp; compare with SPANSPOOL_VERSION_NUMBER of the header.
+/// The version of the library that is running, 0x00MMmmpp. Compare it with SPANSPOOL_VERSION_NUMBER of this header.
 ///
-/// Never fails. Thread-safe.
+/// Never fails.
+/// Threads: any, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_version_number() -> u32 {
     version_part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
@@ -61,9 +70,11 @@ pub extern "C" fn spanspool_version_number() -> u32 {
         | version_part(env!("CARGO_PKG_VERSION_PATCH"))
 }
 
-/// The version of the library that is running, such as "0.1.0".
+/// The version of the library that is running, such as "0.2.0".
 ///
-/// Never fails. Thread-safe. The text lives as long as the program; do not free it.
+/// Never fails, never NULL.
+/// Threads: any, at any time.
+/// Lifetime: the text lives as long as the program; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_version() -> Text {
     Text::constant(VERSION)
@@ -71,17 +82,21 @@ pub extern "C" fn spanspool_version() -> Text {
 
 /// A phrase in English for a status.
 ///
-/// status: any number; one that is no status has a phrase of its own.
+/// status: any number. One that is not a status has a phrase of its own.
 ///
-/// Never NULL. Thread-safe. The text lives as long as the program; do not free it.
+/// Never fails, never NULL.
+/// Threads: any, at any time.
+/// Lifetime: the text lives as long as the program; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_status_str(status: i32) -> Text {
     Text::constant(status::text_of(status))
 }
 
-/// New settings with all defaults; spool_dir is still to be set.
+/// Makes settings with all defaults. spool_dir must still be set.
 ///
-/// Returns them, or NULL after a defect of spanspool. Thread-safe. They are yours: spanspool_config_free.
+/// Returns them, or NULL after a defect of spanspool.
+/// Threads: any, at any time.
+/// Lifetime: yours, until spanspool_config_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_config_new() -> OwnedConfig {
     let mut config = OwnedConfig::null();
@@ -92,11 +107,13 @@ pub extern "C" fn spanspool_config_new() -> OwnedConfig {
     config
 }
 
-/// Frees settings, at any time: handles made from them live on.
+/// Frees settings. Handles that were opened with them live on.
 ///
-/// config: from spanspool_config_new, not freed yet; NULL is allowed and does nothing.
+/// config: from spanspool_config_new, not freed yet. NULL is allowed and does nothing.
 ///
-/// Never fails. No other thread may be using config.
+/// Never fails.
+/// Threads: no other thread may be using config.
+/// Lifetime: config is invalid after the call.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_config_free(config: OwnedConfig) {
     guard(|| {
@@ -105,14 +122,16 @@ pub extern "C" fn spanspool_config_free(config: OwnedConfig) {
     });
 }
 
-/// Changes one setting; all of them stand under "Settings" at the top of this file.
+/// Changes one setting. The end of this file lists them.
 ///
 /// config: yours; changed only on OK.
 /// key, value: UTF-8, ended by NUL, copied.
-/// errbuf, errbuf_len: as under "Errors" at the top of this file; the text names key, value and what is allowed.
+/// errbuf, errbuf_len: as under "Errors" above. The text names key, value and what is allowed.
 ///
-/// OK; ERR_UNKNOWN_KEY: no setting has that name; ERR_INVALID_ARGUMENT: bad value, NULL or not UTF-8; ERR_INTERNAL.
-/// One thread at a time for one config. A handle that is already open keeps what it was opened with.
+/// Returns OK; ERR_UNKNOWN_SETTING: no setting has this name; ERR_INVALID_ARGUMENT: the value is not allowed, or a
+/// text is NULL or not UTF-8; ERR_INTERNAL.
+/// Threads: one at a time per config.
+/// Lifetime: an open handle keeps the settings that it was opened with.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_config_set(
     mut config: OwnedConfig,
@@ -128,14 +147,16 @@ pub extern "C" fn spanspool_config_set(
     })
 }
 
-/// Sends log lines to a function of yours; without one nothing is said anywhere.
+/// Sends log lines to a function. Without one the library logs nothing.
 ///
 /// config: yours.
-/// log: see spanspool_log_fn; NULL takes back an earlier one.
-/// user_data: handed to log unchanged; may be NULL. It stays yours.
+/// log: see spanspool_log_fn. NULL takes back an earlier one.
+/// user_data: passed to log unchanged; may be NULL.
 ///
-/// OK; ERR_INVALID_ARGUMENT: config is NULL; ERR_INTERNAL.
-/// One thread at a time for one config. log and user_data must live until every handle made from config is freed.
+/// Returns OK; ERR_INVALID_ARGUMENT: config is NULL; ERR_INTERNAL.
+/// Threads: one at a time per config.
+/// Lifetime: log and user_data must live until every handle opened with config is freed. When spanspool_free or a
+/// failed spanspool_init has returned, log is not called again for that handle, whatever thread was left.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_config_set_log(
     mut config: OwnedConfig,
@@ -148,16 +169,19 @@ pub extern "C" fn spanspool_config_set_log(
     })
 }
 
-/// Opens the spool, takes over what dead processes left in it, and starts delivering. Reads the environment for
-/// OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID; no later call reads it.
+/// Opens the spool, starts delivering, and adopts the lanes of dead processes. It reads OPENAI_API_KEY, OPENAI_ORG_ID
+/// and OPENAI_PROJECT_ID from the environment; no later call does.
 ///
-/// config: stays yours; may be freed or used again at once.
-/// out: receives the handle on OK, else is left as it is. The handle is yours: spanspool_free.
-/// errbuf, errbuf_len: as under "Errors" at the top of this file.
+/// config: yours; may be freed or changed as soon as the call returns.
+/// out: receives the handle on OK; otherwise it is not written.
+/// errbuf, errbuf_len: as under "Errors" above.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL, spool_dir not set, settings that contradict each other; ERR_IO: spool_dir cannot be
-/// made, written or filled up to journal_bytes; ERR_CORRUPT; ERR_LOCKED; ERR_INTERNAL.
-/// Thread-safe while nobody changes config. Several handles may be open on one spool_dir, in one process or in many.
+/// Returns OK; ERR_INVALID_ARGUMENT: an argument is NULL, spool_dir is not set, or settings contradict each other;
+/// ERR_IO: spool_dir cannot be created or written, has no room for journal_bytes, or a thread cannot be started;
+/// ERR_CORRUPT; ERR_LOCKED; ERR_INTERNAL.
+/// Threads: any, while no thread changes config. Several handles may be open on one spool_dir, in one process or in
+/// many.
+/// Lifetime: the handle is yours, until spanspool_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_init(
     config: ConfigIn,
@@ -169,46 +193,80 @@ pub extern "C" fn spanspool_init(
     guard_with_text(errbuf, errbuf_len, || {
         let config = config.get("config")?.0.clone();
         out.check("out")?;
-        let log = config.log.clone();
-        out.give(spanspool { processor: BatchTraceProcessor::open(config)?, log });
+        // Only calls on the handle use this one, and spanspool_free comes after the last of them.
+        let log = config.log.separate();
+        let processor = BatchTraceProcessor::open(config)?;
+        out.give(spanspool_client { processor, log, last_error: LastError::default() });
         Ok(())
     })
 }
 
-/// Runs `body` on the processor. These calls have no errbuf, so an error's text goes to the log.
-fn call(handle: &spanspool, name: &str, body: impl FnOnce(&BatchTraceProcessor) -> Result<()>) -> Result<()> {
-    caught(|| body(&handle.processor))
-        .inspect_err(|e| handle.log.line(Level::Debug, format_args!("{name}: {e}")))
+/// The text of the calling thread's last failed call on a handle: which limit and how much of it is used, which file
+/// and which error of the operating system, which column.
+///
+/// handle: yours. NULL is allowed and has no text.
+/// buf, len: receives the text, at most len bytes, cut between two characters and always ended by NUL. buf may be
+/// NULL.
+///
+/// Returns the length of the whole text without its NUL, even if it was cut, so a buffer of one byte more holds all of
+/// it.
+/// Returns 0, with an empty text, if the thread's last call on the handle returned OK or there was none. Never fails.
+/// Threads: any, several at once. Each thread has its own text for each handle.
+/// Lifetime: the text is a copy. It can be had until the thread's next call on the handle, or spanspool_free.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanspool_last_error(handle: Handle, buf: Errbuf, len: usize) -> usize {
+    let mut text = String::new();
+    guard(|| {
+        text = handle.get("handle")?.last_error.text();
+        Ok(())
+    });
+    buf.put(len, &text);
+    text.len()
 }
 
-/// Takes one item. On OK it is durable as the setting durability says and will be delivered, by this process or by the
-/// next one on the same spool_dir. No network is waited for; the disk for at most enqueue_timeout_ms.
-///
-/// handle: stays yours.
-/// json, json_len: one JSON object in UTF-8, copied; not NUL-terminated. The bytes travel as they are.
-///
-/// OK; ERR_INVALID_ARGUMENT: NULL, or json_len over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an empty item;
-/// ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. On all but OK nothing was stored; but with
-/// durability=power an item that could not be synced (ERR_IO) may still be delivered.
-/// Thread-safe.
-#[unsafe(no_mangle)]
-pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {
+/// Runs `body` on the processor of the handle. An error's text goes to the log and to `spanspool_last_error`.
+fn call(
+    handle: Result<&spanspool_client>,
+    name: &str,
+    body: impl FnOnce(&BatchTraceProcessor) -> Result<()>,
+) -> spanspool_status {
     guard(|| {
-        let json = json.bytes("json", json_len)?;
-        call(handle.get("handle")?, "spanspool_enqueue", |p| p.enqueue(json))
+        let client = handle?;
+        let outcome = caught(|| body(&client.processor));
+        if let Err(error) = &outcome {
+            client.log.line(Level::Debug, format_args!("{name}: {error}"));
+        }
+        client.last_error.note(&outcome);
+        outcome
     })
 }
 
-/// As spanspool_enqueue, for an item to be sent with the key that spanspool_set_named_key gives under name, before or
-/// after this call. The spool keeps the name, never the key. Items whose name has no key when their turn comes are set
-/// aside in the rejected store and go on their way as soon as it has one.
+/// Takes one item. On OK it is durable as the setting durability says, and this process or a later one delivers it.
+/// The call waits for no network, and for the disk at most enqueue_timeout_ms.
 ///
-/// handle: stays yours.
+/// handle: yours.
+/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are.
+///
+/// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
+/// empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
+/// OK, with one
+/// exception: with durability=power, an item that could not be synced (ERR_IO) may still be delivered.
+/// Threads: any, several at once.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {
+    call(handle.get("handle"), "spanspool_enqueue", |p| p.enqueue(json.bytes("json", json_len)?))
+}
+
+/// Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
+/// keeps the name, never the key. If no key has that name when the item's turn comes, the item is set aside in the
+/// rejected store. It is sent as soon as the key is set.
+///
+/// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
 /// json, json_len: as for spanspool_enqueue.
 ///
-/// As spanspool_enqueue; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
-/// Thread-safe.
+/// Returns what spanspool_enqueue does; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
+/// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_enqueue_as(
     handle: Handle,
@@ -216,125 +274,123 @@ pub extern "C" fn spanspool_enqueue_as(
     json: Text,
     json_len: usize,
 ) -> spanspool_status {
-    guard(|| {
-        let (name, json) = (name.text("name")?, json.bytes("json", json_len)?);
-        call(handle.get("handle")?, "spanspool_enqueue_as", |p| p.enqueue_as(name, json))
+    call(handle.get("handle"), "spanspool_enqueue_as", |p| {
+        p.enqueue_as(name.text("name")?, json.bytes("json", json_len)?)
     })
 }
 
-/// Replaces the API key, and tries at once what was waiting for one. It is kept in memory only.
+/// Replaces the API key, and tries at once to send what was waiting for it.
 ///
-/// handle: stays yours.
+/// handle: yours.
 /// key: visible ASCII, ended by NUL, copied.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL, empty or not visible ASCII; ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_INVALID_ARGUMENT: key is NULL, empty or not visible ASCII; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
+/// Lifetime: the key is kept in memory only, until the handle is freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_set_api_key(handle: Handle, key: Text) -> spanspool_status {
-    guard(|| {
-        let key = key.text("key")?;
-        call(handle.get("handle")?, "spanspool_set_api_key", |p| p.set_api_key(key))
-    })
+    call(handle.get("handle"), "spanspool_set_api_key", |p| p.set_api_key(key.text("key")?))
 }
 
-/// Sets the key for the items that were enqueued under name, those set aside for want of it included. It is kept in
-/// memory only: a new process has to set it again.
+/// Sets the key for items enqueued under name, and puts those that were set aside for it back on their way.
 ///
-/// handle: stays yours.
+/// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
 /// key: visible ASCII, ended by NUL, copied.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL, name empty, too long or not UTF-8, key empty or not visible ASCII; ERR_SHUT_DOWN;
-/// ERR_FULL, ERR_IO: what was set aside could not all go on its way; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_INVALID_ARGUMENT: a text is NULL, name is empty, too long or not UTF-8, or key is empty or not
+/// visible ASCII; ERR_FULL, ERR_IO: some of what was set aside could not be put back yet, and is tried again later;
+/// ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
+/// Lifetime: the key is kept in memory only, until the handle is freed. A new process must set it again.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_set_named_key(handle: Handle, name: Text, key: Text) -> spanspool_status {
-    guard(|| {
-        let (name, key) = (name.text("name")?, key.text("key")?);
-        call(handle.get("handle")?, "spanspool_set_named_key", |p| p.set_named_key(name, key))
+    call(handle.get("handle"), "spanspool_set_named_key", |p| {
+        p.set_named_key(name.text("name")?, key.text("key")?)
     })
 }
 
 /// Says that the network is back: ends a backoff or a hold and tries now. Does not wait.
 ///
-/// handle: stays yours.
+/// handle: yours.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL; ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_INVALID_ARGUMENT: handle is NULL; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_wake(handle: Handle) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_wake", |p| p.wake()))
+    call(handle.get("handle"), "spanspool_wake", |p| p.wake())
 }
 
-/// Waits until every item enqueued before is on stable storage, so that a power cut can't take it.
+/// Waits until every item enqueued before is on stable storage, where a power cut cannot take it.
 ///
-/// handle: stays yours.
+/// handle: yours.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_INVALID_ARGUMENT: handle is NULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_sync(handle: Handle) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_sync", |p| p.sync()))
+    call(handle.get("handle"), "spanspool_sync", |p| p.sync())
 }
 
-/// Sends at once, whatever a backoff or a hold says, and waits until every item enqueued before was delivered or
+/// Sends at once, even during a backoff or a hold, and waits until every item enqueued before was delivered or
 /// rejected.
 ///
-/// handle: stays yours.
+/// handle: yours.
 /// timeout_ms: longest wait in milliseconds, any value; 0 does not wait.
 ///
-/// OK; ERR_TIMEOUT: the rest stays in the spool and is delivered later; ERR_INVALID_ARGUMENT: NULL; ERR_IO;
-/// ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_TIMEOUT: the rest stays in the spool and is delivered later; ERR_INVALID_ARGUMENT: handle is NULL;
+/// ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_flush(handle: Handle, timeout_ms: u64) -> spanspool_status {
-    guard(|| call(handle.get("handle")?, "spanspool_flush", |p| p.flush(Duration::from_millis(timeout_ms))))
+    call(handle.get("handle"), "spanspool_flush", |p| p.flush(Duration::from_millis(timeout_ms)))
 }
 
-/// Reads the counters. At all times accepted = delivered + pending + rejected + dropped_overflow + dropped_expired +
-/// dropped_corrupt, across restarts.
+/// Reads the counters of the handle's lane. At all times, and across restarts, accepted = delivered + pending +
+/// rejected + dropped_overflow + dropped_expired + dropped_corrupt. After spanspool_shutdown they are the final
+/// counters.
 ///
-/// handle: stays yours.
+/// handle: yours.
 /// out: yours; written only on OK.
-/// out_size: sizeof(spanspool_stats). Fields that out has no room for are left out; those that this library does not
-/// know yet become 0. So header and library may differ in age.
+/// out_size: sizeof(spanspool_stats). Fields that do not fit are left out. Fields that this library does not know
+/// become 0, so header and library may be of different versions.
 ///
-/// OK; ERR_INVALID_ARGUMENT: NULL, or out_size is 0 or not a multiple of 8; ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe.
+/// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or out_size is 0 or not a multiple of 8; ERR_SHUT_DOWN: only
+/// in a child of fork that made no call before the handle was shut down; ERR_INTERNAL.
+/// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_get_stats(handle: Handle, out: StatsOut, out_size: usize) -> spanspool_status {
-    guard(|| {
+    call(handle.get("handle"), "spanspool_get_stats", |p| {
         out.check_size(out_size)?;
-        call(handle.get("handle")?, "spanspool_get_stats", |p| {
-            out.put(out_size, &p.stats()?);
-            Ok(())
-        })
+        out.put(out_size, &p.stats()?);
+        Ok(())
     })
 }
 
 /// Takes no more items, delivers until the deadline, and stops the threads. Items that are left stay in the spool for
-/// the next process. From here on every call on the handle answers ERR_SHUT_DOWN, this one included.
+/// the next process. From here on every call on the handle but spanspool_get_stats, spanspool_last_error and
+/// spanspool_free returns ERR_SHUT_DOWN, also another spanspool_shutdown.
 ///
-/// handle: stays yours, to be freed.
+/// handle: yours.
 /// timeout_ms: longest time for delivering in milliseconds, any value; 0 delivers nothing more.
 ///
-/// OK: all was delivered or rejected; ERR_TIMEOUT: stopped, and the rest stays in the spool; ERR_INVALID_ARGUMENT: NULL;
-/// ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
-/// Thread-safe: calls that other threads are in end soon.
+/// Returns OK: everything was delivered or rejected; ERR_TIMEOUT: stopped, and the rest stays in the spool;
+/// ERR_INVALID_ARGUMENT: handle is NULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any. Calls that other threads are in end soon.
+/// Lifetime: the handle must still be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_shutdown(handle: OwnedHandle, timeout_ms: u64) -> spanspool_status {
-    guard(|| {
-        let timeout = Duration::from_millis(timeout_ms);
-        call(handle.get("handle")?, "spanspool_shutdown", |p| p.shutdown(timeout))
-    })
+    call(handle.get("handle"), "spanspool_shutdown", |p| p.shutdown(Duration::from_millis(timeout_ms)))
 }
 
-/// Frees a handle. Implies spanspool_shutdown with timeout_ms 0 if that was not called: nothing is lost.
+/// Frees a handle. If it was not shut down, spanspool_shutdown with timeout_ms 0 comes first: nothing is lost.
 ///
-/// handle: from spanspool_init, not freed yet; NULL is allowed and does nothing. It is no longer valid after the call.
+/// handle: from spanspool_init, not freed yet. NULL is allowed and does nothing.
 ///
-/// Never fails. No other thread may be in a call on the handle or begin one. When it returns, the log function of the
-/// handle is not called again.
+/// Never fails.
+/// Threads: no other thread may be in a call on the handle or begin one. The call waits for calls of the log function
+/// that are under way on the library's threads; after it, the log function is not called again for this handle.
+/// Lifetime: handle is invalid after the call.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_free(handle: OwnedHandle) {
     guard(|| match handle.take() {

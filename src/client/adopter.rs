@@ -8,12 +8,11 @@ use std::time::Instant;
 
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
-use crate::delivery::NO_KEY;
 use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{Lane, LaneSettings, Wakeup};
+use crate::spool::{Lane, LaneSettings, NO_KEY, Wakeup};
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and drains them one after the other.
 pub(crate) struct Adopter {

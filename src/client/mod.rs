@@ -8,17 +8,16 @@ mod runner;
 pub use processor::{BatchTraceProcessor, TracingProcessor};
 pub use repair::{LaneRepair, repair};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::client::adopter::Adopter;
 use crate::client::runner::Runner;
 use crate::config::{Config, Validation};
-use crate::delivery::NO_KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
-use crate::spool::{Lane, LaneSettings, SpoolView, Stats, choose};
+use crate::spool::{ExportState, Lane, LaneSettings, NO_KEY, SpoolView, Stats, choose};
 
 /// Everything behind a processor that a child of `fork` needs one of its own of.
 pub(crate) struct Client {
@@ -27,6 +26,8 @@ pub(crate) struct Client {
     runner: Runner,
     /// With the exporter, absent when items go nowhere.
     outward: Option<Outward>,
+    /// The counters as `shutdown` left them: from then on the lane may be another process's.
+    final_stats: OnceLock<Stats>,
 }
 
 struct Outward {
@@ -35,17 +36,27 @@ struct Outward {
 }
 
 impl Client {
-    pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+    pub(crate) fn open(mut config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+        // Each client revokes its own log, and a child of `fork` must not wait for a call on a thread of its parent.
+        config.log = config.log.separate();
+        let log = config.log.clone();
+        Self::start(config, exporter).inspect_err(|_| log.revoke())
+    }
+
+    fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
         let lane = Arc::new(Lane::take(&config.spool_dir, &LaneSettings::new(&config), &config.log)?);
         let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
         let outward = match exporter {
             None => None,
             Some(exporter) => {
-                let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone())?;
+                let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone());
+                let adopter = adopter.inspect_err(|_| {
+                    runner.stop();
+                })?;
                 Some(Outward { exporter, adopter })
             }
         };
-        Ok(Self { config, lane, runner, outward })
+        Ok(Self { config, lane, runner, outward, final_stats: OnceLock::new() })
     }
 
     /// The same for a child of `fork`: a lane of its own, and an exporter that shares nothing with this one's.
@@ -69,7 +80,7 @@ impl Client {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.lane.stats()
+        self.final_stats.get().copied().unwrap_or_else(|| self.lane.stats())
     }
 
     /// Tries at once, whatever backoff or hold says.
@@ -121,8 +132,9 @@ impl Client {
         if let Some(deadline) = deadline {
             self.runner.end_by(deadline);
         }
-        let outcome = if timeout.is_zero() && self.stats().pending > 0 {
-            Err(Error::new(ErrorKind::Timeout, "items stay in the spool"))
+        let pending = self.stats().pending;
+        let outcome = if timeout.is_zero() && pending > 0 {
+            Err(Error::new(ErrorKind::Timeout, format!("{pending} items stay in the spool")))
         } else {
             self.runner.flush(deadline)
         };
@@ -133,8 +145,17 @@ impl Client {
         }
         let adopted = self.outward.as_ref().is_none_or(|out| out.adopter.wait());
         if self.runner.stop() && adopted {
+            let idle = ExportState::Idle.into();
+            let _ = self.final_stats.set(Stats { export_state: idle, ..self.lane.stats() });
             self.lane.unlock();
         }
         outcome
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A thread that could not be stopped in time may still run.
+        self.config.log.revoke();
     }
 }

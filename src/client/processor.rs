@@ -35,7 +35,8 @@ pub trait TracingProcessor: Send + Sync {
 /// Takes finished traces and spans, keeps them durable and delivers them in the background.
 ///
 /// All methods may be called from any thread, several at once. Dropping it is `shutdown` with no time:
-/// what is not delivered stays in the spool for the next client.
+/// what is not delivered stays in the spool for the next client. Dropping also waits for calls of the log function that
+/// are under way; after it, the log function is not called again.
 ///
 /// After `fork` the child's first call opens a lane of its own with the same settings and keys; the parent's is
 /// not touched.
@@ -121,9 +122,12 @@ impl BatchTraceProcessor {
         self.client()?.set_named_key(name, key)
     }
 
-    /// The counters of this client's lane.
+    /// The counters of this client's lane. After `shutdown` they are the final ones.
     pub fn stats(&self) -> Result<Stats> {
-        Ok(self.client()?.stats())
+        match self.client.get() {
+            Some(client) => Ok(client.stats()),
+            None => Ok(self.client()?.stats()),
+        }
     }
 
     /// Puts rejected items of any lane of the spool back on their way: those named in `ids`, or all when `ids`
@@ -136,8 +140,8 @@ impl BatchTraceProcessor {
 
     /// Takes no more items, delivers until `timeout` has passed and stops the threads.
     ///
-    /// `Timeout` when items are left: they stay in the spool, and the next client delivers them. Every later
-    /// call answers `ShutDown`.
+    /// `Timeout` when items are left: they stay in the spool, and the next client delivers them. Every later call but
+    /// `stats` answers `ShutDown`.
     pub fn shutdown(&self, timeout: Duration) -> Result<()> {
         if self.closed.swap(true, AcqRel) {
             return Err(shut_down());

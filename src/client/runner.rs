@@ -68,7 +68,7 @@ impl Runner {
             return Err(shut_down());
         }
         let pending = self.lane.stats().pending;
-        Err(Error::new(ErrorKind::Timeout, format!("the time is over; {pending} items stay in the spool")))
+        Err(Error::new(ErrorKind::Timeout, format!("the deadline passed; {pending} items stay in the spool")))
     }
 
     /// Tells the threads to end, without waiting for them; whoever waits for the lane is told.

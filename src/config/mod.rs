@@ -1,6 +1,7 @@
 //! The settings: names, defaults and limits. No I/O and no environment.
 
 mod endpoint;
+mod log;
 mod setting;
 
 use std::ffi::OsStr;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use endpoint::Endpoint;
+pub(crate) use log::Log;
+pub use log::{Level, LogFn};
 pub(crate) use setting::header_text;
 pub use setting::{SETTINGS, Setting};
 
@@ -103,41 +106,6 @@ pub(crate) enum Sanitize {
     Never,
 }
 
-/// How grave a log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Level {
-    /// Something was lost or can't go on.
-    Error = 1,
-    /// Something went wrong and is being handled.
-    Warn = 2,
-    /// A change of state.
-    Info = 3,
-    /// One line a batch.
-    Debug = 4,
-}
-
-/// Receives log lines, from any thread, several at once.
-pub type LogFn = dyn Fn(Level, &str) + Send + Sync;
-
-/// The way out for log lines; without a receiver they are dropped.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Option<Arc<LogFn>>);
-
-impl Log {
-    pub(crate) fn line(&self, level: Level, message: fmt::Arguments<'_>) {
-        if let Some(receiver) = &self.0 {
-            receiver(level, &message.to_string());
-        }
-    }
-}
-
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Log(set)" } else { "Log(unset)" })
-    }
-}
-
 /// Text that never shows in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -188,7 +156,7 @@ impl Config {
 
     /// Sends log lines to `receiver`. Without one the library prints nothing.
     pub fn set_log(&mut self, receiver: impl Fn(Level, &str) + Send + Sync + 'static) -> &mut Self {
-        self.log = Log(Some(Arc::new(receiver)));
+        self.log = Log::new(Arc::new(receiver));
         self
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// A row of the table of settings.
+/// A row of the table of settings, which stands in `table.rs`.
 pub struct Setting {
     /// The name, the same in Rust, C, Go, Python and on the command line.
     pub name: &'static str,
@@ -30,97 +30,7 @@ macro_rules! settings {
     };
 }
 
-settings! {
-    "spool_dir", "", "a folder; it is made when absent",
-        "the folder that keeps the items; required", |c, v| not_empty(v).map(|v| c.spool_dir = PathBuf::from(v));
-    "exporter", "backend", "backend, console, none",
-        "where items go: the HTTP ingest, standard output, or nowhere (they stay in the spool)", |c, v| {
-        c.exporter = one_of(v, &[("backend", ExporterKind::Backend), ("console", ExporterKind::Console), ("none", ExporterKind::None)])?;
-        Ok(())
-    };
-    "endpoint", "https://api.openai.com/v1/traces/ingest", "an http:// or https:// URL",
-        "the ingest that batches are posted to", |c, v| Endpoint::parse(v).map(|e| c.endpoint = e);
-    "api_key", "env OPENAI_API_KEY", "visible ASCII",
-        "sent as `Authorization: Bearer`; never written to disk or to a log", |c, v| header_text(v).map(|v| c.api_key = Some(Secret::new(v)));
-    "organization", "env OPENAI_ORG_ID", "visible ASCII",
-        "sent as `OpenAI-Organization`", |c, v| header_text(v).map(|v| c.organization = Some(v.into()));
-    "project", "env OPENAI_PROJECT_ID", "visible ASCII",
-        "sent as `OpenAI-Project`", |c, v| header_text(v).map(|v| c.project = Some(v.into()));
-    "max_batch_size", "128", "1 to 65536",
-        "items in a batch at most", |c, v| number(v, 1, 1 << 16).map(|n| c.max_batch_size = n as usize);
-    "max_batch_bytes", "1 MiB", "1 KiB to 64 MiB",
-        "bytes of a request's body at most; a longer single item travels alone", |c, v| bytes(v, 1 << 10, 64 << 20).map(|n| c.max_batch_bytes = n as usize);
-    "max_queue_size", "0", "0 or more",
-        "pending items at most; 0: bounded by bytes only", |c, v| number(v, 0, u64::MAX).map(|n| c.max_queue_size = n);
-    "max_spool_bytes", "1 GiB", "256 KiB or more",
-        "bytes on disk at most, of this process's lane, journal and rejected store included", |c, v| bytes(v, 256 << 10, u64::MAX).map(|n| c.max_spool_bytes = n);
-    "overflow", "reject", "reject, drop_oldest",
-        "at a limit: refuse the newest item, or drop the oldest and count them", |c, v| {
-        c.overflow = one_of(v, &[("reject", Overflow::Reject), ("drop_oldest", Overflow::DropOldest)])?;
-        Ok(())
-    };
-    "max_age_s", "0", "0 to 3153600000",
-        "older pending items are dropped and counted as expired; 0: kept for ever", |c, v| {
-        number(v, 0, MAX_SECONDS).map(|n| c.max_age = (n > 0).then(|| Duration::from_secs(n)))
-    };
-    "schedule_delay_ms", "5000", "0 to 86400000",
-        "longest wait before a batch that is not full is sent", |c, v| millis(v, 0).map(|d| c.schedule_delay = d);
-    "export_trigger_ratio", "0.7", "over 0, at most 1",
-        "with max_queue_size: send at once when the queue is this full", |c, v| ratio(v, false).map(|r| c.export_trigger_ratio = r);
-    "max_retries", "0", "0 to 4294967295",
-        "attempts at a batch before it goes to the rejected store; 0: never given up", |c, v| number(v, 0, u32::MAX.into()).map(|n| c.max_retries = n as u32);
-    "base_delay_ms", "1000", "1 to 86400000",
-        "first backoff after a failed attempt, at most max_delay_ms; it doubles from there", |c, v| millis(v, 1).map(|d| c.base_delay = d);
-    "max_delay_ms", "30000", "1 to 86400000",
-        "longest backoff, and the time between probes while on hold", |c, v| millis(v, 1).map(|d| c.max_delay = d);
-    "jitter", "0.1", "0 to 1",
-        "share of a backoff that is added at random", |c, v| ratio(v, true).map(|r| c.jitter = r);
-    "connect_timeout_ms", "5000", "1 to 86400000",
-        "longest wait for a connection", |c, v| millis(v, 1).map(|d| c.connect_timeout = d);
-    "request_timeout_ms", "60000", "1 to 86400000",
-        "longest wait for a whole request", |c, v| millis(v, 1).map(|d| c.request_timeout = d);
-    "max_in_flight", "1", "1 to 64",
-        "requests under way at once; 1 keeps the order", |c, v| number(v, 1, 64).map(|n| c.max_in_flight = n as usize);
-    "request_compression", "none", "none, gzip",
-        "compression of a request's body", |c, v| {
-        c.request_compression = one_of(v, &[("none", RequestCompression::None), ("gzip", RequestCompression::Gzip)])?;
-        Ok(())
-    };
-    "durability", "process", "process, power",
-        "what OK survives: the death of the process, or a power cut", |c, v| {
-        c.durability = one_of(v, &[("process", Durability::Process), ("power", Durability::Power)])?;
-        Ok(())
-    };
-    "sync_interval_ms", "1000", "1 to 86400000",
-        "with durability=process: longest time that accepted items wait for stable storage", |c, v| millis(v, 1).map(|d| c.sync_interval = d);
-    "enqueue_timeout_ms", "100", "0 to 86400000",
-        "longest wait of an enqueue for room in the journal", |c, v| millis(v, 0).map(|d| c.enqueue_timeout = d);
-    "journal_bytes", "16 MiB", "64 KiB to 1 GiB",
-        "size of the journal, at most half of max_spool_bytes", |c, v| bytes(v, 64 << 10, 1 << 30).map(|n| c.journal_bytes = n);
-    "max_item_bytes", "16 MiB", "1 KiB to 1 GiB",
-        "longest item", |c, v| bytes(v, 1 << 10, 1 << 30).map(|n| c.max_item_bytes = n as usize);
-    "validation", "full", "full, none",
-        "full: an item must be one JSON object in UTF-8; none: the caller vouches for it", |c, v| {
-        c.validation = one_of(v, &[("full", Validation::Full), ("none", Validation::None)])?;
-        Ok(())
-    };
-    "sanitize", "auto", "auto, always, never",
-        "the OpenAI ingest's field limits; auto: applied for the OpenAI endpoint only", |c, v| {
-        c.sanitize = one_of(v, &[("auto", Sanitize::Auto), ("always", Sanitize::Always), ("never", Sanitize::Never)])?;
-        Ok(())
-    };
-    "adopt_interval_ms", "30000", "1 to 86400000",
-        "how often the lanes of dead processes are looked for", |c, v| millis(v, 1).map(|d| c.adopt_interval = d);
-    "max_rejected_bytes", "64 MiB", "0 or more",
-        "size of the rejected store; the oldest rejected items make room and count as dropped", |c, v| bytes(v, 0, u64::MAX).map(|n| c.max_rejected_bytes = n);
-    "ca_file", "", "a file of PEM certificates",
-        "roots to trust besides the built-in ones", |c, v| not_empty(v).map(|v| c.ca_file = Some(PathBuf::from(v)));
-    "allow_insecure", "false", "true, false",
-        "let keys travel over plain http to other machines", |c, v| {
-        c.allow_insecure = one_of(v, &[("true", true), ("false", false)])?;
-        Ok(())
-    };
-}
+include!("table.rs");
 
 const MAX_MILLIS: u64 = 86_400_000;
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
@@ -131,7 +41,10 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
         return set_header(config, name, value).map_err(|why| refused(key, "…", &why));
     }
     let Some(setting) = SETTINGS.iter().find(|s| s.name == key) else {
-        return Err(Error::new(ErrorKind::UnknownKey, format!("unknown setting '{key}'{}", nearest(key))));
+        return Err(Error::new(
+            ErrorKind::UnknownSetting,
+            format!("unknown setting '{key}'{}", nearest(key)),
+        ));
     };
     let shown = if key == "api_key" { "…" } else { value };
     (setting.set)(config, value)

@@ -26,10 +26,8 @@ use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
+use crate::spool::{ExportState, HeaderCounter, Lane, NO_KEY, Rejection, StoredBatch, Take, now_unix_ms};
 
-/// Begins the reason of items that were set aside for want of the key whose name follows.
-pub(crate) const NO_KEY: &str = "no_key:";
 const REFUSED: &str = "refused";
 const TOO_LARGE: &str = "too_large";
 /// Batches that are tried before refusals of all their items are put down to the endpoint. Bad items may come in a row, so after
@@ -39,15 +37,6 @@ const WITNESSES: usize = 2;
 const MOST_SUSPECT_BYTES: usize = 16 << 20;
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// What `export_state` in the stats means.
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Idle = 0,
-    Sending = 1,
-    Backoff = 2,
-    Hold = 3,
-}
 
 /// The drain loop of one lane, run by as many threads as `max_in_flight` allows.
 pub(crate) struct Drain {
@@ -199,7 +188,7 @@ impl Drain {
             if self.lane.is_obsolete(&job.stored) {
                 return End::Sent;
             }
-            self.set_state(State::Sending, "", 0);
+            self.set_state(ExportState::Sending, "", 0);
             match self.export(&job.part()) {
                 Outcome::Accepted { status } => {
                     self.answered(status, true);
@@ -256,7 +245,7 @@ impl Drain {
             job.rejected += 1;
         }
         // Before the cursor moves, so that whoever waited for it does not see a thread still sending.
-        self.set_state(State::Idle, "", 0);
+        self.set_state(ExportState::Idle, "", 0);
         self.lane.settle(&job.stored, job.delivered, job.rejected);
         taken.0.retain(|stored| !Arc::ptr_eq(stored, &job.stored));
         let key_name = job.stored.batch.key_name();
@@ -311,8 +300,8 @@ impl Drain {
             self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         }
         let (state, level, what, reason) = match &why {
-            Why::Backoff(reason) => (State::Backoff, Level::Warn, "backoff", reason.clone()),
-            Why::Hold(reason) => (State::Hold, Level::Error, "hold", reason.clone()),
+            Why::Backoff(reason) => (ExportState::Backoff, Level::Warn, "backoff", reason.clone()),
+            Why::Hold(reason) => (ExportState::Hold, Level::Error, "hold", reason.clone()),
         };
         let (until, news) = self.gate.shut(why, at_least);
         let wait_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
@@ -330,11 +319,11 @@ impl Drain {
         }
     }
 
-    fn set_state(&self, state: State, reason: &str, next_attempt_unix_ms: u64) {
+    fn set_state(&self, state: ExportState, reason: &str, next_attempt_unix_ms: u64) {
         if !reason.is_empty() {
             self.lane.set_reason(reason);
         }
         self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next_attempt_unix_ms);
-        self.lane.set_counter(HeaderCounter::ExportState, state as u64);
+        self.lane.set_counter(HeaderCounter::ExportState, state.into());
     }
 }

@@ -3,40 +3,91 @@
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::journal::{HeaderCounter, now_unix_ms};
 
-/// The counters of a client, in the order of `spanspool_stats` in the C header: fields are only ever appended.
+/// The counters of a client. New fields are only ever appended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Stats {
-    /// Items taken with OK: delivered + pending + rejected + dropped for any reason.
+    /// Items accepted: delivered + pending + rejected + dropped for any reason.
     pub accepted: u64,
-    /// Items the ingest answered 2xx for.
+    /// Items that the ingest answered with 2xx.
     pub delivered: u64,
     /// Items set aside in the rejected store.
     pub rejected: u64,
-    /// Items dropped because a limit was reached (`overflow=drop_oldest`, `max_rejected_bytes`).
+    /// Items dropped at a limit: overflow=drop_oldest, max_rejected_bytes.
     pub dropped_overflow: u64,
-    /// Items dropped because they were older than `max_age_s`.
+    /// Items dropped because they were older than max_age_s.
     pub dropped_expired: u64,
-    /// Items that could not be read back from a damaged disk.
+    /// Items that were lost to damage on the disk.
     pub dropped_corrupt: u64,
-    /// Items on their way.
+    /// Items that wait to be delivered.
     pub pending: u64,
-    /// Bytes of JSON on their way.
+    /// Bytes of JSON that wait to be delivered.
     pub pending_bytes: u64,
     /// Bytes that the lane takes on disk.
     pub disk_bytes: u64,
-    /// Age of the oldest pending item in milliseconds; 0 when there is none.
+    /// Age of the oldest pending item in milliseconds; 0 if there is none.
     pub oldest_pending_age_ms: u64,
-    /// Requests that were answered 2xx.
+    /// Requests that were answered with 2xx.
     pub batches_sent: u64,
-    /// Attempts that were put off for later.
+    /// Failed attempts that were followed by a backoff.
     pub retries: u64,
-    /// What the exporter does: 0 idle, 1 sending, 2 backoff, 3 hold.
+    /// What the exporter is doing: 0 idle, 1 sending, 2 backoff, 3 hold.
     pub export_state: u64,
-    /// The last HTTP status; 0 when none was received yet.
+    /// The last HTTP status; 0 if none was received yet.
     pub last_http_status: u64,
-    /// Lanes of dead processes that were taken over.
+    /// Lanes of dead processes that were adopted.
     pub lanes_adopted: u64,
+    /// Items that the ingest refused inside an answer of success; 0 for exporters whose protocol has no such answer.
+    pub partially_rejected: u64,
+    /// Batches set aside in the rejected store until their key is set.
+    pub held_batches: u64,
+}
+
+/// What the exporter of a lane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum ExportState {
+    /// Nothing: there is no batch to send.
+    Idle = 0,
+    /// A request is under way.
+    Sending = 1,
+    /// Waiting before it tries again.
+    Backoff = 2,
+    /// Waiting for something outside to change: a key, a permission, an address. It probes now and then.
+    Hold = 3,
+}
+
+impl ExportState {
+    /// The state with this number; newer numbers count as `Hold`.
+    pub fn from_number(number: u64) -> Self {
+        match number {
+            0 => Self::Idle,
+            1 => Self::Sending,
+            2 => Self::Backoff,
+            _ => Self::Hold,
+        }
+    }
+
+    /// Its name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Sending => "sending",
+            Self::Backoff => "backoff",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// Whether the next attempt is put off.
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::Backoff | Self::Hold)
+    }
+}
+
+impl From<ExportState> for u64 {
+    fn from(state: ExportState) -> Self {
+        state as u64
+    }
 }
 
 /// Items, or bytes of them, that no lane can have pending.
@@ -86,7 +137,14 @@ impl Stats {
             export_state: live(HeaderCounter::ExportState),
             last_http_status: live(HeaderCounter::LastHttpStatus),
             lanes_adopted: live(HeaderCounter::LanesAdopted),
+            partially_rejected: 0,
+            held_batches: 0,
         }
+    }
+
+    /// What the exporter is doing.
+    pub fn state(&self) -> ExportState {
+        ExportState::from_number(self.export_state)
     }
 
     /// What became of the items that left the queue.

@@ -19,6 +19,14 @@ static void versions_and_phrases(void) {
     }
 }
 
+static void constants(void) {
+    CHECK(SPANSPOOL_ERR_UNKNOWN_SETTING == 4);
+    CHECK(SPANSPOOL_LOG_ERROR == 1 && SPANSPOOL_LOG_WARN == 2 && SPANSPOOL_LOG_INFO == 3 && SPANSPOOL_LOG_DEBUG == 4);
+    CHECK(SPANSPOOL_EXPORT_IDLE == 0 && SPANSPOOL_EXPORT_SENDING == 1);
+    CHECK(SPANSPOOL_EXPORT_BACKOFF == 2 && SPANSPOOL_EXPORT_HOLD == 3);
+    CHECK_HAS(spanspool_status_str(SPANSPOOL_ERR_UNKNOWN_SETTING), "setting");
+}
+
 static void null_handles(void) {
     spanspool_stats stats;
     CHECK_STATUS(spanspool_enqueue(NULL, ITEM, ITEM_LEN), INVALID);
@@ -36,7 +44,7 @@ static void null_handles(void) {
 
 static void null_in_config_and_init(const char *dir) {
     char why[256];
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set(NULL, "spool_dir", dir, why, sizeof why), INVALID);
     CHECK_HAS(why, "config is NULL");
@@ -53,7 +61,7 @@ static void null_in_config_and_init(const char *dir) {
     spanspool_config_free(config);
 }
 
-static void null_and_length(const spanspool *handle) {
+static void null_and_length(const spanspool_client *handle) {
     CHECK_STATUS(spanspool_enqueue(handle, NULL, 0), SPANSPOOL_ERR_INVALID_ITEM);
     CHECK_STATUS(spanspool_enqueue(handle, NULL, 5), INVALID);
     CHECK_STATUS(spanspool_enqueue(handle, ITEM, (size_t)PTRDIFF_MAX + 1), INVALID);
@@ -64,7 +72,7 @@ static void null_and_length(const spanspool *handle) {
     CHECK(stats_of(handle).accepted == 0);
 }
 
-static void names_and_keys(const spanspool *handle) {
+static void names_and_keys(const spanspool_client *handle) {
     char name[257];
     memset(name, 'n', sizeof name);
     name[256] = 0;
@@ -88,7 +96,7 @@ static void names_and_keys(const spanspool *handle) {
     CHECK_STATUS(spanspool_set_api_key(handle, "sk-good"), SPANSPOOL_OK);
 }
 
-static void sizes_of_stats(const spanspool *handle) {
+static void sizes_of_stats(const spanspool_client *handle) {
     struct {
         spanspool_stats known;
         uint64_t newer[2], beyond;
@@ -107,7 +115,7 @@ static void sizes_of_stats(const spanspool *handle) {
     CHECK_STATUS(spanspool_get_stats(handle, &out.known, sizeof out.known + sizeof out.newer), SPANSPOOL_OK);
     CHECK(out.known.pending == 1 && out.known.lanes_adopted == 0);
     CHECK(out.newer[0] == 0 && out.newer[1] == 0 && out.beyond == untouched);
-    CHECK(sizeof(spanspool_stats) == 15 * sizeof(uint64_t));
+    CHECK(sizeof(spanspool_stats) == 17 * sizeof(uint64_t));
     CHECK(sizeof(spanspool_status) == sizeof(int32_t));
 }
 
@@ -115,9 +123,10 @@ static void sizes_of_stats(const spanspool *handle) {
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     versions_and_phrases();
+    constants();
     null_handles();
     null_in_config_and_init(argv[1]);
-    spanspool *handle = open_offline(argv[1]);
+    spanspool_client *handle = open_offline(argv[1]);
     null_and_length(handle);
     names_and_keys(handle);
     sizes_of_stats(handle);

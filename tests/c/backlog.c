@@ -27,7 +27,7 @@ static size_t read_lines(const char *path, char *lines[MAX_LINES], size_t length
     return count;
 }
 
-static void fill(const spanspool *handle, uint64_t bytes, const char *sample) {
+static void fill(const spanspool_client *handle, uint64_t bytes, const char *sample) {
     static char *lines[MAX_LINES];
     static size_t lengths[MAX_LINES];
     size_t count = read_lines(sample, lines, lengths);
@@ -47,7 +47,7 @@ static unsigned long peak_memory_kib(void) {
     return kib;
 }
 
-static void report(const spanspool *handle) {
+static void report(const spanspool_client *handle) {
     spanspool_stats stats;
     must(spanspool_get_stats(handle, &stats, sizeof stats), "get_stats");
     printf("%" PRIu64 " %" PRIu64 " %lu\n", stats.delivered, stats.accepted, peak_memory_kib());
@@ -60,7 +60,7 @@ static int64_t now_us(void) {
 }
 
 int main(int argc, char **argv) {
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     if (argc > 4 && !strcmp(argv[1], "fill")) {
         handle = open_of(argv + 4);
         fill(handle, strtoull(argv[2], NULL, 10), argv[3]);

@@ -17,7 +17,7 @@ static void *change(void *unused) {
 }
 
 /* Changes an item while the library reads it. */
-static void race(const spanspool *handle) {
+static void race(const spanspool_client *handle) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, change, NULL) == 0);
     for (int i = 0; i < 10000; i++) CHECK_STATUS(spanspool_enqueue(handle, item, LENGTH), SPANSPOOL_OK);
@@ -28,7 +28,7 @@ static void race(const spanspool *handle) {
 /* usage: bad_host none|race|overflow|freed SPOOL_DIR */
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    spanspool *handle = open_offline(argv[2]);
+    spanspool_client *handle = open_offline(argv[2]);
     item = malloc(LENGTH);
     memcpy(item, ITEM, LENGTH);
     if (strcmp(argv[1], "race") == 0) {

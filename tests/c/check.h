@@ -47,9 +47,9 @@ static inline spanspool_config *offline_config(const char *dir) {
 }
 
 /* Opens and frees `config`. Without a handle no test can go on. */
-static inline spanspool *open_with(spanspool_config *config) {
+static inline spanspool_client *open_with(spanspool_config *config) {
     char why[512] = "";
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     CHECK_STATUS(spanspool_init(config, &handle, why, sizeof why), SPANSPOOL_OK);
     spanspool_config_free(config);
     if (!handle) {
@@ -59,9 +59,9 @@ static inline spanspool *open_with(spanspool_config *config) {
     return handle;
 }
 
-static inline spanspool *open_offline(const char *dir) { return open_with(offline_config(dir)); }
+static inline spanspool_client *open_offline(const char *dir) { return open_with(offline_config(dir)); }
 
-static inline spanspool_stats stats_of(const spanspool *handle) {
+static inline spanspool_stats stats_of(const spanspool_client *handle) {
     spanspool_stats stats;
     memset(&stats, 0, sizeof stats);
     CHECK_STATUS(spanspool_get_stats(handle, &stats, sizeof stats), SPANSPOOL_OK);

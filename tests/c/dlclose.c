@@ -28,7 +28,7 @@ static int use(char **argv) {
     FIND(spanspool_enqueue);
     FIND(spanspool_flush);
     FIND(spanspool_free);
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     spanspool_config *config = p_spanspool_config_new();
     int failed = p_spanspool_config_set(config, "spool_dir", argv[3], NULL, 0) ||
                  p_spanspool_config_set(config, "endpoint", argv[4], NULL, 0) ||

@@ -4,7 +4,7 @@
 #include "settings.h"
 #include <inttypes.h>
 
-static void enqueue_lines(const spanspool *handle, FILE *file) {
+static void enqueue_lines(const spanspool_client *handle, FILE *file) {
     size_t size = 0, used = 0;
     char *line = NULL;
     for (int c; (c = getc(file)) != EOF;) {
@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     if (!file) return perror(argv[1]), 2;
     uint64_t flush_ms = strtoull(argv[2], NULL, 10);
 
-    spanspool *handle = open_of(argv + 3);
+    spanspool_client *handle = open_of(argv + 3);
     enqueue_lines(handle, file);
     fclose(file);
     if (flush_ms) must(spanspool_flush(handle, flush_ms), "flush");

@@ -19,7 +19,7 @@ struct counter {
 };
 
 struct job {
-    const spanspool *handle;
+    const spanspool_client *handle;
     struct counter *counter;
     int thread;
     int pad;
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
         mmap(NULL, (size_t)threads * sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (counters == MAP_FAILED) return perror(argv[1]), 2;
 
-    const spanspool *handle = open_of(argv + 4);
+    const spanspool_client *handle = open_of(argv + 4);
     static struct job jobs[64];
     for (int t = 0; t < threads; t++) {
         pthread_t thread;

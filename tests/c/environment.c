@@ -21,7 +21,7 @@ static void change(const char *value) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) setenv(names[i], value, 1);
 }
 
-static void use(const spanspool *handle, const char *name, uint64_t items) {
+static void use(const spanspool_client *handle, const char *name, uint64_t items) {
     for (uint64_t i = 0; i < items; i++) CHECK_STATUS(enqueue_item(handle, name, i, 500), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_flush(handle, 60000), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_set_named_key(handle, "team", "sk-team"), SPANSPOOL_OK);
@@ -30,7 +30,7 @@ static void use(const spanspool *handle, const char *name, uint64_t items) {
 /* usage: environment KEY=VALUE… */
 int main(int argc, char **argv) {
     (void)argc;
-    spanspool *handle = open_spool(argv + 1);
+    spanspool_client *handle = open_spool(argv + 1);
     /* Else the definition above is not the one that the library calls, and the test is blind. */
     CHECK(reads > 0);
     change("http://changed.invalid:1");

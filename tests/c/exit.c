@@ -10,7 +10,7 @@
 
 enum { THREADS = 4 };
 
-static spanspool *handle;
+static spanspool_client *handle;
 static uint64_t *counters;
 
 static void *enqueue_for_ever(void *argument) {

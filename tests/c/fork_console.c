@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
     if (pipe(full) || dup2(full[1], STDOUT_FILENO) < 0) return 2;
     spanspool_config *config = offline_config(argv[1]);
     CHECK_STATUS(spanspool_config_set(config, "exporter", "console", NULL, 0), SPANSPOOL_OK);
-    spanspool *handle = open_with(config);
+    spanspool_client *handle = open_with(config);
     /* More than a pipe holds: once some of it is there, the exporter waits in the middle of the batch. */
     for (uint64_t i = 0; i < 100; i++) CHECK_STATUS(enqueue_item(handle, "parent", i, 4000), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_flush(handle, 0), SPANSPOOL_ERR_TIMEOUT);

@@ -10,7 +10,7 @@
 
 enum { THREADS = 4, CHILDREN = 40, CHILD_ITEMS = 20 };
 
-static spanspool *handle;
+static spanspool_client *handle;
 static int done;
 
 struct thread {

@@ -20,7 +20,7 @@
 
 extern char **environ;
 
-static spanspool *handle;
+static spanspool_client *handle;
 
 static void run(char *line);
 

@@ -21,7 +21,7 @@ static inline void write_log(int32_t level, const char *message, void *user_data
 }
 
 /* Opens a spool with settings in the form KEY=VALUE; log=FILE names a file that log lines are added to. */
-static inline spanspool *open_spool(char **settings) {
+static inline spanspool_client *open_spool(char **settings) {
     spanspool_config *config = spanspool_config_new();
     char why[512];
     for (; *settings; settings++) {
@@ -41,7 +41,7 @@ static inline spanspool *open_spool(char **settings) {
 }
 
 /* Enqueues the item NAME-NUMBER, which has `padding` more bytes, at most 4000. */
-static inline spanspool_status enqueue_item(const spanspool *handle, const char *name, uint64_t number, int padding) {
+static inline spanspool_status enqueue_item(const spanspool_client *handle, const char *name, uint64_t number, int padding) {
     char item[4200];
     int len = snprintf(item, sizeof item, "{\"id\":\"%s-%" PRIu64 "\",\"pad\":\"%*s\"}", name, number, padding, "");
     return spanspool_enqueue(handle, item, (size_t)len);

@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     int restless = strcmp(argv[1], "restless") == 0;
     uint64_t state = strtoull(argv[1], NULL, 10);
     uint64_t items = strtoull(argv[2], NULL, 10);
-    spanspool *handle = open_of(argv + 3);
+    spanspool_client *handle = open_of(argv + 3);
     for (uint64_t n = 0; n < items; n++) {
         char json[64];
         int length = snprintf(json, sizeof json, "{\"n\":%llu}", (unsigned long long)n);

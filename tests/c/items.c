@@ -5,7 +5,7 @@
 static FILE *accepted;
 static uint64_t accepted_count;
 
-static void good(const spanspool *handle, const char *json, size_t len) {
+static void good(const spanspool_client *handle, const char *json, size_t len) {
     CHECK_STATUS(spanspool_enqueue(handle, json, len), SPANSPOOL_OK);
     CHECK(fwrite(json, 1, len, accepted) == len && putc(0, accepted) == 0);
     accepted_count++;
@@ -14,7 +14,7 @@ static void good(const spanspool *handle, const char *json, size_t len) {
 #define GOOD(literal) good(handle, literal, sizeof literal - 1)
 #define BAD(literal) CHECK_STATUS(spanspool_enqueue(handle, literal, sizeof literal - 1), SPANSPOOL_ERR_INVALID_ITEM)
 
-static void objects(const spanspool *handle) {
+static void objects(const spanspool_client *handle) {
     GOOD("{}");
     GOOD("{\"object\":\"trace\",\"id\":\"trace_1\",\"metadata\":null}");
     GOOD(" \t\r\n{ \"a\" : [ 1 , -0.0 , 1e400 , 123456789012345678901234567890 , 1.10 ] }");
@@ -27,7 +27,7 @@ static void objects(const spanspool *handle) {
     good(handle, "{\"a\":1} not part of it", 7);
 }
 
-static void not_objects(const spanspool *handle) {
+static void not_objects(const spanspool_client *handle) {
     CHECK_STATUS(spanspool_enqueue(handle, NULL, 0), SPANSPOOL_ERR_INVALID_ITEM);
     BAD("");
     BAD(" \n");
@@ -63,7 +63,7 @@ static void not_objects(const spanspool *handle) {
     BAD("{}\xff");
 }
 
-static void deep_and_large(const spanspool *handle) {
+static void deep_and_large(const spanspool_client *handle) {
     enum { LEVELS = 10000, LARGE = 15 << 20 };
     char *deep = malloc(6 * LEVELS + 1), *end = deep;
     for (int i = 0; i < LEVELS; i++) end += sprintf(end, "{\"a\":");
@@ -87,7 +87,7 @@ static void deep_and_large(const spanspool *handle) {
 static void over_the_limit(const char *dir) {
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set(config, "max_item_bytes", "1 KiB", NULL, 0), SPANSPOOL_OK);
-    spanspool *handle = open_with(config);
+    spanspool_client *handle = open_with(config);
     char item[1025];
     memset(item, ' ', sizeof item);
     item[0] = '{';
@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
     spanspool_config *config = offline_config(argv[1]);
     CHECK_STATUS(spanspool_config_set(config, "exporter", "backend", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "endpoint", argv[3], NULL, 0), SPANSPOOL_OK);
-    spanspool *handle = open_with(config);
+    spanspool_client *handle = open_with(config);
     objects(handle);
     not_objects(handle);
     deep_and_large(handle);

@@ -28,7 +28,7 @@ struct counter {
 };
 
 struct job {
-    spanspool *handle;
+    spanspool_client *handle;
     struct counter *counter;
     int thread;
     int items;
@@ -90,7 +90,7 @@ static void *enqueue_items(void *argument) {
 
 static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, char **settings) {
     pthread_t running[MAX_THREADS];
-    spanspool *handle = open_of(settings);
+    spanspool_client *handle = open_of(settings);
     must(spanspool_set_named_key(handle, "team", "key-team"), "set_named_key");
     for (int t = 0; t < threads; t++) {
         jobs[t].handle = handle;

@@ -13,7 +13,7 @@
 static char *slow_item, *slow_page;
 static size_t slow_len, page;
 static int reached[2], gate[2];
-static spanspool *handle;
+static spanspool_client *handle;
 static volatile sig_atomic_t long_is_taken;
 
 /* The copy has come to the page that can't be read: it may go on when there is something in `gate`. */

@@ -66,14 +66,14 @@ static int read_count(const int *count) {
 static FILE *accepted;
 
 /* Enqueues the item NAME-NUMBER and notes it when it was taken. */
-static spanspool_status enqueue(const spanspool *handle, const char *name, uint64_t number) {
+static spanspool_status enqueue(const spanspool_client *handle, const char *name, uint64_t number) {
     spanspool_status status = enqueue_item(handle, name, number, 100);
     if (status == SPANSPOOL_OK) fprintf(accepted, "%s-%" PRIu64 "\n", name, number);
     return status;
 }
 
 /* An item that is too long for the ring: only the committer can store it. */
-static void enqueue_long(const spanspool *handle, const char *id) {
+static void enqueue_long(const spanspool_client *handle, const char *id) {
     static char item[100 * 1024];
     int len = snprintf(item, sizeof item, "{\"id\":\"%s\",\"pad\":\"%*s\"}", id, 90 * 1024, "");
     CHECK_STATUS(spanspool_enqueue(handle, item, (size_t)len), SPANSPOOL_OK);
@@ -92,7 +92,7 @@ static spanspool_config *settings(char **arguments) {
 }
 
 /* A panic in a call of ours: ERR_INTERNAL, and the next calls are as if nothing had been. */
-static void panic_in_calls(spanspool_config *config, spanspool **handle) {
+static void panic_in_calls(spanspool_config *config, spanspool_client **handle) {
     char why[256] = "";
     break_clock("panic");
     CHECK_STATUS(spanspool_init(config, handle, why, sizeof why), SPANSPOOL_ERR_INTERNAL);
@@ -115,7 +115,7 @@ static void panic_in_calls(spanspool_config *config, spanspool **handle) {
 }
 
 /* A panic at every turn of one of the library's threads, until it has begun again a few times. */
-static void panic_in_thread(const spanspool *handle, const char *thread) {
+static void panic_in_thread(const spanspool_client *handle, const char *thread) {
     break_clock(thread);
     uint64_t number = 0;
     for (int waited_ms = 0; read_count(&begun_again) < 4; waited_ms += 5) {
@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
     if (argc != 4) return 2;
     accepted = fopen(argv[3], "we");
     if (!accepted) return 2;
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     panic_in_calls(settings(argv), &handle);
     panic_in_thread(handle, "spanspool-disk");
     enqueue_long(handle, "long");

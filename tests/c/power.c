@@ -23,7 +23,7 @@ struct counter {
 };
 
 struct job {
-    const spanspool *handle;
+    const spanspool_client *handle;
     struct counter *counter;
     unsigned thread;
     long pause_us;
@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
         mmap(NULL, (first + threads) * sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (counters == MAP_FAILED) return perror(argv[1]), 2;
 
-    const spanspool *handle = open_of(argv + 5);
+    const spanspool_client *handle = open_of(argv + 5);
     must(spanspool_set_named_key(handle, "other", "sk-other"), "set_named_key");
     static struct job jobs[64];
     for (unsigned t = first; t < first + threads; t++) {

@@ -11,7 +11,7 @@
 
 enum { WORKERS = 8, MAX_LIVES = 4096, DONE = MAX_LIVES };
 
-static const spanspool *handle;
+static const spanspool_client *handle;
 static uint64_t *counters;
 
 static void work(uint64_t life) {

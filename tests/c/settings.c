@@ -47,7 +47,7 @@ static void are_refused(spanspool_config *config, const struct refused *cases, s
 
 static void bad_values(void) {
     spanspool_config *config = spanspool_config_new();
-    are_refused(config, UNKNOWN, sizeof UNKNOWN / sizeof *UNKNOWN, SPANSPOOL_ERR_UNKNOWN_KEY);
+    are_refused(config, UNKNOWN, sizeof UNKNOWN / sizeof *UNKNOWN, SPANSPOOL_ERR_UNKNOWN_SETTING);
     are_refused(config, BAD, sizeof BAD / sizeof *BAD, INVALID);
     char why[1024] = "";
     CHECK_STATUS(spanspool_config_set(config, "api_key", "sk-secret\n", why, sizeof why), INVALID);
@@ -61,11 +61,11 @@ static void short_errbufs(void) {
     spanspool_config *config = spanspool_config_new();
     const char *key = "\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87 \xe2\x82\xac \xf0\x9f\x9a\x80";
     char full[2048], cut[2048];
-    CHECK_STATUS(spanspool_config_set(config, key, "1", full, sizeof full), SPANSPOOL_ERR_UNKNOWN_KEY);
+    CHECK_STATUS(spanspool_config_set(config, key, "1", full, sizeof full), SPANSPOOL_ERR_UNKNOWN_SETTING);
     CHECK_HAS(full, key);
     for (size_t len = 1; len <= strlen(full) + 1; len++) {
         memset(cut, '#', sizeof cut);
-        CHECK_STATUS(spanspool_config_set(config, key, "1", cut, len), SPANSPOOL_ERR_UNKNOWN_KEY);
+        CHECK_STATUS(spanspool_config_set(config, key, "1", cut, len), SPANSPOOL_ERR_UNKNOWN_SETTING);
         cut[sizeof cut - 1] = 0;
         size_t kept = strlen(cut);
         CHECK(kept < len && kept + 4 >= len && strncmp(cut, full, kept) == 0);
@@ -73,10 +73,10 @@ static void short_errbufs(void) {
         CHECK(cut[len] == '#');
     }
     cut[0] = '#';
-    CHECK_STATUS(spanspool_config_set(config, key, "1", cut, 0), SPANSPOOL_ERR_UNKNOWN_KEY);
+    CHECK_STATUS(spanspool_config_set(config, key, "1", cut, 0), SPANSPOOL_ERR_UNKNOWN_SETTING);
     CHECK(cut[0] == '#');
-    CHECK_STATUS(spanspool_config_set(config, key, "1", NULL, 0), SPANSPOOL_ERR_UNKNOWN_KEY);
-    CHECK_STATUS(spanspool_config_set(config, key, "1", NULL, 99), SPANSPOOL_ERR_UNKNOWN_KEY);
+    CHECK_STATUS(spanspool_config_set(config, key, "1", NULL, 0), SPANSPOOL_ERR_UNKNOWN_SETTING);
+    CHECK_STATUS(spanspool_config_set(config, key, "1", NULL, 99), SPANSPOOL_ERR_UNKNOWN_SETTING);
     CHECK_STATUS(spanspool_config_set(config, "jitter", "0.5", cut, sizeof cut), SPANSPOOL_OK);
     CHECK(cut[0] == 0);
     spanspool_config_free(config);
@@ -84,8 +84,8 @@ static void short_errbufs(void) {
 
 static void init_fails(spanspool_config *config, spanspool_status expected, const char *part1, const char *part2) {
     char why[1024] = "";
-    spanspool *const before = (spanspool *)&why;
-    spanspool *handle = before;
+    spanspool_client *const before = (spanspool_client *)&why;
+    spanspool_client *handle = before;
     CHECK_STATUS(spanspool_init(config, &handle, why, sizeof why), expected);
     CHECK(handle == before);
     CHECK_HAS(why, part1);

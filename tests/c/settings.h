@@ -31,9 +31,9 @@ static inline spanspool_config *config_of(char **arguments) {
 }
 
 /* Opens a client with the settings in arguments. */
-static inline spanspool *open_of(char **arguments) {
+static inline spanspool_client *open_of(char **arguments) {
     char why[512] = "";
-    spanspool *handle = NULL;
+    spanspool_client *handle = NULL;
     spanspool_config *config = config_of(arguments);
     if (spanspool_init(config, &handle, why, sizeof why)) {
         fprintf(stderr, "%s\n", why);

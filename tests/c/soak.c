@@ -19,7 +19,7 @@
 #define TICKS_A_SECOND 100
 
 struct job {
-    const spanspool *handle;
+    const spanspool_client *handle;
     int thread;
     uint64_t rate;
     uint64_t taken;
@@ -74,7 +74,7 @@ static void *lose_descriptors(void *unused) {
     return unused;
 }
 
-static void report(const spanspool *handle, const struct job *jobs, int threads) {
+static void report(const spanspool_client *handle, const struct job *jobs, int threads) {
     spanspool_stats s;
     uint64_t full = 0;
     must(spanspool_get_stats(handle, &s, sizeof s), "get_stats");
@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
     int threads = atoi(argv[1]), rate = atoi(argv[2]), leak = atoi(argv[3]);
     if (threads < 1 || threads > MAX_THREADS || rate < 1) return 2;
     make_noise();
-    spanspool *handle = open_of(argv + 4);
+    spanspool_client *handle = open_of(argv + 4);
 
     static struct job jobs[MAX_THREADS];
     pthread_t ids[MAX_THREADS], leaker;

@@ -15,7 +15,7 @@ enum { LAST = 2, FAULTS_WORDS = 1024 };
 #define SECOND 1000
 
 static spanspool_config *config;
-static spanspool *handle;
+static spanspool_client *handle;
 static unsigned char *results;
 static volatile uint64_t *faults;
 static uint64_t items;

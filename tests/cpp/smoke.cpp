@@ -11,7 +11,7 @@
 static_assert(std::is_enum_v<spanspool_status> && sizeof(spanspool_status) == sizeof(int32_t));
 
 using Config = std::unique_ptr<spanspool_config, decltype(&spanspool_config_free)>;
-using Spool = std::unique_ptr<spanspool, decltype(&spanspool_free)>;
+using Spool = std::unique_ptr<spanspool_client, decltype(&spanspool_free)>;
 
 static int fail(std::string_view what, spanspool_status status, const std::string& why = "") {
     std::cerr << what << ": " << spanspool_status_str(status) << ' ' << why << '\n';
@@ -27,10 +27,10 @@ int main(int argc, char** argv) {
         if (status != SPANSPOOL_OK) return fail(key, status, why);
     }
     auto log = [](int32_t level, const char* message, void*) {
-        if (level == 1) std::cerr << message << '\n';
+        if (level == SPANSPOOL_LOG_ERROR) std::cerr << message << '\n';
     };
     if (auto status = spanspool_config_set_log(config.get(), log, nullptr)) return fail("set_log", status);
-    spanspool* opened = nullptr;
+    spanspool_client* opened = nullptr;
     if (auto status = spanspool_init(config.get(), &opened, why.data(), why.size())) return fail("init", status, why);
     Spool spool(opened, spanspool_free);
 

@@ -30,7 +30,7 @@ public:
     }
 
 private:
-    spanspool* handle = nullptr;
+    spanspool_client* handle = nullptr;
 };
 
 Telemetry telemetry;

@@ -19,7 +19,6 @@ static_assert(!std::is_copy_constructible_v<spanspool::client> && !std::is_copy_
 static_assert(std::is_nothrow_move_constructible_v<spanspool::client> && std::is_nothrow_move_assignable_v<spanspool::client>);
 static_assert(!std::is_copy_constructible_v<spanspool::config> && std::is_move_constructible_v<spanspool::config>);
 static_assert(std::is_nothrow_destructible_v<spanspool::client> && std::is_nothrow_default_constructible_v<spanspool::client>);
-static_assert(!std::is_default_constructible_v<spanspool> && !std::is_destructible_v<spanspool>);
 static_assert(std::is_base_of_v<std::runtime_error, spanspool::error>);
 
 static std::string folder;
@@ -67,7 +66,7 @@ static bool soon(bool some) {
 
 static void clients_move() {
     spanspool::client first(offline("moves"));
-    const spanspool* handle = first.get();
+    const spanspool_client* handle = first.get();
     first.enqueue("{}");
     spanspool::client second(std::move(first));
     CHECK(!first && second && second.get() == handle);
@@ -91,7 +90,7 @@ static void clients_move() {
 static void errors_are_thrown() {
     std::string what;
     spanspool::config config;
-    CHECK(thrown([&] { config.set("spool", "x"); }, &what) == SPANSPOOL_ERR_UNKNOWN_KEY);
+    CHECK(thrown([&] { config.set("spool", "x"); }, &what) == SPANSPOOL_ERR_UNKNOWN_SETTING);
     CHECK_HAS(what.c_str(), "spool");
     CHECK(thrown([&] { config.set("max_batch_size", "many"); }, &what) == SPANSPOOL_ERR_INVALID_ARGUMENT);
     CHECK_HAS(what.c_str(), "many");
@@ -103,18 +102,22 @@ static void errors_are_thrown() {
     const spanspool::client client(offline("errors"));
     CHECK(thrown([&] { client.enqueue("[]"); }, &what) == SPANSPOOL_ERR_INVALID_ITEM);
     CHECK_HAS(what.c_str(), "enqueue");
-    CHECK_HAS(what.c_str(), spanspool_status_str(SPANSPOOL_ERR_INVALID_ITEM));
-    CHECK(thrown([&] { client.enqueue({}); }) == SPANSPOOL_ERR_INVALID_ITEM);
-    CHECK(thrown([&] { client.enqueue_as("", "{}"); }) == SPANSPOOL_ERR_INVALID_ARGUMENT);
+    CHECK_HAS(what.c_str(), "must begin with '{'");
+    CHECK(client.last_error() != "" && what == "spanspool::client::enqueue: " + client.last_error());
+    CHECK(thrown([&] { client.enqueue({}); }, &what) == SPANSPOOL_ERR_INVALID_ITEM);
+    CHECK_HAS(what.c_str(), "item is empty");
+    CHECK(thrown([&] { client.enqueue_as("", "{}"); }, &what) == SPANSPOOL_ERR_INVALID_ARGUMENT);
+    CHECK_HAS(what.c_str(), "1 to 255");
     CHECK(thrown([&] { client.set_api_key("not\nvisible"); }) == SPANSPOOL_ERR_INVALID_ARGUMENT);
-    CHECK(thrown([&] { client.set_named_key(std::string_view("a\0b", 3), "key"); }) == SPANSPOOL_ERR_INVALID_ARGUMENT);
+    CHECK(thrown([&] { client.set_named_key(std::string_view("a\0b", 3), "key"); }, &what) == SPANSPOOL_ERR_INVALID_ARGUMENT);
+    CHECK_HAS(what.c_str(), "a text holds a NUL");
     client.enqueue("{}");
+    CHECK(client.last_error().empty());
     CHECK(thrown([&] { client.shutdown(0s); }) == SPANSPOOL_ERR_TIMEOUT);
     CHECK(thrown([&] { client.enqueue("{}"); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.sync(); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.wake(); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.flush(1s); }) == SPANSPOOL_ERR_SHUT_DOWN);
-    CHECK(thrown([&] { client.stats(); }) == SPANSPOOL_ERR_SHUT_DOWN);
 }
 
 static void statuses_are_returned() {
@@ -191,6 +194,34 @@ static void deadlines_are_of_any_kind() {
     for (auto& waiter : waiters) waiter.join();
 }
 
+static void counters_outlive_the_shutdown() {
+    const spanspool::client client(offline("final"));
+    for (int n = 0; n < 3; n++) client.enqueue("{}");
+    CHECK(spanspool::state_of(client.stats()) == spanspool::export_state::idle);
+    CHECK(client.stats().partially_rejected == 0 && client.stats().held_batches == 0);
+    CHECK_STATUS(client.shutdown(0s, std::nothrow), SPANSPOOL_ERR_TIMEOUT);
+    CHECK_HAS(client.last_error().c_str(), "3 items stay in the spool");
+    CHECK(client.stats().accepted == 3 && client.stats().pending == 3);
+    CHECK(spanspool::state_of(client.stats()) == spanspool::export_state::idle);
+}
+
+static void state_is_the_exporters() {
+    spanspool::config config;
+    // Nobody listens at this port.
+    config.set("spool_dir", folder + "/states").set("endpoint", "http://127.0.0.1:9/").set("schedule_delay_ms", "0");
+    const spanspool::client client(config);
+    client.enqueue("{}");
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (spanspool::state_of(client.stats()) != spanspool::export_state::backoff) {
+        CHECK(std::chrono::steady_clock::now() < deadline);
+        if (failures) return;
+        std::this_thread::sleep_for(1ms);
+    }
+    spanspool_stats stats{};
+    stats.export_state = SPANSPOOL_EXPORT_HOLD;
+    CHECK(spanspool::state_of(stats) == spanspool::export_state::hold);
+}
+
 static std::atomic<int> lines;
 static std::atomic<bool> outlived_the_threads;
 
@@ -208,7 +239,7 @@ static void log_lives_as_long_as_it_may_be_called() {
         auto log = std::make_shared<Log>();
         alive = log->alive;
         spanspool::config config = offline("log");
-        config.set_log([log](int, std::string_view) { lines++; });
+        config.set_log([log](spanspool::log_level, std::string_view) { lines++; });
         client = spanspool::client(config);
     }
     CHECK(!alive.expired());
@@ -225,12 +256,14 @@ static void log_lives_as_long_as_it_may_be_called() {
 static void log_may_be_replaced_and_may_throw() {
     lines = 0;
     spanspool::config config = offline("log");
-    config.set_log([](int, std::string_view) { lines++; });
-    config.set_log([](int, std::string_view) -> void { throw std::runtime_error("swallowed"); });
+    config.set_log([](spanspool::log_level, std::string_view) { lines++; });
+    config.set_log([](spanspool::log_level, std::string_view) -> void { throw std::runtime_error("swallowed"); });
     {
         const spanspool::client client(config);
         CHECK_STATUS(client.enqueue("[]", std::nothrow), SPANSPOOL_ERR_INVALID_ITEM);
-        config.set_log([](int level, std::string_view line) { lines += level == 4 && line.find("enqueue") != line.npos; });
+        config.set_log([](spanspool::log_level level, std::string_view line) {
+            lines += level == spanspool::log_level::debug && line.find("enqueue") != line.npos;
+        });
         CHECK_STATUS(client.enqueue("[]", std::nothrow), SPANSPOOL_ERR_INVALID_ITEM);
         CHECK(lines == 0);
     }
@@ -278,6 +311,8 @@ int main(int argc, char** argv) {
     log_lives_as_long_as_it_may_be_called();
     log_may_be_replaced_and_may_throw();
     destructor_keeps_what_is_pending();
+    counters_outlive_the_shutdown();
+    state_is_the_exporters();
     threads_share_a_client(argv[2]);
     return verdict();
 }

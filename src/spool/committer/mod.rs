@@ -363,7 +363,7 @@ impl Lane {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(
                 ErrorKind::Full,
-                format!("lane {} has no room for an item of {} bytes", self.id, batch.joined().len()),
+                format!("no room for an item of {} bytes: {}", batch.joined().len(), self.takes_on_disk()),
             )),
             Err(error) => Err(error),
         };

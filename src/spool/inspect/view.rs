@@ -11,7 +11,7 @@ use crate::spool::lane::directory::is_lane;
 use crate::spool::recovery;
 use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
-use crate::spool::stats::Stats;
+use crate::spool::stats::{ExportState, Stats};
 
 /// A spool folder, for looking at and for tidying by hand; owners may be running.
 pub struct SpoolView {
@@ -175,13 +175,16 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = dir::tree_bytes(path);
+    let rejected = RejectedStore::new(&id, path.join("rejected"));
+    rejected.recount();
+    stats.held_batches = rejected.held_batches();
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
-        stats.export_state = 0;
+        stats.export_state = ExportState::Idle.into();
     }
-    let (reason, next_attempt_unix_ms) = match stats.export_state {
-        2 | 3 => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
-        _ => (String::new(), 0),
+    let (reason, next_attempt_unix_ms) = match stats.state().is_waiting() {
+        true => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
+        false => (String::new(), 0),
     };
     LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
 }

@@ -50,7 +50,7 @@ pub(crate) enum HeaderCounter {
     OldestUnixMs = 88,
     /// The process that owns the lane.
     OwnerPid = 128,
-    /// 0 idle, 1 sending, 2 backoff, 3 hold.
+    /// A number of `ExportState`.
     ExportState = 136,
     LastHttpStatus = 144,
     BatchesSent = 152,

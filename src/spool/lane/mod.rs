@@ -1,6 +1,7 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
 pub(in crate::spool) mod directory;
+mod full;
 pub(in crate::spool) mod handout;
 pub(in crate::spool) mod lock;
 pub(in crate::spool) mod settings;
@@ -22,7 +23,6 @@ use crate::spool::lane::directory::REMOVING;
 use crate::spool::lane::lock::LaneLock;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::queue::Queue;
-use crate::spool::segments::writer;
 use crate::spool::segments::{Passed, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
@@ -178,26 +178,6 @@ impl Lane {
         }
     }
 
-    pub(super) fn queue_full(&self) -> Error {
-        let max = self.settings.max_queue_size;
-        Error::new(ErrorKind::Full, format!("max_queue_size={max} items are pending in lane {}", self.id))
-    }
-
-    fn spool_full(&self) -> Error {
-        let max = self.settings.max_spool_bytes;
-        let why = if !writer::is_usable() {
-            format!(
-                "the journal of lane {} is full, and a process can't use segments whose parent did",
-                self.id
-            )
-        } else if self.full.load(Acquire) {
-            format!("lane {} has reached max_spool_bytes={max}", self.id)
-        } else {
-            format!("the journal of lane {} is full and the disk does not keep up", self.id)
-        };
-        Error::new(ErrorKind::Full, why)
-    }
-
     /// The number of items at which the queue is full.
     pub(super) fn max_number(&self) -> u64 {
         match self.settings.max_queue_size {
@@ -300,14 +280,15 @@ impl Lane {
 
     /// The counters, as one consistent picture.
     pub(crate) fn stats(&self) -> Stats {
-        Stats::read(
+        let stats = Stats::read(
             &self.journal.checkpoint(),
             |counter| self.journal.counter(counter),
             || match self.journal.read(self.journal.checkpoint().head) {
                 Read::Record(record) => record.taken_unix_ms,
                 _ => 0,
             },
-        )
+        );
+        Stats { held_batches: self.rejected.held_batches(), ..stats }
     }
 
     pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {

@@ -3,18 +3,24 @@
 //! One file a group of items that were set aside together, named after the first one's number, written under
 //! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bincode::{Decode, Encode};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::lock::Unpoison;
 use crate::spool::format::codec;
 use crate::spool::format::fragment;
 use crate::spool::fs as dir;
+
+/// Begins the reason of items that were set aside for want of the key whose name follows.
+pub(crate) const NO_KEY: &str = "no_key:";
 
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,16 +69,26 @@ pub(crate) struct RejectedStore {
     dir: PathBuf,
     /// Bytes on disk, as of the last use.
     disk_bytes: AtomicU64,
+    /// Whether each group waits for its key, as of the last use.
+    held: Mutex<BTreeMap<u64, bool>>,
+    /// How many of them do: the counters are read without waiting for a disk.
+    held_batches: AtomicU64,
 }
 
 impl RejectedStore {
     pub(crate) fn new(lane: &str, dir: PathBuf) -> Self {
         let disk_bytes = AtomicU64::new(dir::tree_bytes(&dir));
-        Self { lane: lane.to_owned(), dir, disk_bytes }
+        let (held, held_batches) = (Mutex::default(), AtomicU64::new(0));
+        Self { lane: lane.to_owned(), dir, disk_bytes, held, held_batches }
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.disk_bytes.load(Relaxed)
+    }
+
+    /// The batches that wait for their key to be set, as of the last use by this process.
+    pub(crate) fn held_batches(&self) -> u64 {
+        self.held_batches.load(Relaxed)
     }
 
     /// Sets `rejection` aside, durably. Setting the same items aside twice is the same as once.
@@ -83,7 +99,7 @@ impl RejectedStore {
         dir::create(&self.dir)?;
         self.write(*first, rejection)?;
         let evicted = self.evict(*first, max_bytes)?;
-        self.count_disk();
+        self.recount();
         Ok(evicted)
     }
 
@@ -117,7 +133,7 @@ impl RejectedStore {
         self.sync_dir()?;
         drained.sync_dir()?;
         let evicted = self.evict(newest, max_bytes)?;
-        self.count_disk();
+        self.recount();
         Ok((moved, evicted))
     }
 
@@ -136,7 +152,7 @@ impl RejectedStore {
                 dir::remove_file(&self.path(*first))?;
             }
         }
-        self.count_disk();
+        self.recount();
         Ok(())
     }
 
@@ -170,7 +186,7 @@ impl RejectedStore {
             }
             removed += gone;
         }
-        self.count_disk();
+        self.recount();
         Ok(removed)
     }
 
@@ -278,8 +294,27 @@ impl RejectedStore {
         self.dir.join(dir::numbered(first))
     }
 
-    fn count_disk(&self) {
+    /// Counts what is there now: another process may have taken groups out.
+    pub(crate) fn recount(&self) {
         self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
+        let Ok(firsts) = self.firsts() else { return };
+        let mut held = self.held.lock().unpoisoned();
+        held.retain(|first, _| firsts.binary_search(first).is_ok());
+        for first in firsts {
+            held.entry(first)
+                .or_insert_with(|| self.reason(first).is_some_and(|why| why.starts_with(NO_KEY)));
+        }
+        self.held_batches.store(held.values().filter(|is_held| **is_held).count() as u64, Relaxed);
+    }
+
+    /// Why the group `first` was set aside: the beginning of its file says it.
+    fn reason(&self, first: u64) -> Option<String> {
+        let mut begin = Vec::new();
+        let file = fs::File::open(self.path(first)).ok()?;
+        file.take(fragment::MAX_FRAGMENT_BYTES as u64).read_to_end(&mut begin).ok()?;
+        let piece = fragment::Fragment::decode(&begin).ok()?;
+        let (_batch_id, _status, reason): (String, u16, String) = codec::decode(piece.payload).ok()?;
+        Some(reason)
     }
 }
 

@@ -25,22 +25,9 @@ pub fn totals<'a>(lanes: impl IntoIterator<Item = &'a LaneStatus>) -> Stats {
             status => status,
         },
         lanes_adopted: sum.lanes_adopted.saturating_add(stats.lanes_adopted),
+        partially_rejected: sum.partially_rejected.saturating_add(stats.partially_rejected),
+        held_batches: sum.held_batches.saturating_add(stats.held_batches),
     })
-}
-
-/// What the exporter does, in a word.
-pub fn state(stats: &Stats) -> &'static str {
-    match stats.export_state {
-        0 => "idle",
-        1 => "sending",
-        2 => "backoff",
-        _ => "hold",
-    }
-}
-
-/// Whether the exporter waits for a better time, in backoff or on hold.
-pub fn is_waiting(stats: &Stats) -> bool {
-    stats.export_state >= 2
 }
 
 pub fn dropped(stats: &Stats) -> u64 {

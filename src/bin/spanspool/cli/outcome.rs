@@ -50,7 +50,7 @@ impl From<serde_json::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::InvalidArgument | ErrorKind::UnknownKey => Self::Usage(error.message().into()),
+            ErrorKind::InvalidArgument | ErrorKind::UnknownSetting => Self::Usage(error.message().into()),
             _ => Self::Failed(error.message().into()),
         }
     }

@@ -8,7 +8,7 @@ use spanspool::{LaneStatus, Stats, UnreadableLane};
 use crate::cli::clock::now_unix_ms;
 use crate::cli::human::{duration, one_line};
 use crate::cli::json;
-use crate::cli::ledger::{state, totals};
+use crate::cli::ledger::totals;
 use crate::cli::outcome::Failure;
 
 /// How much of a lane's reason is shown to people.
@@ -32,7 +32,7 @@ pub fn write_unreadable(unreadable: &[UnreadableLane], out: &mut dyn Write) -> R
 
 /// Why a lane waits and until when, as in `backoff: connection refused, next attempt in 3.0 s`.
 pub fn waiting(lane: &LaneStatus) -> String {
-    let mut text = state(&lane.stats).to_owned();
+    let mut text = lane.stats.state().name().to_owned();
     if !lane.reason.is_empty() {
         text += &format!(": {}", one_line(lane.reason.as_bytes(), SHOWN_CHARS));
     }
@@ -76,7 +76,7 @@ impl<'a> Report<'a> {
         let lane = |lane: &'a LaneStatus| Lane {
             id: &lane.id,
             owner_pid: lane.owner_pid,
-            state: state(&lane.stats),
+            state: lane.stats.state().name(),
             reason: &lane.reason,
             next_attempt_unix_ms: lane.next_attempt_unix_ms,
             stats: lane.stats,
@@ -113,6 +113,8 @@ struct Counters {
     export_state: u64,
     last_http_status: u64,
     lanes_adopted: u64,
+    partially_rejected: u64,
+    held_batches: u64,
 }
 
 #[cfg(test)]
@@ -133,7 +135,7 @@ mod tests {
         for part in [
             r#"{"accepted":0,"delivered":0,"rejected":0,"dropped_overflow":0,"#,
             r#""lanes":[{"id":"x","owner_pid":null,"state":"backoff","reason":"","next_attempt_unix_ms":0,"accepted":0,"#,
-            r#""export_state":2,"last_http_status":0,"lanes_adopted":0"#,
+            r#""export_state":2,"last_http_status":0,"lanes_adopted":0,"partially_rejected":0,"held_batches":0"#,
             r#"}],"unreadable":[]}"#,
         ] {
             assert!(json.contains(part), "no {part} in {json}");

@@ -11,7 +11,7 @@ use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, St
 
 use crate::cli::human::{count, counted, duration};
 use crate::cli::key_file;
-use crate::cli::ledger::{equation, is_waiting, totals};
+use crate::cli::ledger::{equation, totals};
 use crate::cli::outcome::{Done, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::report::{waiting, write_json, write_unreadable};
@@ -104,7 +104,7 @@ fn deliver(
             let lanes = ours(view)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
-            let note = lanes.iter().find(|lane| is_waiting(&lane.stats)).map(waiting);
+            let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
             thread::sleep(LOOK_INTERVAL);
         }

@@ -9,7 +9,7 @@ use clap::Args;
 use spanspool::{LaneStatus, SpoolView, Stats};
 
 use crate::cli::human::{bytes, count, counted, duration};
-use crate::cli::ledger::{dropped, equation, state, totals};
+use crate::cli::ledger::{dropped, equation, totals};
 use crate::cli::outcome::{Done, Failure};
 use crate::cli::report::{waiting, write_json, write_unreadable};
 use crate::cli::spool::Spool;
@@ -161,7 +161,7 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
         writeln!(
             out,
             "  {id:<width$}  {owner:>8}  {:<8}{:>12}{:>12}{oldest:>14}{:>12}{:>10}{:>10}",
-            state(stats),
+            stats.state().name(),
             count(stats.pending),
             bytes(stats.pending_bytes),
             count(stats.delivered),

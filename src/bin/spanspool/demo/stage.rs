@@ -17,7 +17,7 @@ use super::child::{self, Program};
 use super::ingest::{Answer, Fault, Ingest};
 use super::{DEMO_KEY, REFUSALS, fact, failed, heading, items};
 use crate::cli::human::{count, duration};
-use crate::cli::ledger::{is_waiting, totals};
+use crate::cli::ledger::totals;
 use crate::cli::outcome::Failure;
 use crate::cli::progress::Progress;
 use crate::cli::report::waiting;
@@ -114,7 +114,7 @@ impl Stage {
         fact(out, "found and adopted", format!("{:>7} items", count(processor.stats()?.pending)))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(lane) = self.lanes()?.iter().find(|lane| is_waiting(&lane.stats)) {
+            if let Some(lane) = self.lanes()?.iter().find(|lane| lane.stats.state().is_waiting()) {
                 fact(out, "exporter", waiting(lane))?;
                 return Ok(processor);
             }
