@@ -9,8 +9,9 @@ use std::process::Stdio;
 use cli_support::{Folder, run, spanspool};
 use spanspool::config::SETTINGS;
 
-const COMMANDS: [&str; 6] = ["demo", "enqueue", "drain", "status", "cat", "rejected"];
-const OF_A_SPOOL: [&str; 5] = ["enqueue", "drain", "status", "cat", "rejected"];
+const COMMANDS: [&str; 10] =
+    ["demo", "enqueue", "drain", "status", "cat", "rejected", "check", "settings", "completions", "man"];
+const OF_A_SPOOL: [&str; 6] = ["enqueue", "drain", "status", "cat", "check", "rejected"];
 
 /// Exit code 2, nothing on stdout, and a message that names all of `parts`.
 #[track_caller]
@@ -25,7 +26,7 @@ fn assert_usage_error(args: &[&str], parts: &[&str]) {
 #[test]
 fn without_a_command_it_says_which_there_are() {
     assert_usage_error(&[], &COMMANDS);
-    assert_usage_error(&["dran"], &["unknown command 'dran'", "drain"]);
+    assert_usage_error(&["dran"], &["'dran'", "'drain'"]);
 }
 
 #[test]
@@ -43,15 +44,16 @@ fn help_names_every_command_and_no_internal_one() {
 fn each_command_has_a_help_text_that_names_its_options() {
     for command in COMMANDS {
         let text = run(&[command, "--help"]).with(0).out;
-        assert!(text.starts_with(&format!("Usage: spanspool {command}")), "{text}");
+        assert!(text.contains(&format!("\nUsage: spanspool {command}")), "{text}");
         assert_eq!(text, run(&["help", command]).with(0).out);
-        let refusal = run(&[command, "--nonsense"]).with(2).err;
-        let allowed = refusal.split_once("allowed: ").unwrap().1;
-        for option in allowed.trim().split(", ").map(|o| o.split(' ').next().unwrap()) {
-            assert!(text.contains(&format!("\n  {option} ")), "{option} in the help of {command}");
+    }
+    for command in OF_A_SPOOL {
+        let text = run(&[command, "--help"]).with(0).out;
+        for option in ["--spool-dir <DIR>", "--set <KEY=VALUE>", "--json", "--help"] {
+            assert!(text.contains(&format!(" {option}")), "{option} in the help of {command}");
         }
     }
-    assert_usage_error(&["help", "nonsense"], &["'nonsense'", "status", "settings"]);
+    assert_usage_error(&["help", "nonsense"], &["'nonsense'"]);
 }
 
 #[test]
@@ -71,18 +73,15 @@ fn version_is_the_crate_s() {
 }
 
 #[test]
-fn a_wrong_option_is_named_with_those_allowed() {
+fn a_wrong_option_is_named_with_the_one_meant() {
     for command in OF_A_SPOOL {
-        assert_usage_error(
-            &[command, "--sool-dir", "x"],
-            &["'--sool-dir'", "--spool-dir VALUE", "--set VALUE"],
-        );
-        assert_usage_error(&[command, "--spool-dir"], &["'--spool-dir' needs a value"]);
-        assert_usage_error(&[command, "--json=yes"], &["'--json' takes no value"]);
+        assert_usage_error(&[command, "--sool-dir", "x"], &["'--sool-dir'", "'--spool-dir'"]);
+        assert_usage_error(&[command, "--spool-dir"], &["a value is required for '--spool-dir <DIR>'"]);
+        assert_usage_error(&[command, "--json=yes"], &["'yes' for '--json'"]);
     }
-    assert_usage_error(&["demo", "--spool-dir", "x"], &["'--spool-dir'", "--keep"]);
+    assert_usage_error(&["demo", "--spool-dir", "x"], &["'--spool-dir'", "Usage: spanspool demo"]);
     assert_usage_error(&["status", "extra"], &["'extra'", "Usage: spanspool status"]);
-    assert_usage_error(&["enqueue", "--spool-dir=x", "a", "b"], &["'b'", "at most 1"]);
+    assert_usage_error(&["enqueue", "--spool-dir=x", "a", "b"], &["'b'"]);
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn drain_needs_an_exporter_and_a_timeout_in_whole_milliseconds() {
         let option = format!("--timeout-ms={wrong}");
         assert_usage_error(
             &["drain", "--spool-dir=x", &option],
-            &["'--timeout-ms'", &format!("'{wrong}'"), "whole number"],
+            &["'--timeout-ms <N>'", &format!("'{wrong}'"), "whole number"],
         );
     }
 }
@@ -164,11 +163,11 @@ fn drain_needs_an_exporter_and_a_timeout_in_whole_milliseconds() {
 #[test]
 fn rejected_must_be_told_what_to_do_and_with_which_items() {
     assert_usage_error(&["rejected", "--spool-dir=x"], &["list, requeue, purge"]);
-    assert_usage_error(&["rejected", "delete", "--spool-dir=x"], &["'delete'", "list, requeue, purge"]);
+    assert_usage_error(&["rejected", "delete", "--spool-dir=x"], &["'delete'", "list|requeue|purge"]);
     assert_usage_error(&["rejected", "list", "a-1", "--spool-dir=x"], &["'a-1'"]);
     for action in ["requeue", "purge"] {
         assert_usage_error(&["rejected", action, "--spool-dir=x"], &["--all"]);
-        assert_usage_error(&["rejected", action, "a-1", "--all", "--spool-dir=x"], &["'a-1'", "--all"]);
+        assert_usage_error(&["rejected", action, "a-1", "--all", "--spool-dir=x"], &["[ID]", "--all"]);
     }
 }
 

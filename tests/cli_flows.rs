@@ -89,7 +89,7 @@ fn enqueue_reads_a_file_and_stdin_and_sends_nothing() {
         "--set=schedule_delay_ms=1",
     ];
     let text = run(&[&fixed[..], &[&file]].concat()).with(0).out;
-    assert!(text.contains("3 items taken") && text.contains("spanspool drain"), "{text}");
+    assert!(text.contains("3 items accepted") && text.contains("spanspool drain"), "{text}");
     run_with_input(&[&fixed[..], &["-"]].concat(), THREE.as_bytes()).with(0);
     // No line break behind the last item.
     run_with_input(&fixed, THREE.trim_end().as_bytes()).with(0);
@@ -127,7 +127,11 @@ fn a_full_spool_stops_enqueue_at_a_line_it_names() {
     let words = ["enqueue", "--spool-dir", &dir, "--set=max_queue_size=2"];
     let ended = run_with_input(&words, THREE.as_bytes()).with(1);
     assert!(ended.err.contains("-:3: "), "{}", ended.err);
-    assert!(ended.out.contains("2 items taken") && ended.out.contains("stopped at line 3"), "{}", ended.out);
+    assert!(
+        ended.out.contains("2 items accepted") && ended.out.contains("stopped at line 3"),
+        "{}",
+        ended.out
+    );
     assert_eq!(pending(&dir), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Human: numbers, sizes, ages and foreign bytes in a form that people read.
+//! Human: counts, sizes, durations and foreign bytes in a form that people read.
 
 /// `1234567` as `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -13,8 +13,8 @@ pub fn count(n: u64) -> String {
     text
 }
 
-/// `n` and its noun, which takes an `s` unless there is exactly one.
-pub fn items(n: u64, noun: &str) -> String {
+/// `n` and its noun, with an `s` unless there is exactly one.
+pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
@@ -34,8 +34,8 @@ pub fn bytes(n: u64) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{size:.1} {unit}") }
 }
 
-/// A span of time in its two largest units.
-pub fn age(ms: u64) -> String {
+/// A duration in its two largest units.
+pub fn duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
         0..10 => format!("{}.{} s", s, ms % 1000 / 100),
@@ -46,21 +46,21 @@ pub fn age(ms: u64) -> String {
     }
 }
 
-/// Foreign bytes on one line of at most `max_chars`: control characters could drive the terminal, so none is left.
-pub fn one_line(raw: &[u8], max_chars: usize) -> String {
-    // A character has at most 4 bytes: what lies behind is not shown anyway.
-    let start = raw.get(..max_chars.saturating_mul(4)).unwrap_or(raw);
+/// Foreign bytes on one line of at most `max_chars`. No control character is left: it could drive the terminal.
+pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
+    // A character has at most 4 bytes, so no later byte is shown.
+    let start = bytes.get(..max_chars.saturating_mul(4)).unwrap_or(bytes);
     let text = String::from_utf8_lossy(start);
     let mut chars = text.chars().map(|c| if is_harmless(c) { c } else { ' ' });
     let mut line: String = chars.by_ref().take(max_chars).collect();
-    if chars.next().is_some() || start.len() < raw.len() {
+    if chars.next().is_some() || start.len() < bytes.len() {
         line.push('…');
     }
     line
 }
 
 fn is_harmless(c: char) -> bool {
-    // The direction marks of Unicode turn the text around them over.
+    // Unicode's direction marks reorder the text around them.
     !c.is_control()
         && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -82,9 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn ages_have_two_units_at_most() {
-        let ages = [0, 9_950, 59_000, 192_000, 7_500_000, 90_000_000].map(age);
-        assert_eq!(ages, ["0.0 s", "9.9 s", "59 s", "3 min 12 s", "2 h 5 min", "1 d 1 h"]);
+    fn durations_have_two_units_at_most() {
+        let durations = [0, 9_950, 59_000, 192_000, 7_500_000, 90_000_000].map(duration);
+        assert_eq!(durations, ["0.0 s", "9.9 s", "59 s", "3 min 12 s", "2 h 5 min", "1 d 1 h"]);
     }
 
     #[test]

@@ -1,106 +1,8 @@
-//! Ledger: the counters of lanes, added up, as text for people and as JSON for programs.
+//! Ledger: the counters of lanes, added up, and the equation that they must fulfil.
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-use spanspool::{LaneStatus, Stats, UnreadableLane};
+use spanspool::{LaneStatus, Stats};
 
 use crate::cli::human::count;
-
-/// A spool as a program reads it: the totals, each lane, and the lanes that can't be read.
-#[derive(Serialize)]
-pub struct Report<'a> {
-    #[serde(flatten)]
-    totals: Fields,
-    lanes: Vec<Lane<'a>>,
-    unreadable: Vec<Unreadable<'a>>,
-}
-
-#[derive(Serialize)]
-struct Unreadable<'a> {
-    id: &'a str,
-    reason: &'a str,
-    damaged: bool,
-}
-
-#[derive(Serialize)]
-struct Lane<'a> {
-    id: &'a str,
-    owner_pid: Option<u32>,
-    state: &'static str,
-    reason: &'a str,
-    next_attempt_unix_ms: u64,
-    #[serde(flatten)]
-    stats: Fields,
-}
-
-impl<'a> Report<'a> {
-    pub fn of(lanes: &'a [LaneStatus], unreadable: &'a [UnreadableLane]) -> Self {
-        let lane = |lane: &'a LaneStatus| Lane {
-            id: &lane.id,
-            owner_pid: lane.owner_pid,
-            state: lane.stats.state().name(),
-            reason: &lane.reason,
-            next_attempt_unix_ms: lane.next_attempt_unix_ms,
-            stats: Fields(lane.stats),
-        };
-        let unreadable = unreadable.iter().map(|lane| Unreadable {
-            id: &lane.id,
-            reason: &lane.reason,
-            damaged: lane.damaged,
-        });
-        Self {
-            totals: Fields(totals(lanes)),
-            lanes: lanes.iter().map(lane).collect(),
-            unreadable: unreadable.collect(),
-        }
-    }
-}
-
-/// The counters under the names and in the order of `spanspool_stats`.
-struct Fields(Stats);
-
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Stats {
-            accepted,
-            delivered,
-            rejected,
-            dropped_overflow,
-            dropped_expired,
-            dropped_corrupt,
-            pending,
-            pending_bytes,
-            disk_bytes,
-            oldest_pending_age_ms,
-            batches_sent,
-            retries,
-            export_state,
-            last_http_status,
-            lanes_adopted,
-            partially_rejected,
-            held_batches,
-        } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("accepted", &accepted)?;
-        map.serialize_entry("delivered", &delivered)?;
-        map.serialize_entry("rejected", &rejected)?;
-        map.serialize_entry("dropped_overflow", &dropped_overflow)?;
-        map.serialize_entry("dropped_expired", &dropped_expired)?;
-        map.serialize_entry("dropped_corrupt", &dropped_corrupt)?;
-        map.serialize_entry("pending", &pending)?;
-        map.serialize_entry("pending_bytes", &pending_bytes)?;
-        map.serialize_entry("disk_bytes", &disk_bytes)?;
-        map.serialize_entry("oldest_pending_age_ms", &oldest_pending_age_ms)?;
-        map.serialize_entry("batches_sent", &batches_sent)?;
-        map.serialize_entry("retries", &retries)?;
-        map.serialize_entry("export_state", &export_state)?;
-        map.serialize_entry("last_http_status", &last_http_status)?;
-        map.serialize_entry("lanes_adopted", &lanes_adopted)?;
-        map.serialize_entry("partially_rejected", &partially_rejected)?;
-        map.serialize_entry("held_batches", &held_batches)?;
-        map.end()
-    }
-}
 
 /// All lanes as one: sums, but the greatest age and state, and the last status that any lane knows.
 pub fn totals<'a>(lanes: impl IntoIterator<Item = &'a LaneStatus>) -> Stats {
@@ -132,7 +34,7 @@ pub fn dropped(stats: &Stats) -> u64 {
     stats.dropped_overflow + stats.dropped_expired + stats.dropped_corrupt
 }
 
-/// Whether every item taken is accounted for.
+/// Whether every accepted item is accounted for.
 pub fn balances(stats: &Stats) -> bool {
     stats.accepted == stats.delivered + stats.pending + stats.rejected + dropped(stats)
 }
@@ -187,26 +89,5 @@ mod tests {
         assert_eq!(equation(&stats), "accepted 2 = delivered 1 + pending 0 + rejected 0 + dropped 1");
         stats.accepted = 3;
         assert!(equation(&stats).starts_with("accepted 3 is not delivered 1"));
-    }
-
-    #[test]
-    fn json_has_the_totals_in_order_and_then_the_lanes() {
-        let json = serde_json::to_string(&Report::of(
-            &[lane("x", Stats { export_state: 2, ..Stats::default() })],
-            &[],
-        ));
-        let json = json.unwrap_or_default();
-        assert!(
-            json.starts_with(r#"{"accepted":0,"delivered":0,"rejected":0,"dropped_overflow":0,"#),
-            "{json}"
-        );
-        assert!(
-            json.contains(r#""lanes":[{"id":"x","owner_pid":null,"state":"backoff","reason":"","#),
-            "{json}"
-        );
-        assert!(
-            json.ends_with(r#""export_state":2,"last_http_status":0,"lanes_adopted":0,"partially_rejected":0,"held_batches":0}],"unreadable":[]}"#),
-            "{json}"
-        );
     }
 }

@@ -1,7 +1,11 @@
-//! What the subcommands share: arguments, outcomes, figures for people.
+//! What the subcommands share: their common options, how they end, and how figures are shown.
 
-pub mod args;
-pub mod command;
+pub mod clock;
 pub mod human;
+pub mod json;
+pub mod key_file;
 pub mod ledger;
+pub mod outcome;
 pub mod progress;
+pub mod report;
+pub mod spool;

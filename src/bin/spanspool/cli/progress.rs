@@ -1,4 +1,4 @@
-//! Progress: a bar on a terminal, a plain line every few seconds elsewhere; both on stderr.
+//! Progress: a bar on a terminal, a plain line every few seconds elsewhere; both on standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::human::count;
 
-/// How far a piece of work has come. It may be shared by threads.
+/// How far a piece of work has come. Threads may share it.
 pub struct Progress {
     what: &'static str,
     kind: Kind,
@@ -16,19 +16,19 @@ pub struct Progress {
 
 enum Kind {
     Bar(ProgressBar),
-    /// What was last written, and when.
+    /// When the last line was written, and that line.
     Lines(Mutex<Option<(Instant, String)>>),
 }
 
-/// How far apart plain lines are at least.
+/// The least time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 
 impl Progress {
-    /// `what` names the things that are done, as in "delivered".
+    /// `what` is what happens to the items, as in "delivered".
     pub fn new(what: &'static str) -> Self {
         let kind = if io::stderr().is_terminal() {
             let template = format!("  {what} [{{bar:40}}] {{human_pos}} of {{human_len}}  {{wide_msg}}");
-            // `what` is a plain word, so the template is right; were it not, the default style serves as well.
+            // `what` is a plain word, so the template is valid; were it not, the default style would do.
             let style =
                 ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
@@ -39,7 +39,7 @@ impl Progress {
         Self { what, kind }
     }
 
-    /// Shows that `done` of `total` are done; `note` is a word on what goes on, or empty.
+    /// Shows that `done` of `total` are done; `note` says what is going on, or is empty.
     pub fn show(&self, done: u64, total: u64, note: &str) {
         match &self.kind {
             Kind::Bar(bar) => {
@@ -52,7 +52,7 @@ impl Progress {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
                 let due = last.as_ref().is_none_or(|(at, old)| at.elapsed() >= LINE_INTERVAL && *old != line);
                 if due {
-                    complain(line.trim_end());
+                    warn(line.trim_end());
                     *last = Some((Instant::now(), line));
                 }
             }
@@ -62,12 +62,12 @@ impl Progress {
     /// Writes a line that stays, above the bar.
     pub fn say(&self, line: &str) {
         match &self.kind {
-            Kind::Bar(bar) => bar.suspend(|| complain(line)),
-            Kind::Lines(_) => complain(line),
+            Kind::Bar(bar) => bar.suspend(|| warn(line)),
+            Kind::Lines(_) => warn(line),
         }
     }
 
-    /// Takes the bar away; what is to be remembered is said elsewhere.
+    /// Removes the bar; lines stay.
     pub fn clear(&self) {
         if let Kind::Bar(bar) = &self.kind {
             bar.finish_and_clear();
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-/// Writes a line to stderr. With nobody there it is lost, and the work goes on.
-pub fn complain(line: &str) {
+/// Writes a line to standard error. If that fails, the line is lost and the work goes on.
+pub fn warn(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,79 +1,96 @@
-//! Drain: delivers what the spool holds, whoever put it there.
+//! Drain: delivers what the spool holds, from every process that has exited.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::{Args, ValueHint};
 use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane};
 
-use crate::cli::args::Args;
-use crate::cli::command::{Command, Done, Failure};
-use crate::cli::human::{age, count, items};
+use crate::cli::human::{count, counted, duration};
+use crate::cli::key_file;
 use crate::cli::ledger::{equation, totals};
+use crate::cli::outcome::{Done, Failure};
 use crate::cli::progress::Progress;
-use crate::commands::status::{waiting, write_json, write_unreadable};
+use crate::cli::report::{waiting, write_json, write_unreadable};
+use crate::cli::spool::Spool;
 
-pub const COMMAND: Command = Command {
-    name: "drain",
-    summary: "deliver what the spool holds",
-    help: "Usage: spanspool drain --spool-dir DIR [--timeout-ms N]
+/// Deliver what the spool holds
+///
+/// Adopts the lanes of dead processes and delivers their items until nothing is
+/// left or the time is up. Ctrl-C loses nothing: undelivered items stay in the
+/// spool. The lanes of running processes are named and left to them.
+///
+/// Exit code: 0 all is delivered, 1 something is left or was rejected, 2 wrong usage.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Drain {
+    #[command(flatten)]
+    spool: Spool,
+    /// Give up after N milliseconds; default: no limit
+    #[arg(long, value_name = "N", value_parser = whole_number)]
+    timeout_ms: Option<u64>,
+    /// The file with the API key; default: the environment's OPENAI_API_KEY
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    api_key_file: Option<PathBuf>,
+    /// Write the final counters as 'spanspool status --json' does
+    #[arg(long)]
+    json: bool,
+}
 
-Takes over what processes that are gone left in the spool and delivers it, until
-nothing is left or the time is up. Ctrl-C loses nothing: what was not delivered
-stays. Lanes of running processes are theirs to deliver; they are only named.
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number from 0 is allowed".into())
+}
 
-Options:
-  --spool-dir DIR        the spool
-  --timeout-ms N         give up after N milliseconds; default: no limit
-  --api-key-file FILE    the API key is in FILE; else in OPENAI_API_KEY
-  --json                 the final counters as 'spanspool status --json' shows them
-  --set KEY=VALUE        a setting; see 'spanspool help settings'
-  --help                 this text
-
-Exit code: 0 all delivered, 1 something is left or was rejected, 2 wrong usage.",
-    options: &["--spool-dir=", "--set=", "--json", "--timeout-ms=", "--api-key-file="],
-    max_operands: 0,
-    run,
-};
-
-/// Drain is here for what is old: nothing new comes that is worth a wait, and orphans are looked for often.
+/// No new items come, so no batch waits to be filled; orphans are looked for often.
 const DEFAULTS: &[(&str, &str)] = &[("schedule_delay_ms", "100"), ("adopt_interval_ms", "500")];
 
-/// Longer than anybody waits, and short enough to be added to a clock.
+/// As good as none, and short enough to be added to a clock.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let limit = args.number("--timeout-ms")?.map_or(NO_LIMIT, Duration::from_millis).min(NO_LIMIT);
-    if args.setting("exporter")? == Some("none") {
-        return Err(Failure::Usage(
-            "'--set exporter=none' delivers nothing; allowed: backend, console".into(),
-        ));
-    }
-    // Looked at first: a mistyped folder is an error here, not a new spool.
-    let view = args.view()?;
-    let before = totals(&view.lanes()?);
-    let progress = Arc::new(Progress::new("delivered"));
-    let mut config = args.config(DEFAULTS)?;
-    let log = Arc::clone(&progress);
-    config.set_log(move |level, line| {
-        if level <= Level::Warn {
-            log.say(&format!("spanspool drain: {line}"));
+impl Drain {
+    pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
+        let limit = self.timeout_ms.map_or(NO_LIMIT, Duration::from_millis).min(NO_LIMIT);
+        if self.spool.setting("exporter")?.is_some_and(|exporter| exporter == "none") {
+            let why = "'--set exporter=none' delivers nothing; allowed: backend, console";
+            return Err(Failure::Usage(why.into()));
         }
-    });
-    let started = Instant::now();
-    let processor = BatchTraceProcessor::open(config)?;
-    let result = deliver(&processor, &view, started + limit, &progress);
-    progress.clear();
-    let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
-    // The deadline has passed or nothing is left: there is nothing more to wait for.
-    let _ = processor.shutdown(Duration::ZERO);
-    result?;
-    report(&before, &lanes, &unreadable, started.elapsed(), args, out)
+        let mut config = self.spool.config(DEFAULTS)?;
+        if let Some(path) = &self.api_key_file {
+            config.set("api_key", &key_file::read(path)?)?;
+        }
+        // Opened first: a mistyped folder is an error here, not a new spool.
+        let view = self.spool.view()?;
+        let before = totals(&view.lanes()?);
+        let progress = Arc::new(Progress::new("delivered"));
+        let log = Arc::clone(&progress);
+        config.set_log(move |level, line| {
+            if level <= Level::Warn {
+                log.say(&format!("spanspool drain: {line}"));
+            }
+        });
+        let started = Instant::now();
+        let processor = BatchTraceProcessor::open(config)?;
+        let result = deliver(&processor, &view, started + limit, &progress);
+        progress.clear();
+        let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
+        // Nothing is left or the time is up, so there is nothing to wait for.
+        let _ = processor.shutdown(Duration::ZERO);
+        result?;
+        if self.json {
+            write_json(&lanes, &unreadable, out)?;
+        } else {
+            write_text(&before, &lanes, &unreadable, started.elapsed(), out)?;
+        }
+        let after = totals(&lanes);
+        Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
+    }
 }
 
-/// Flushes in a thread of its own while this one shows how far it is.
+/// Flushes in a thread of its own while this one shows the progress.
 fn deliver(
     processor: &BatchTraceProcessor,
     view: &SpoolView,
@@ -91,7 +108,7 @@ fn deliver(
             progress.show(total - pending, total, &note.unwrap_or_default());
             thread::sleep(LOOK_INTERVAL);
         }
-        flusher.join().unwrap_or_else(|_| Err(Failure::Failed("a thread of this program has died".into())))
+        flusher.join().unwrap_or_else(|_| Err(Failure::Failed("a thread of this program died".into())))
     })
 }
 
@@ -105,8 +122,8 @@ fn flush_until_empty(
             Err(error) if error.kind() == ErrorKind::Timeout => return Ok(()),
             result => result?,
         }
-        // Orphans that a flush did not know yet are taken over within `adopt_interval_ms`.
-        // In this order: a damaged lane's items are pending elsewhere before it is gone.
+        // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
+        // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
         let damaged = view.unreadable()?.iter().any(|lane| lane.damaged);
         let done = !damaged && totals(&ours(view)?).pending == 0;
         if done || Instant::now() >= deadline {
@@ -116,42 +133,36 @@ fn flush_until_empty(
     }
 }
 
-/// The lanes that this process owns or may take over.
+/// The lanes that this process owns or may adopt.
 fn ours(view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
     let mut lanes = view.lanes()?;
     lanes.retain(|lane| lane.owner_pid.is_none_or(|pid| pid == std::process::id()));
     Ok(lanes)
 }
 
-fn report(
+fn write_text(
     before: &Stats,
     lanes: &[LaneStatus],
     unreadable: &[UnreadableLane],
     took: Duration,
-    args: &Args,
     out: &mut dyn Write,
-) -> Result<Done, Failure> {
+) -> Result<(), Failure> {
     let after = totals(lanes);
-    let newly_rejected = after.rejected.saturating_sub(before.rejected);
-    if args.has("--json") {
-        write_json(lanes, unreadable, out)?;
-    } else {
-        writeln!(out, "{}", equation(&after))?;
-        let gone = before.pending.saturating_sub(after.pending);
-        writeln!(out, "{} left the spool in {}", items(gone, "item"), age(took.as_millis() as u64))?;
-        if newly_rejected > 0 {
-            let rejected = items(newly_rejected, "item");
-            writeln!(out, "{rejected} rejected in this run; see 'spanspool rejected list'")?;
-        }
-        for lane in lanes.iter().filter(|lane| lane.stats.pending > 0) {
-            let who = match lane.owner_pid {
-                Some(pid) if pid != std::process::id() => format!("process {pid} has its lane {}", lane.id),
-                None => format!("lane {}, which nobody has taken over", lane.id),
-                _ => waiting(lane),
-            };
-            writeln!(out, "{} pending: {who}", count(lane.stats.pending))?;
-        }
-        write_unreadable(unreadable, out)?;
+    writeln!(out, "{}", equation(&after))?;
+    let gone = counted(before.pending.saturating_sub(after.pending), "item");
+    writeln!(out, "{gone} left the spool in {}", duration(took.as_millis() as u64))?;
+    let rejected = after.rejected.saturating_sub(before.rejected);
+    if rejected > 0 {
+        let rejected = counted(rejected, "item");
+        writeln!(out, "{rejected} rejected in this run; see 'spanspool rejected list'")?;
     }
-    Ok(Done::all_if(after.pending == 0 && newly_rejected == 0 && unreadable.is_empty()))
+    for lane in lanes.iter().filter(|lane| lane.stats.pending > 0) {
+        let who = match lane.owner_pid {
+            Some(pid) if pid != std::process::id() => format!("process {pid} has its lane {}", lane.id),
+            None => format!("lane {}, which no process has adopted", lane.id),
+            _ => waiting(lane),
+        };
+        writeln!(out, "{} pending: {who}", count(lane.stats.pending))?;
+    }
+    write_unreadable(unreadable, out)
 }

@@ -2,68 +2,90 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::{Args, ValueHint};
 use spanspool::{BatchTraceProcessor, ErrorKind};
 
-use crate::cli::args::Args;
-use crate::cli::command::{Command, Done, Failure};
-use crate::cli::human::items;
-use crate::cli::progress::complain;
+use crate::cli::human::counted;
+use crate::cli::json;
+use crate::cli::outcome::{Done, Failure};
+use crate::cli::progress::warn;
+use crate::cli::spool::Spool;
 
-pub const COMMAND: Command = Command {
-    name: "enqueue",
-    summary: "put items from a file or a pipe into the spool",
-    help: "Usage: spanspool enqueue --spool-dir DIR [FILE|-]
-
-Reads NDJSON, one item a line, and makes every item durable. It sends nothing:
-'spanspool drain' does, or any program that opens the same spool. Empty lines
-are skipped. A line that is no item is reported with its number, and the rest
-goes on. At the spool's limit it stops and names the line.
-
-Options:
-  --spool-dir DIR    the spool; it is made when absent
-  --json             the counts as one JSON object
-  --set KEY=VALUE    a setting; see 'spanspool help settings'
-  --help             this text
-
-Exit code: 0 every line was taken, 1 some were not, 2 wrong usage.",
-    options: &["--spool-dir=", "--set=", "--json"],
-    max_operands: 1,
-    run,
-};
+/// Put items from a file or a pipe into the spool
+///
+/// Reads NDJSON, one item a line, and makes every item durable. Sends nothing:
+/// 'spanspool drain' does, or any program that opens the same spool. A missing
+/// spool is created. Empty lines are skipped. A line that is not an item is
+/// reported with its number, and the rest is read. At the spool's limit the command
+/// stops and names the line.
+///
+/// Exit code: 0 every line was accepted, 1 some were not, 2 wrong usage.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Enqueue {
+    /// The file to read; '-' is standard input
+    #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    #[command(flatten)]
+    spool: Spool,
+    /// Write the counts as one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 /// What became of the lines.
 #[derive(Default, serde::Serialize)]
 struct Count {
     enqueued: u64,
     refused: u64,
-    /// The first line that was not looked at any more.
+    /// The line at which the spool was at its limit; neither it nor a later one was accepted.
     stopped_at_line: Option<u64>,
 }
 
-fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let mut config = args.config(&[])?;
-    config.set("exporter", "none")?;
-    let max_item_bytes = config.max_item_bytes();
-    let source = args.operands().first().map_or("-", String::as_str);
-    let reader: Box<dyn BufRead> = match source {
-        "-" => Box::new(io::stdin().lock()),
-        path => Box::new(BufReader::new(open(path)?)),
-    };
-    let processor = BatchTraceProcessor::open(config)?;
-    let mut lines = Lines { reader, number: 0, max_item_bytes };
-    let result = enqueue_lines(&mut lines, source, &processor);
-    processor.sync()?;
-    // Nothing is to be delivered here; what a shutdown could not deliver is what was asked for.
-    let _ = processor.shutdown(Duration::ZERO);
-    let count = result?;
-    write_count(&count, args, out)?;
-    Ok(Done::all_if(count.refused == 0 && count.stopped_at_line.is_none()))
+impl Enqueue {
+    pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
+        let mut config = self.spool.config(&[])?;
+        config.set("exporter", "none")?;
+        let max_item_bytes = config.max_item_bytes();
+        let reader: Box<dyn BufRead> = match self.file.as_path() {
+            path if path == Path::new("-") => Box::new(io::stdin().lock()),
+            path => Box::new(BufReader::new(open(path)?)),
+        };
+        let processor = BatchTraceProcessor::open(config)?;
+        let mut lines = Lines { reader, number: 0, max_item_bytes };
+        let result = enqueue_lines(&mut lines, &self.file.display().to_string(), &processor);
+        processor.sync()?;
+        // It can only say that items are undelivered, which is what was asked for.
+        let _ = processor.shutdown(Duration::ZERO);
+        let count = result?;
+        self.write_count(&count, out)?;
+        Ok(Done::all_if(count.refused == 0 && count.stopped_at_line.is_none()))
+    }
+
+    fn write_count(&self, count: &Count, out: &mut dyn Write) -> Result<(), Failure> {
+        if self.json {
+            return json::write_line(count, out);
+        }
+        let dir = self.spool.dir()?.display();
+        writeln!(out, "{} accepted into {dir}", counted(count.enqueued, "item"))?;
+        if count.refused > 0 {
+            writeln!(out, "{} refused; see above", counted(count.refused, "line"))?;
+        }
+        if let Some(line) = count.stopped_at_line {
+            writeln!(out, "stopped at line {line}: neither it nor any later line was accepted")?;
+        }
+        if count.enqueued > 0 {
+            writeln!(out, "deliver them with: spanspool drain --spool-dir {dir}")?;
+        }
+        Ok(())
+    }
 }
 
-fn open(path: &str) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::Failed(format!("cannot open {path}: {error}")))
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| Failure::Failed(format!("cannot open {}: {error}", path.display())))
 }
 
 fn enqueue_lines(lines: &mut Lines, source: &str, processor: &BatchTraceProcessor) -> Result<Count, Failure> {
@@ -74,9 +96,9 @@ fn enqueue_lines(lines: &mut Lines, source: &str, processor: &BatchTraceProcesso
             Ok(None) => return Ok(count),
             Err(e) => {
                 return Err(Failure::Failed(format!(
-                    "cannot read {source} behind line {}: {e}; {} taken until then",
+                    "cannot read {source} after line {}: {e}; {} accepted so far",
                     lines.number,
-                    items(count.enqueued, "item")
+                    counted(count.enqueued, "item")
                 )));
             }
         };
@@ -84,7 +106,7 @@ fn enqueue_lines(lines: &mut Lines, source: &str, processor: &BatchTraceProcesso
             count.enqueued += 1;
             continue;
         };
-        complain(&format!("spanspool enqueue: {source}:{}: {error}", lines.number));
+        warn(&format!("spanspool enqueue: {source}:{}: {error}", lines.number));
         match error.kind() {
             ErrorKind::InvalidItem | ErrorKind::ItemTooLarge => count.refused += 1,
             _ => {
@@ -95,10 +117,10 @@ fn enqueue_lines(lines: &mut Lines, source: &str, processor: &BatchTraceProcesso
     }
 }
 
-/// Lines that are not empty, none read further than the longest item and one byte.
+/// The lines that are not empty. Of a line longer than any item, only so much is kept as shows that.
 struct Lines {
     reader: Box<dyn BufRead>,
-    /// The number of the line read last, from 1.
+    /// The number of the last line read, from 1.
     number: u64,
     max_item_bytes: usize,
 }
@@ -107,7 +129,7 @@ impl Lines {
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let mut line = Vec::new();
-            // One byte more than allowed, and the line's end: the processor refuses it by its length.
+            // One byte more than the longest item, and the line's end: the processor refuses it by its length.
             let most = self.max_item_bytes as u64 + 2;
             if self.reader.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
                 return Ok(None);
@@ -123,24 +145,4 @@ impl Lines {
             }
         }
     }
-}
-
-fn write_count(count: &Count, args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    if args.has("--json") {
-        serde_json::to_writer(&mut *out, count)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    let dir = args.spool_dir()?;
-    writeln!(out, "{} taken into {dir}", items(count.enqueued, "item"))?;
-    if count.refused > 0 {
-        writeln!(out, "{} refused; see above", items(count.refused, "line"))?;
-    }
-    if let Some(line) = count.stopped_at_line {
-        writeln!(out, "stopped at line {line}: that line and those behind it were not taken")?;
-    }
-    if count.enqueued > 0 {
-        writeln!(out, "deliver them with: spanspool drain --spool-dir {dir}")?;
-    }
-    Ok(())
 }

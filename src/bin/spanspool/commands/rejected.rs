@@ -1,115 +1,140 @@
-//! Rejected: the items that the ingest refused: look at them, send them again, remove them.
+//! Rejected: the items that the ingest refused, to be listed, sent again or removed.
 
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use spanspool::{BatchTraceProcessor, RejectedItem};
 
-use crate::cli::args::Args;
-use crate::cli::command::{Command, Done, Failure};
-use crate::cli::human::{age, items, one_line};
-use crate::commands::cat::one_line_json;
-use crate::commands::status::now_unix_ms;
+use crate::cli::clock::now_unix_ms;
+use crate::cli::human::{counted, duration, one_line};
+use crate::cli::json::{self, on_one_line};
+use crate::cli::outcome::{Done, Failure};
+use crate::cli::spool::Spool;
 
-pub const COMMAND: Command = Command {
-    name: "rejected",
-    summary: "list, requeue or purge the items that the ingest refused",
-    help: "Usage: spanspool rejected list|requeue|purge --spool-dir DIR [ID...|--all]
+/// List, requeue or purge the items that the ingest refused
+#[derive(Args)]
+#[command(subcommand_value_name = "list|requeue|purge")]
+pub struct Rejected {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    options: Options,
+}
 
-  list       show every rejected item with the ingest's answer
-  requeue    put items back on their way; 'spanspool drain' sends them
-  purge      remove items for good
+#[derive(Subcommand)]
+enum Action {
+    /// Show every rejected item with the ingest's answer
+    List {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Put items back into the spool; 'spanspool drain' sends them
+    ///
+    /// An unknown id is an error, exit code 2, and nothing is changed then.
+    Requeue {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Remove items for good
+    ///
+    /// An unknown id is an error, exit code 2, and nothing is changed then.
+    Purge {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        options: Options,
+    },
+}
 
-requeue and purge take the ids that list shows, or --all. An id that is not
-there is an error, and nothing is changed then.
+/// They stand before the action or after it. Not clap's global options: of a list, those keep only the later part.
+#[derive(Args)]
+struct Options {
+    #[command(flatten)]
+    spool: Spool,
+    /// Write JSON: list one object a line, requeue and purge their count
+    #[arg(long)]
+    json: bool,
+}
 
-Options:
-  --spool-dir DIR    the spool
-  --all              every rejected item
-  --json             list: one JSON object a line; else the count as an object
-  --set KEY=VALUE    a setting; see 'spanspool help settings'
-  --help             this text
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Selection {
+    /// The ids that 'spanspool rejected list' shows
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Every rejected item
+    #[arg(long)]
+    all: bool,
+}
 
-Exit code: 0 done, 1 it could not be done, 2 wrong usage or an unknown id.",
-    options: &["--spool-dir=", "--set=", "--json", "--all"],
-    max_operands: usize::MAX,
-    run,
-};
-
-/// How much of a text a person is shown.
+/// How much of a text is shown to people.
 const SHOWN_CHARS: usize = 160;
 
-fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let Some((action, ids)) = args.operands().split_first() else {
-        return Err(Failure::Usage("what to do is missing; allowed: list, requeue, purge".into()));
-    };
-    match action.as_str() {
-        "list" => list(ids, args, out),
-        "requeue" => change("requeued", ids, args, out, |ids| {
-            let mut config = args.config(&[])?;
-            config.set("exporter", "none")?;
-            let processor = BatchTraceProcessor::open(config)?;
-            let requeued = processor.requeue_rejected(ids)?;
-            processor.sync()?;
-            // Nothing is to be delivered here; what a shutdown could not deliver is what was asked for.
-            let _ = processor.shutdown(Duration::ZERO);
-            Ok(requeued)
-        }),
-        "purge" => change("purged", ids, args, out, |ids| Ok(args.view()?.purge(ids)?)),
-        other => Err(Failure::Usage(format!("unknown action '{other}'; allowed: list, requeue, purge"))),
+impl Rejected {
+    pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
+        let Options { spool, json } = self.options();
+        // Opened first: a mistyped folder is an error here, not a new spool.
+        let view = spool.view()?;
+        match &self.action {
+            Action::List { .. } => write_list(&view.rejected()?, json, out)?,
+            Action::Requeue { selection, .. } => {
+                write_count("requeued", requeue(&spool, &selection.ids)?, json, out)?;
+            }
+            Action::Purge { selection, .. } => {
+                write_count("purged", view.purge(&selection.ids)?, json, out)?;
+            }
+        }
+        Ok(Done::All)
+    }
+
+    fn options(&self) -> Options {
+        let (Action::List { options: later }
+        | Action::Requeue { options: later, .. }
+        | Action::Purge { options: later, .. }) = &self.action;
+        Options { spool: self.options.spool.and(&later.spool), json: self.options.json || later.json }
     }
 }
 
-fn list(ids: &[String], args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    if let Some(id) = ids.first() {
-        return Err(Failure::Usage(format!("unexpected argument '{id}': list shows every item")));
-    }
-    let rejected = args.view()?.rejected()?;
+/// Requeues the items with these ids; an empty list means all, as it does for the library.
+fn requeue(spool: &Spool, ids: &[String]) -> Result<u64, Failure> {
+    let mut config = spool.config(&[])?;
+    config.set("exporter", "none")?;
+    let processor = BatchTraceProcessor::open(config)?;
+    let requeued = processor.requeue_rejected(ids)?;
+    processor.sync()?;
+    // It can only say that items are undelivered, which is what was asked for.
+    let _ = processor.shutdown(Duration::ZERO);
+    Ok(requeued)
+}
+
+fn write_list(rejected: &[RejectedItem], json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut out = BufWriter::new(out);
-    for item in &rejected {
-        if args.has("--json") { write_json(item, &mut out)? } else { write_text(item, &mut out)? }
+    if json {
+        rejected.iter().try_for_each(|item| write_json(item, &mut out))?;
+    } else {
+        rejected.iter().try_for_each(|item| write_text(item, &mut out))?;
+        writeln!(out, "{}", counted(rejected.len() as u64, "rejected item"))?;
     }
-    if !args.has("--json") {
-        writeln!(out, "{}", items(rejected.len() as u64, "rejected item"))?;
-    }
-    out.flush()?;
-    Ok(Done::All)
+    Ok(out.flush()?)
 }
 
-/// Does `action` to the items that the command line names, and says how many there were.
-fn change(
-    what: &str,
-    ids: &[String],
-    args: &Args,
-    out: &mut dyn Write,
-    action: impl FnOnce(&[String]) -> Result<u64, Failure>,
-) -> Result<Done, Failure> {
-    match (ids, args.has("--all")) {
-        ([], false) => {
-            return Err(Failure::Usage("which items? allowed: the ids that list shows, or --all".into()));
-        }
-        ([id, ..], true) => {
-            return Err(Failure::Usage(format!("'{id}' and --all together; allowed: one of them")));
-        }
-        // The library takes an empty list for all.
-        _ => {}
-    }
-    // Looked at first: a mistyped folder is an error here, not a new spool.
-    args.view()?;
-    let changed = action(ids)?;
-    if args.has("--json") {
-        writeln!(out, "{{\"{what}\":{changed}}}")?;
+fn write_count(what: &str, items: u64, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        writeln!(out, "{{\"{what}\":{items}}}")?;
     } else {
-        writeln!(out, "{} {what}", items(changed, "item"))?;
+        writeln!(out, "{} {what}", counted(items, "item"))?;
     }
-    Ok(Done::All)
+    Ok(())
 }
 
 fn write_text(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
     let status = if item.status == 0 { "no answer".into() } else { format!("HTTP {}", item.status) };
-    let waited = age(now_unix_ms().saturating_sub(item.rejected_unix_ms));
+    let waited = duration(now_unix_ms().saturating_sub(item.rejected_unix_ms));
     let reason = one_line(item.reason.as_bytes(), SHOWN_CHARS);
     writeln!(out, "{}  {status}  {reason}  {waited} ago  batch {}", item.id, item.batch_id)?;
     if !item.key_name.is_empty() {
@@ -122,7 +147,7 @@ fn write_text(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A rejected item as a program reads it.
+/// A rejected item for programs.
 #[derive(Serialize)]
 struct Entry<'a> {
     id: &'a str,
@@ -139,12 +164,12 @@ struct Entry<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Json(&'a RawValue),
-    /// What is not JSON, which `validation=none` lets in.
+    /// An item that is not JSON, as `validation=none` permits.
     Text(String),
 }
 
 fn write_json(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
-    let line = one_line_json(&item.json);
+    let line = on_one_line(&item.json);
     let body = match serde_json::from_slice(&line) {
         Ok(json) => Body::Json(json),
         Err(_) => Body::Text(String::from_utf8_lossy(&item.json).into_owned()),
@@ -159,7 +184,5 @@ fn write_json(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
         answer: &String::from_utf8_lossy(&item.answer),
         item: body,
     };
-    serde_json::to_writer(&mut *out, &entry)?;
-    writeln!(out)?;
-    Ok(())
+    json::write_line(&entry, out)
 }

@@ -1,75 +1,88 @@
-//! Status: what is in the spool and what becomes of it.
+//! Status: what is in the spool and what became of it.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use spanspool::{LaneStatus, SpoolView, Stats, UnreadableLane};
+use clap::Args;
+use spanspool::{LaneStatus, SpoolView, Stats};
 
-use crate::cli::args::Args;
-use crate::cli::command::{Command, Done, Failure};
-use crate::cli::human::{age, bytes, count, items, one_line};
-use crate::cli::ledger::{Report, dropped, equation, totals};
+use crate::cli::human::{bytes, count, counted, duration};
+use crate::cli::ledger::{dropped, equation, totals};
+use crate::cli::outcome::{Done, Failure};
+use crate::cli::report::{waiting, write_json, write_unreadable};
+use crate::cli::spool::Spool;
 
-pub const COMMAND: Command = Command {
-    name: "status",
-    summary: "show what the spool holds and what became of every item",
-    help: "Usage: spanspool status --spool-dir DIR [--json] [--watch]
-
-Shows the totals of the spool and each lane: the part of one process. The owner
-of a lane is a process; an orphan's is dead, and any living process delivers
-what it left. It only looks: owners may be running, their counters are live, and
-the right to read the spool is enough.
-A lane of a dead process that can't be read is named with the reason; see
-'spanspool help check'.
-
-Options:
-  --spool-dir DIR    the spool
-  --watch            show it anew each second, until interrupted
-  --json             one JSON object: the totals, the same of each of \"lanes\",
-                     and \"unreadable\", a list of lanes with \"id\", \"reason\"
-                     and whether they are \"damaged\"
-  --set KEY=VALUE    a setting; see 'spanspool help settings'
-  --help             this text",
-    options: &["--spool-dir=", "--set=", "--json", "--watch"],
-    max_operands: 0,
-    run,
-};
+/// Show what the spool holds and what became of every item
+///
+/// Shows the totals of the spool and a row for each lane, the part of the spool
+/// that one process owns. The lane of a dead process is an orphan; any running
+/// client delivers what it holds. Nothing is changed: owners may be running, and
+/// permission to read the spool is enough. A lane that can't be read is named
+/// with the reason; 'spanspool check' says more.
+///
+/// With --json the object has the totals, the same for each of "lanes", and
+/// "unreadable", a list of lanes with "id", "reason" and whether they are
+/// "damaged".
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Status {
+    #[command(flatten)]
+    spool: Spool,
+    /// Show it anew each second until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 /// The time between two pictures of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let view = args.view()?;
-    if args.has("--watch") {
-        watch(args, &view, out)
-    } else {
-        write_picture(args, &view, out)?;
+impl Status {
+    pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
+        let view = self.spool.view()?;
+        if self.watch {
+            return self.watch(&view, out);
+        }
+        self.write_picture(&view, out)?;
         Ok(Done::All)
     }
-}
 
-/// Shows the spool again and again. It ends when nobody reads any more, which is how a pager or `head` says so.
-fn watch(args: &Args, view: &SpoolView, out: &mut dyn Write) -> Result<Done, Failure> {
-    let on_terminal = io::stdout().is_terminal();
-    loop {
-        let mut picture = Vec::new();
-        write_picture(args, view, &mut picture)?;
-        if on_terminal {
-            out.write_all(&drawn_over(&picture))?;
-        } else {
-            out.write_all(&picture)?;
-            if !args.has("--json") {
-                writeln!(out)?;
+    /// Shows the spool until the reader is gone, as a pager or `head` is when it has enough.
+    fn watch(&self, view: &SpoolView, out: &mut dyn Write) -> Result<Done, Failure> {
+        let on_terminal = io::stdout().is_terminal();
+        loop {
+            let mut picture = Vec::new();
+            self.write_picture(view, &mut picture)?;
+            if on_terminal {
+                out.write_all(&drawn_over(&picture))?;
+            } else {
+                out.write_all(&picture)?;
+                if !self.json {
+                    writeln!(out)?;
+                }
             }
+            out.flush()?;
+            thread::sleep(WATCH_INTERVAL);
         }
-        out.flush()?;
-        thread::sleep(WATCH_INTERVAL);
+    }
+
+    fn write_picture(&self, view: &SpoolView, out: &mut dyn Write) -> Result<(), Failure> {
+        let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
+        if self.json {
+            return write_json(&lanes, &unreadable, out);
+        }
+        write_totals(self.spool.dir()?, &lanes, out)?;
+        write_lanes(&lanes, out)?;
+        write_unreadable(&unreadable, out)
     }
 }
 
-/// `picture` with the controls that draw it over the one before: from the top left corner on, the rest of each line
-/// and of the screen cleared behind it. Clearing first would flicker.
+/// `picture` with the escape sequences that draw it over the last one: it starts in the top left corner and clears the
+/// rest of each line, and then of the screen. Clearing first would flicker.
 fn drawn_over(picture: &[u8]) -> Vec<u8> {
     let mut drawn = b"\x1b[H".to_vec();
     for line in picture.split_inclusive(|byte| *byte == b'\n') {
@@ -80,43 +93,21 @@ fn drawn_over(picture: &[u8]) -> Vec<u8> {
     drawn
 }
 
-fn write_picture(args: &Args, view: &SpoolView, out: &mut dyn Write) -> Result<(), Failure> {
-    let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
-    if args.has("--json") {
-        return write_json(&lanes, &unreadable, out);
-    }
-    write_totals(args.spool_dir()?, &lanes, out)?;
-    write_lanes(&lanes, out)?;
-    write_unreadable(&unreadable, out)
-}
-
-/// The form that `status --json` and `drain --json` share.
-pub fn write_json(
-    lanes: &[LaneStatus],
-    unreadable: &[UnreadableLane],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    serde_json::to_writer(&mut *out, &Report::of(lanes, unreadable))?;
-    writeln!(out)?;
-    Ok(())
-}
-
-pub fn write_unreadable(unreadable: &[UnreadableLane], out: &mut dyn Write) -> Result<(), Failure> {
-    for lane in unreadable {
-        writeln!(out, "  lane {} can't be read: {}", lane.id, one_line(lane.reason.as_bytes(), 300))?;
-    }
-    Ok(())
-}
-
-fn write_totals(dir: &str, lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure> {
+fn write_totals(dir: &Path, lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure> {
     let sum = totals(lanes);
-    writeln!(out, "{dir}: {}, {} on disk", items(lanes.len() as u64, "lane"), bytes(sum.disk_bytes))?;
+    writeln!(
+        out,
+        "{}: {}, {} on disk",
+        dir.display(),
+        counted(lanes.len() as u64, "lane"),
+        bytes(sum.disk_bytes)
+    )?;
     writeln!(out, "{}\n", equation(&sum))?;
     let mut row = |name: &str, n: u64, note: String| {
         writeln!(out, "{}", format!("  {name:<10}{:>14}  {note}", count(n)).trim_end())
     };
     row("accepted", sum.accepted, String::new())?;
-    row("delivered", sum.delivered, format!("in {}", items(sum.batches_sent, "request")))?;
+    row("delivered", sum.delivered, format!("in {}", counted(sum.batches_sent, "request")))?;
     row("pending", sum.pending, pending_note(&sum))?;
     row("rejected", sum.rejected, String::new())?;
     row("dropped", dropped(&sum), dropped_note(&sum))?;
@@ -127,7 +118,11 @@ fn write_totals(dir: &str, lanes: &[LaneStatus], out: &mut dyn Write) -> Result<
 fn pending_note(stats: &Stats) -> String {
     match stats.pending {
         0 => String::new(),
-        _ => format!("{}, the oldest for {}", bytes(stats.pending_bytes), age(stats.oldest_pending_age_ms)),
+        _ => format!(
+            "{}, the oldest for {}",
+            bytes(stats.pending_bytes),
+            duration(stats.oldest_pending_age_ms)
+        ),
     }
 }
 
@@ -162,7 +157,7 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
     )?;
     for LaneStatus { id, owner_pid, stats, .. } in lanes {
         let owner = owner_pid.map_or_else(|| "orphan".into(), |pid| pid.to_string());
-        let oldest = if stats.pending == 0 { "-".into() } else { age(stats.oldest_pending_age_ms) };
+        let oldest = if stats.pending == 0 { "-".into() } else { duration(stats.oldest_pending_age_ms) };
         writeln!(
             out,
             "  {id:<width$}  {owner:>8}  {:<8}{:>12}{:>12}{oldest:>14}{:>12}{:>10}{:>10}",
@@ -178,22 +173,4 @@ fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure>
         writeln!(out, "  lane {}: {}", lane.id, waiting(lane))?;
     }
     Ok(())
-}
-
-/// Why a lane waits and until when, as in `backoff: connection refused, next attempt in 3.0 s`.
-pub fn waiting(lane: &LaneStatus) -> String {
-    let mut text = lane.stats.state().name().to_owned();
-    if !lane.reason.is_empty() {
-        text += &format!(": {}", one_line(lane.reason.as_bytes(), 200));
-    }
-    let wait_ms = lane.next_attempt_unix_ms.saturating_sub(now_unix_ms());
-    // Less would be shown as 0.0 s.
-    if wait_ms >= 100 {
-        text += &format!(", next attempt in {}", age(wait_ms));
-    }
-    text
-}
-
-pub fn now_unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

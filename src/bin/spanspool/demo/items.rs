@@ -11,7 +11,7 @@ pub fn per_round() -> usize {
     SAMPLE.lines().count()
 }
 
-/// The sample with the number of the round in all its ids, so no two rounds share one, and parents stay parents.
+/// The sample with the number of the round in all its ids: no two rounds share an id, and parents stay parents.
 pub fn of_round(round: u32) -> impl Iterator<Item = String> {
     SAMPLE.lines().map(move |item| renumber(item, round))
 }
@@ -39,7 +39,7 @@ pub fn id_of(item: &str) -> Option<String> {
     serde_json::from_str::<Identified>(item).ok().map(|item| item.id)
 }
 
-/// The round that an id was made in.
+/// The round that an id belongs to.
 pub fn round_of(id: &str) -> Option<u32> {
     let (_, digits) = id.split_once('_')?;
     u32::from_str_radix(digits.get(..DIGITS)?, 16).ok()

@@ -1,4 +1,4 @@
-//! Demo: an outage and a kill -9 in a few seconds, on this machine only, and what is left of the items: all.
+//! Demo: an outage and a kill -9 in a few seconds, on this machine only; every item arrives all the same.
 
 mod child;
 mod ingest;
@@ -13,50 +13,50 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::cli::args::Args;
-use crate::cli::command::{Command, Done, Failure};
-use crate::cli::human::age;
+use clap::Args;
+
+use crate::cli::human::duration;
 use crate::cli::ledger::totals;
+use crate::cli::outcome::{Done, Failure};
 use stage::Stage;
 use verdict::Verdict;
 
-pub use child::COMMAND as CHILD;
+pub use child::{CHILD, Child};
 
-pub const COMMAND: Command = Command {
-    name: "demo",
-    summary: "an outage and a kill -9 in a few seconds; needs no network and no key",
-    help: "Usage: spanspool demo [--keep]
+/// Show an outage and a kill -9 in a few seconds; needs no network and no key
+///
+/// Enqueues real items while the ingest is down, kills the enqueueing process with
+/// SIGKILL, opens its spool from another process, brings the ingest up, and checks
+/// that every item arrived. All of it runs on this machine, in a temporary folder.
+///
+/// Exit code: 0 every check holds; 1 one does not, and the folder is kept; 2 wrong usage.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Demo {
+    /// Keep the folder and name it
+    #[arg(long)]
+    keep: bool,
+}
 
-Enqueues real items while the ingest is down, kills the enqueueing process with
-SIGKILL, opens its spool from another process, brings the ingest up, and checks
-that every item arrived. All of it on this machine, in a temporary folder.
-
-Options:
-  --keep    keep the folder and name it
-  --help    this text
-
-Exit code: 0 every check holds, 1 one does not; the folder is kept then.",
-    options: &["--keep"],
-    max_operands: 0,
-    run,
-};
-
-/// Stands in for the user's real key, which the demo has no business with.
+/// Stands in for the user's real key, which the demo must not use.
 const DEMO_KEY: &str = "demo-key";
-/// How many requests the ingest answers 503 before it takes one.
+/// How many requests the ingest answers 503 before it accepts one.
 const REFUSALS: usize = 2;
 
-fn run(args: &Args, out: &mut dyn Write) -> Result<Done, Failure> {
-    let dir = std::env::temp_dir().join(format!("spanspool-demo-{}", std::process::id()));
-    DirBuilder::new().mode(0o700).create(&dir).map_err(|e| failed(format!("create {}", dir.display()), e))?;
-    let result = play(&dir, out);
-    let worth_keeping = matches!(result, Ok(Done::SomethingLeft) | Err(Failure::Failed(_)));
-    if args.has("--keep") || worth_keeping {
-        writeln!(out, "\nThe spool is kept in {}", dir.display())?;
-    } else {
-        fs::remove_dir_all(&dir).map_err(|e| failed(format!("remove {}", dir.display()), e))?;
+impl Demo {
+    pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
+        let dir = std::env::temp_dir().join(format!("spanspool-demo-{}", std::process::id()));
+        let created = DirBuilder::new().mode(0o700).create(&dir);
+        created.map_err(|e| failed(format!("create {}", dir.display()), e))?;
+        let result = play(&dir, out);
+        let worth_keeping = matches!(result, Ok(Done::SomethingLeft) | Err(Failure::Failed(_)));
+        if self.keep || worth_keeping {
+            writeln!(out, "\nThe spool is kept in {}", dir.display())?;
+        } else {
+            fs::remove_dir_all(&dir).map_err(|e| failed(format!("remove {}", dir.display()), e))?;
+        }
+        result
     }
-    result
 }
 
 fn failed(what: impl Display, error: io::Error) -> Failure {
@@ -70,13 +70,13 @@ fn play(dir: &Path, out: &mut dyn Write) -> Result<Done, Failure> {
     let processor = stage.restart(out)?;
     let ingest = stage.online(&processor, out)?;
     let stats = totals(&stage.lanes()?);
-    heading(out, 5, "VERDICT", "what the program was told, what arrived, and the ledger")?;
+    heading(out, 5, "VERDICT", "what enqueue acknowledged, what arrived, and the ledger")?;
     let requests = ingest.requests();
     let holds = Verdict { acknowledged: &acknowledged, requests: &requests, stats: &stats }.write(out)?;
-    // All is delivered, or the verdict has said that it is not.
+    // All is delivered, or the verdict said that it is not.
     let _ = processor.shutdown(Duration::ZERO);
     let word = if holds { "Nothing was lost" } else { "NOT EVERYTHING HOLDS" };
-    writeln!(out, "\n{word}. It took {}.", age(started.elapsed().as_millis() as u64))?;
+    writeln!(out, "\n{word}. It took {}.", duration(started.elapsed().as_millis() as u64))?;
     Ok(Done::all_if(holds))
 }
 

@@ -1,6 +1,7 @@
-//! Stage: the folder and the port that the demo plays on, and its acts up to the verdict.
+//! Stage: the folder and the port that the demo runs on, and its acts up to the verdict.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,19 +16,19 @@ use spanspool::{BatchTraceProcessor, Config, LaneStatus, SpoolView};
 use super::child::{self, Program};
 use super::ingest::{Answer, Fault, Ingest};
 use super::{DEMO_KEY, REFUSALS, fact, failed, heading, items};
-use crate::cli::command::Failure;
-use crate::cli::human::{age, count};
+use crate::cli::human::{count, duration};
 use crate::cli::ledger::totals;
+use crate::cli::outcome::Failure;
 use crate::cli::progress::Progress;
-use crate::commands::status::waiting;
+use crate::cli::report::waiting;
 
-/// The program is killed when this many items were acknowledged.
+/// The program is killed when this many items are acknowledged.
 const KILL_AFTER: usize = 2000;
-/// Small, so that there are many requests to be watched.
+/// Small, so that there are many requests to watch.
 const BATCH_SIZE: usize = 32;
-/// How long the ingest takes for an answer: slow enough to be watched.
+/// How long the ingest takes to answer: slow enough to watch.
 const ANSWER_DELAY: Duration = Duration::from_millis(15);
-/// Longest wait for each thing that is bound to happen in moments.
+/// The longest wait for each thing that is sure to happen within moments.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -39,7 +40,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn set(dir: &Path) -> Result<Self, Failure> {
-        // The kernel names a free port; with the listener gone, nobody listens there.
+        // The kernel names a free port. Once the listener is dropped, connections to it are refused.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(|e| failed("find a free port of 127.0.0.1", e))?;
         let port = listener.local_addr().map_err(|e| failed("find a free port of 127.0.0.1", e))?.port();
@@ -50,12 +51,12 @@ impl Stage {
         format!("http://127.0.0.1:{}/v1/traces/ingest", self.port)
     }
 
-    /// The same for both processes. All delays are short: nobody wants to watch a real outage.
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    /// The same for both processes. All delays are short: a real outage takes too long to watch.
+    fn settings(&self) -> Vec<(&'static str, OsString)> {
         vec![
-            ("spool_dir", self.dir.display().to_string()),
-            ("endpoint", self.endpoint()),
-            ("max_batch_size", BATCH_SIZE.to_string()),
+            ("spool_dir", self.dir.clone().into()),
+            ("endpoint", self.endpoint().into()),
+            ("max_batch_size", BATCH_SIZE.to_string().into()),
             ("schedule_delay_ms", "50".into()),
             ("base_delay_ms", "100".into()),
             ("max_delay_ms", "400".into()),
@@ -66,34 +67,30 @@ impl Stage {
         Ok(SpoolView::open(&self.dir)?.lanes()?)
     }
 
-    /// Acts 1 and 2. Returns the ids that the killed program had got OK for.
+    /// Acts 1 and 2. Returns the ids that were acknowledged to the killed program.
     pub fn offline_and_kill(&self, out: &mut dyn Write) -> Result<HashSet<String>, Failure> {
         heading(out, 1, "OFFLINE", "a program enqueues real items while the ingest is down")?;
         fact(out, "spool", self.dir.display())?;
-        fact(out, "ingest", format!("{}, where nobody listens", self.endpoint()))?;
+        fact(out, "ingest", format!("{}, where nothing listens", self.endpoint()))?;
         let (mut program, ids) = Program::start(&self.settings())?;
         fact(out, "program", format!("process {}, {} threads", program.pid(), child::THREADS))?;
-        fact(
-            out,
-            "items",
-            format!("{} of an agent's run, again and again under new ids", items::per_round()),
-        )?;
+        fact(out, "items", format!("{} of an agent's run, over and over under new ids", items::per_round()))?;
 
         let ids = listen(ids);
         let mut acknowledged = wait_for_ids(&ids)?;
         let by_sigkill = program.kill().map_err(|e| failed("kill the program", e))?;
-        // What the program still said before it died; then the pipe is at its end.
+        // What the program printed before it died; then the pipe ends.
         acknowledged.extend(ids.iter());
         if !by_sigkill {
             return Err(Failure::Failed("the program ended before it could be killed".into()));
         }
         let held = totals(&self.lanes()?).pending;
         let told = acknowledged.len() as u64;
-        heading(out, 2, "KILL", "SIGKILL in the middle of its work: no handler, no flush, no goodbye")?;
+        heading(out, 2, "KILL", "SIGKILL in the middle of its work: no handler, no flush")?;
         fact(
             out,
             "acknowledged so far",
-            format!("{:>7} items, each counted after enqueue had said OK", count(told)),
+            format!("{:>7} items, each counted after enqueue said OK", count(told)),
         )?;
         let more = match held.checked_sub(told) {
             None => "FEWER than acknowledged".to_owned(),
@@ -104,17 +101,17 @@ impl Stage {
         Ok(acknowledged)
     }
 
-    /// Act 3: this process takes over what the killed one has left.
+    /// Act 3: this process adopts the lane of the killed one.
     pub fn restart(&self, out: &mut dyn Write) -> Result<BatchTraceProcessor, Failure> {
         let mut config = Config::new();
         for (key, value) in self.settings() {
-            config.set(key, &value)?;
+            config.set_os(key, &value)?;
         }
         config.set("api_key", DEMO_KEY)?;
         let processor = BatchTraceProcessor::open(config)?;
         heading(out, 3, "RESTART", "another process opens the spool; the ingest is still down")?;
         fact(out, "process", std::process::id())?;
-        fact(out, "found and taken over", format!("{:>7} items", count(processor.stats()?.pending)))?;
+        fact(out, "found and adopted", format!("{:>7} items", count(processor.stats()?.pending)))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(lane) = self.lanes()?.iter().find(|lane| lane.stats.state().is_waiting()) {
@@ -122,15 +119,15 @@ impl Stage {
                 return Ok(processor);
             }
             if Instant::now() >= deadline {
-                return Err(Failure::Failed("the exporter does not notice that the ingest is down".into()));
+                return Err(Failure::Failed("the exporter did not notice that the ingest is down".into()));
             }
             thread::sleep(LOOK_INTERVAL);
         }
     }
 
-    /// Act 4: the ingest comes up where it was expected, and everything is delivered.
+    /// Act 4: the ingest comes up on its port, and everything is delivered.
     pub fn online(&self, processor: &BatchTraceProcessor, out: &mut dyn Write) -> Result<Ingest, Failure> {
-        heading(out, 4, "ONLINE", "the ingest comes up, says 503 twice, and then takes what comes")?;
+        heading(out, 4, "ONLINE", "the ingest comes up, answers 503 twice, and then accepts everything")?;
         let seen = AtomicUsize::new(0);
         let ingest = Ingest::start_on(self.port, move |_| {
             let status = if seen.fetch_add(1, Ordering::Relaxed) < REFUSALS { 503 } else { 200 };
@@ -148,7 +145,7 @@ impl Stage {
             thread::sleep(LOOK_INTERVAL);
         };
         progress.clear();
-        let took = age(start.elapsed().as_millis() as u64);
+        let took = duration(start.elapsed().as_millis() as u64);
         fact(
             out,
             "delivered",
@@ -156,8 +153,8 @@ impl Stage {
         )?;
         fact(
             out,
-            "put off and tried again",
-            format!("{:>7} times, while nobody listened and for the 503s", count(stats.retries)),
+            "tried again",
+            format!("{:>7} times, while nothing listened and after the 503s", count(stats.retries)),
         )?;
         Ok(ingest)
     }
@@ -185,7 +182,7 @@ fn wait_for_ids(ids: &mpsc::Receiver<String>) -> Result<HashSet<String>, Failure
             Err(RecvTimeoutError::Timeout) => {
                 let so_far = count(heard.len() as u64);
                 return Err(Failure::Failed(format!(
-                    "the program has enqueued only {so_far} items in {PATIENCE:?}"
+                    "the program enqueued only {so_far} items in {PATIENCE:?}"
                 )));
             }
             Err(RecvTimeoutError::Disconnected) => {

@@ -1,4 +1,4 @@
-//! Verdict: what the ingest received, held against what the killed program was told and what the ledger says.
+//! Verdict: compares what the ingest received with what was acknowledged and with the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -8,14 +8,14 @@ use spanspool::Stats;
 use super::REFUSALS;
 use super::ingest::{Request, items_of};
 use super::items;
-use crate::cli::command::Failure;
 use crate::cli::human::count;
 use crate::cli::ledger::{balances, equation};
+use crate::cli::outcome::Failure;
 
 pub struct Verdict<'a> {
-    /// The ids that the killed program had got OK for.
+    /// The ids that were acknowledged to the killed program.
     pub acknowledged: &'a HashSet<String>,
-    /// All that came in, the refused attempts included.
+    /// All that arrived, the refused attempts included.
     pub requests: &'a [Request],
     /// The counters at the end.
     pub stats: &'a Stats,
@@ -34,7 +34,7 @@ impl Verdict<'_> {
         for (term, source) in [
             (
                 "accepted",
-                "counted by the killed program in the spool's journal; the count outlived it".to_owned(),
+                "counted by the killed program in the spool's journal, which outlived it".to_owned(),
             ),
             ("delivered", format!("answered 200 by the ingest, in {} requests", count(stats.batches_sent))),
             ("the rest", "read from the spool at the end".to_owned()),
@@ -45,13 +45,13 @@ impl Verdict<'_> {
     }
 
     fn checks(&self) -> Vec<(bool, &'static str, String)> {
-        let (refused, taken) = self.requests.split_at(REFUSALS.min(self.requests.len()));
-        let arrived: Vec<String> = taken.iter().flat_map(items_of).collect();
+        let (refused, accepted) = self.requests.split_at(REFUSALS.min(self.requests.len()));
+        let arrived: Vec<String> = accepted.iter().flat_map(items_of).collect();
         let times = times_by_id(&arrived);
         let missing = self.acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
         let twice = times.values().filter(|times| **times > 1).count();
         let changed = changed(&arrived, &times);
-        let again = taken.first().is_some_and(|taken| refused.iter().all(|r| is_same_batch(r, taken)));
+        let again = accepted.first().is_some_and(|first| refused.iter().all(|r| is_same_batch(r, first)));
         let distinct = times.len() as u64;
         let stats = self.stats;
         let all = count(self.acknowledged.len() as u64);
@@ -78,7 +78,7 @@ fn times_by_id(arrived: &[String]) -> HashMap<String, u64> {
     times
 }
 
-/// How many of the arrived items nobody enqueued in just these bytes.
+/// How many of the arrived items were never enqueued in exactly these bytes.
 fn changed(arrived: &[String], times: &HashMap<String, u64>) -> usize {
     let rounds: HashSet<u32> = times.keys().filter_map(|id| items::round_of(id)).collect();
     let enqueued: HashSet<String> = rounds.into_iter().flat_map(items::of_round).collect();

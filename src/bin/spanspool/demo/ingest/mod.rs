@@ -1,10 +1,11 @@
-//! Ingest: an HTTP/1.1 server on the loopback address that answers as it is told, for the demo and for tests.
+//! Ingest: an HTTP/1.1 server on the loopback address that answers as told, faults included. For the demo and for tests.
 //!
 //! One thread a connection, keep-alive, bodies with a `Content-Length`, plain or gzip. Requests are kept in memory.
 
-// The demo and each test take the part that they need.
+// The demo and each test use a part of it.
 #![allow(dead_code)]
 
+mod message;
 mod wire;
 
 use std::collections::HashMap;
@@ -14,92 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
-
-/// One request as it came in, its body uncompressed.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    /// In order; names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    /// When its last byte was here.
-    pub arrived: Instant,
-}
-
-impl Request {
-    /// The value of the first header `name`, which is in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The raw text of each item in `{"data":[…]}`; none when the body is anything else.
-pub fn items_of(request: &Request) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        data: Vec<&'a RawValue>,
-    }
-    let items = serde_json::from_slice::<Body>(&request.body).map(|body| body.data).unwrap_or_default();
-    items.into_iter().map(|item| item.get().to_owned()).collect()
-}
-
-/// What a request is answered with.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    pub fault: Fault,
-}
-
-/// What goes wrong with an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    /// The connection is reset (RST); the request was received whole.
-    ResetAfterRead,
-    /// The connection is closed in good order, without a byte.
-    CloseWithoutAnswer,
-    /// Silence for this long, then the connection is closed.
-    Hang(Duration),
-    /// The answer, this much later.
-    DelayBefore(Duration),
-    /// These bytes in place of an answer, then the connection is closed.
-    RawBytes(Vec<u8>),
-    /// These pieces in place of an answer, `pause` behind each; then the connection is closed, or kept.
-    Pieces {
-        pieces: Vec<Vec<u8>>,
-        pause: Duration,
-        keep: bool,
-    },
-    /// The first bytes in place of an answer, then the second over and over until the client goes.
-    Endless(Vec<u8>, Vec<u8>),
-}
-
-impl Answer {
-    /// An empty answer.
-    pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), fault: Fault::None }
-    }
-
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    pub fn fault(mut self, fault: Fault) -> Self {
-        self.fault = fault;
-        self
-    }
-}
+pub use message::{Answer, Fault, Request, items_of};
 
 /// A running ingest. Dropping it stops it.
 pub struct Ingest {
@@ -120,7 +36,7 @@ struct State {
     /// The sockets of the open connections, for `stop`.
     connections: HashMap<u64, Arc<TcpStream>>,
     next_connection: u64,
-    /// How many more requests are reset, and once how many bytes of each have come.
+    /// How many more requests are reset, and after how many bytes of each.
     resets: (usize, u64),
     stopped: bool,
 }
@@ -163,7 +79,7 @@ impl Ingest {
         self.shared.lock().requests.clone()
     }
 
-    /// The requests that came since the last call, which are not kept any longer.
+    /// The requests that came since the last call. They are no longer kept.
     pub fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.shared.lock().requests)
     }
@@ -190,7 +106,7 @@ impl Ingest {
         self.reset_within(count, 0);
     }
 
-    /// As [`Ingest::reset_unread`], when `bytes` bytes of the request have come.
+    /// As [`Ingest::reset_unread`], after `bytes` bytes of the request.
     pub fn reset_within(&self, count: usize, bytes: u64) {
         self.shared.lock().resets = (count, bytes);
     }
@@ -206,10 +122,10 @@ impl Ingest {
         };
         self.shared.changed.notify_all();
         for stream in open.values() {
-            // It may be closed already, which is as good.
+            // An error means that it is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Only a connection wakes the acceptor out of accept(). If none can be made, it has one to accept already.
+        // Only a connection ends accept(). If none can be made, one is waiting to be accepted already.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
         let _ = acceptor.join();
     }
@@ -235,7 +151,7 @@ impl Shared {
         while !self.lock().stopped {
             let accepted = listener.accept().and_then(|(stream, _)| self.serve_in_thread(stream));
             if accepted.is_err() {
-                // Out of descriptors or threads: trying again at once would only burn the processor.
+                // Out of descriptors or threads: an immediate retry would only use up the CPU.
                 self.pause(Duration::from_millis(10));
             }
         }
@@ -255,7 +171,7 @@ impl Shared {
         };
         let shared = Arc::clone(self);
         let spawned = thread::Builder::new().name("ingest-connection".into()).spawn(move || {
-            // A broken connection is the client's business; it notices by itself.
+            // A broken connection is for the client to notice.
             let _ = shared.serve(&stream);
             shared.lock().connections.remove(&id);
         });
@@ -326,7 +242,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for `time`, or less when the ingest is stopped.
+    /// Waits for `time`, or until the ingest is stopped.
     fn pause(&self, time: Duration) {
         let start = Instant::now();
         let mut state = self.lock();

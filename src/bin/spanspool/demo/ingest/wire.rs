@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 
-use super::{Answer, Request};
+use super::message::{Answer, Request};
 
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_BODY_BYTES: u64 = 1 << 30;
 
-/// Waits for the first byte of a request, and leaves it; false at the end of the connection.
+/// Waits for the first byte of a request without reading it; false at the end of the connection.
 pub fn wait_for_byte(stream: &TcpStream) -> io::Result<bool> {
     Ok(stream.peek(&mut [0])? > 0)
 }
 
-/// Reads all of a request but its last byte, which is only looked at. The inner error is what to refuse it with.
+/// Reads all of a request; its last byte is only peeked at. The inner error is what to refuse the request with.
 pub fn read(stream: &TcpStream) -> io::Result<Result<Request, Answer>> {
     let Some(head) = read_head(stream)? else {
         return Ok(Err(Answer::status(431)));
@@ -54,7 +54,7 @@ pub fn read(stream: &TcpStream) -> io::Result<Result<Request, Answer>> {
     Ok(Ok(request))
 }
 
-/// The head up to and with its empty line, whose last byte stays unread; `None` when it is too long.
+/// The head and its empty line, whose last byte stays unread; `None` when it is too long.
 fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::new();
     let mut chunk = [0; 4096];
@@ -107,12 +107,12 @@ fn read_body(stream: &TcpStream, length: u64, body: &mut Vec<u8>) -> io::Result<
     Ok(())
 }
 
-/// Reads `count` bytes and forgets them.
+/// Reads and discards `count` bytes.
 pub fn skip(stream: &TcpStream, count: u64) -> io::Result<()> {
     io::copy(&mut stream.take(count), &mut io::sink()).map(drop)
 }
 
-/// Takes the byte that [`read`] left.
+/// Reads the byte that [`read`] left.
 pub fn take_last_byte(stream: &TcpStream) -> io::Result<()> {
     skip(stream, 1)
 }
@@ -135,7 +135,7 @@ pub fn write(stream: &TcpStream, answer: &Answer, keep: bool) -> io::Result<()> 
     (&*stream).write_all(&bytes)
 }
 
-/// Answers a request that was not read to its end and closes, reading on for a while: a reset would take the answer.
+/// Answers a request that was not read to its end, and closes. It reads on for a while: a reset would destroy the answer.
 pub fn refuse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     write(stream, answer, false)?;
     stream.shutdown(Shutdown::Write)?;

@@ -1,23 +1,9 @@
-//! Command: what every subcommand is, and how it may end.
+//! Outcome: how a command ends, and the exit code that says so.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use spanspool::{Error, ErrorKind};
-
-use crate::cli::args::Args;
-
-/// One subcommand.
-pub struct Command {
-    pub name: &'static str,
-    /// One line for the list of commands.
-    pub summary: &'static str,
-    pub help: &'static str,
-    /// The options it takes besides `--help`; one that ends in `=` takes a value.
-    pub options: &'static [&'static str],
-    /// How many operands it takes at most.
-    pub max_operands: usize,
-    pub run: fn(&Args, &mut dyn Write) -> Result<Done, Failure>,
-}
 
 /// How a command ended that could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +27,11 @@ pub enum Failure {
     Usage(String),
     /// Exit code 1.
     Failed(String),
-    /// The reader of the output has gone, as `head` does: not a fault, exit code 0.
+    /// The reader of the output is gone, as `head` is when it has enough: exit code 0.
     ClosedPipe,
 }
 
-/// For writing to the output only; other files name themselves in the message.
+/// For writing to standard output only. An error with another file names that file in its message.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -68,4 +54,17 @@ impl From<Error> for Failure {
             _ => Self::Failed(error.message().into()),
         }
     }
+}
+
+/// The exit code of `result`. A failure is written to standard error, after the name of `program`.
+pub fn exit(result: Result<Done, Failure>, program: &str) -> ExitCode {
+    let (code, message) = match result {
+        Ok(Done::All) | Err(Failure::ClosedPipe) => return ExitCode::SUCCESS,
+        Ok(Done::SomethingLeft) => return ExitCode::from(1),
+        Err(Failure::Failed(message)) => (1, message),
+        Err(Failure::Usage(message)) => (2, message),
+    };
+    // With standard error closed, the exit code still speaks.
+    let _ = writeln!(io::stderr(), "{program}: {message}");
+    ExitCode::from(code)
 }
