@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
 use crate::item::MAX_KEY_NAME_BYTES;
 use crate::model::{Span, Trace};
-use crate::os::fork::{self, PerProcess};
+use crate::os::fork;
+use crate::os::per_process::PerProcess;
 use crate::spool::{Stats, shut_down};
 
 /// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.

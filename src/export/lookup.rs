@@ -6,8 +6,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::os::fork;
 use crate::os::lock::Unpoison;
+use crate::os::thread;
 
 const STOPPED: &str = "the exporter is shut down";
 
@@ -65,7 +65,7 @@ impl Lookup {
         let question =
             Arc::new(Question { name: name.to_owned(), answer: Mutex::default(), answered: Condvar::new() });
         let asked = question.clone();
-        fork::spawn("names", move || asked.settle(asked.resolve()))?;
+        thread::spawn("names", move || asked.settle(asked.resolve()))?;
         state.question = Some(question.clone());
         Ok(question)
     }

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
+use crate::os::thread;
 use crate::spool::format::fragment;
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
@@ -179,7 +180,7 @@ fn sled_config(dir: &Path) -> sled::Config {
 
 /// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
 fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(|| fork::with_lazy_timers(work))) {
+    match catch_unwind(AssertUnwindSafe(|| thread::with_lazy_timers(work))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let kind = match error {
