@@ -52,7 +52,7 @@ impl Threads {
                 std::thread::sleep(RESTART_DELAY);
             }
         });
-        started.map(drop).map_err(|e| Error::io(format_args!("start the thread spanspool-{role}"), &e))
+        started.map(drop).map_err(|e| Error::io(format_args!("start the thread spanspool-{role}"), e))
     }
 
     /// Waits until at most `left` threads run; `false` when that takes too long.

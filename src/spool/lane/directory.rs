@@ -157,7 +157,7 @@ fn is_gone(lane: &Path) -> bool {
 fn check_owner(lane: &Path) -> Result<()> {
     let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{} {why}", lane.display())));
     match std::fs::symlink_metadata(lane) {
-        Err(e) => Err(Error::io(format!("look at {}", lane.display()), &e)),
+        Err(e) => Err(Error::io(format!("look at {}", lane.display()), e)),
         Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
         Ok(m) if m.uid() != user_id() => {
             refused(format!("belongs to user {}, not to {}", m.uid(), user_id()))
