@@ -5,13 +5,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use serde::de::IgnoredAny;
-
 use crate::config::{Config, Endpoint, SETTINGS, Validation};
 use crate::error::ErrorKind;
 use crate::export::fuzzing as export;
 use crate::item::Item;
-use crate::item::grammar;
+use crate::item::grammar::{self, reference};
 
 pub use crate::export::fuzzing::{answer, sanitize};
 pub use crate::spool::fuzzing::{batch, journal, salvage};
@@ -21,24 +19,15 @@ pub fn enqueue(data: &[u8]) {
     let check = |max_bytes, validation| {
         Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.json(), data))
     };
-    let is_object = is_object_for_serde(data);
+    let is_object = reference::is_object(data);
     assert_eq!(grammar::is_object(data), is_object);
     assert_eq!(check(data.len(), Validation::Full).is_ok(), is_object);
-    assert_eq!(std::str::from_utf8(data).is_ok_and(export::is_json), is_json_for_serde(data));
+    assert_eq!(std::str::from_utf8(data).is_ok_and(export::is_json), reference::is_json(data));
     assert_eq!(check(data.len(), Validation::None).is_ok(), !data.is_empty());
     if !data.is_empty() {
         let too_large = check(data.len() - 1, Validation::Full).unwrap_err();
         assert_eq!(too_large.kind(), ErrorKind::ItemTooLarge);
     }
-}
-
-/// Whether serde_json takes `data` for one object and nothing else.
-pub(crate) fn is_object_for_serde(data: &[u8]) -> bool {
-    data.trim_ascii_start().first() == Some(&b'{') && is_json_for_serde(data)
-}
-
-fn is_json_for_serde(data: &[u8]) -> bool {
-    std::str::from_utf8(data).is_ok() && serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
 /// Lines of `key=value`. After `url:` a line is an endpoint; after `pem:` all the rest is a PEM file.
