@@ -3,13 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
-/// What stands around the items in the body of a request.
+/// What surrounds the items in the body of a request.
 const HEAD: &[u8] = b"{\"data\":[";
 const TAIL: &[u8] = b"]}";
 
 /// The unit that is stored, sent, retried and acknowledged.
 ///
-/// The items lie in one buffer as they stand in the body of a request, so that nobody need copy them once more to send it.
+/// The items lie in one buffer as in the body of a request, so that sending needs no further copy.
 #[derive(Clone)]
 pub struct Batch {
     lane: String,
@@ -78,7 +78,7 @@ impl Batch {
         body[HEAD.len() + joined_bytes..].copy_from_slice(TAIL);
         let joined = &mut body[HEAD.len()..HEAD.len() + joined_bytes];
         fill(joined)?;
-        // Now that it is at hand: whoever sends it may have to fetch it from memory.
+        // Now that it is in the processor's cache: later it may have to be fetched from memory.
         let crc = Some(crc32fast::hash(joined));
         Some(Self { lane: lane.to_owned(), first, key_name, body, ends, crc })
     }
@@ -91,8 +91,8 @@ impl Batch {
     /// The batch's id, equal on every attempt and unlike every other batch's: the value of `Idempotency-Key`.
     ///
     /// It is `<lane>-<number of the first item>-<items>-<CRC of the items>`, so each half of a batch that was split has an
-    /// id of its own. With `durability=process` a power cut may take items that were delivered already; their numbers
-    /// are given again then, and the CRC keeps an ingest from taking the new items for those.
+    /// id of its own. With `durability=process`, a power cut may lose items that were delivered already. Their numbers are
+    /// then given to new items, and the CRC keeps an ingest from mistaking those for the old ones.
     pub fn id(&self) -> String {
         self.to_string()
     }

@@ -1,7 +1,9 @@
 //! The one error type of the crate.
 
 use std::any::Any;
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What went wrong, in a form a program can act on.
 ///
@@ -33,11 +35,25 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// An [`ErrorKind`] and a sentence that names what, where and what is allowed.
+/// An [`ErrorKind`], a sentence that names what, where and what is allowed, and the error below it if there is one.
+///
+/// [`source`](std::error::Error::source) gives that error. That of [`ErrorKind::Io`] is a [`std::io::Error`] where the
+/// operating system refused a call:
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// /// Whether the disk is full (ENOSPC).
+/// fn is_disk_full(error: &spanspool::Error) -> bool {
+///     let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+///     cause.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The result of every fallible call of this crate.
@@ -46,12 +62,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of `kind` with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), source: None }
     }
 
-    /// An I/O error met while doing `what` (a phrase such as "create /path/journal").
-    pub(crate) fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, format!("cannot {what}: {source}"))
+    /// The same error with the error that caused it.
+    pub(crate) fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// An I/O error met while doing `what` (a phrase such as "create /path/journal"). The message has the errno, too.
+    pub(crate) fn io(what: impl fmt::Display, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, format!("cannot {what}: {source}")).caused_by(source)
     }
 
     /// A panic that was caught: a defect of spanspool.
@@ -84,4 +106,30 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_io_error_and_its_copies_keep_the_errno() {
+        let error = Error::io("write /spool/journal", std::io::Error::from_raw_os_error(libc::ENOSPC));
+        assert!(error.message().starts_with("cannot write /spool/journal: "), "{error}");
+        assert!(error.message().contains("os error 28"), "{error}");
+        for error in [error.clone(), error] {
+            let source = error.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+            assert_eq!(source.raw_os_error(), Some(libc::ENOSPC));
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_cause_has_no_source() {
+        assert!(Error::new(ErrorKind::Full, "no room").source().is_none());
+    }
+}

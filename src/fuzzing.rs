@@ -1,47 +1,36 @@
-//! Fuzzing: what must hold of any bytes whatever that reach the library from a caller, the disk or the network.
+//! Fuzzing: what must hold of any bytes that reach the library from a caller, the disk or the network.
 //!
 //! Each function here is one target of `cargo fuzz` (see `fuzz/`), which also has a corpus for it. A plain `cargo test`
 //! runs every input of the corpora through the same functions.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use serde::de::IgnoredAny;
-
 use crate::config::{Config, Endpoint, SETTINGS, Validation};
 use crate::error::ErrorKind;
 use crate::export::fuzzing as export;
 use crate::item::Item;
-use crate::item::grammar;
+use crate::item::grammar::{self, reference};
 
 pub use crate::export::fuzzing::{answer, sanitize};
 pub use crate::spool::fuzzing::{batch, journal, salvage};
 
-/// The check at the door agrees with serde_json, and with the parser of the exporter, which is another one.
+/// The check in `enqueue` agrees with serde_json and with the exporter's parser.
 pub fn enqueue(data: &[u8]) {
-    let verdict = |max_bytes, validation| {
+    let check = |max_bytes, validation| {
         Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.json(), data))
     };
-    let is_object = is_object_for_serde(data);
+    let is_object = reference::is_object(data);
     assert_eq!(grammar::is_object(data), is_object);
-    assert_eq!(verdict(data.len(), Validation::Full).is_ok(), is_object);
-    assert_eq!(std::str::from_utf8(data).is_ok_and(export::is_json), is_json_for_serde(data));
-    assert_eq!(verdict(data.len(), Validation::None).is_ok(), !data.is_empty());
+    assert_eq!(check(data.len(), Validation::Full).is_ok(), is_object);
+    assert_eq!(std::str::from_utf8(data).is_ok_and(export::is_json), reference::is_json(data));
+    assert_eq!(check(data.len(), Validation::None).is_ok(), !data.is_empty());
     if !data.is_empty() {
-        let too_large = verdict(data.len() - 1, Validation::Full).unwrap_err();
+        let too_large = check(data.len() - 1, Validation::Full).unwrap_err();
         assert_eq!(too_large.kind(), ErrorKind::ItemTooLarge);
     }
 }
 
-/// Whether serde_json takes `data` for one object and nothing else.
-pub(crate) fn is_object_for_serde(data: &[u8]) -> bool {
-    data.trim_ascii_start().first() == Some(&b'{') && is_json_for_serde(data)
-}
-
-fn is_json_for_serde(data: &[u8]) -> bool {
-    std::str::from_utf8(data).is_ok() && serde_json::from_slice::<IgnoredAny>(data).is_ok()
-}
-
-/// Lines of `key=value`; behind `url:` a line is an endpoint, behind `pem:` all the rest is a PEM file.
+/// Lines of `key=value`. After `url:` a line is an endpoint; after `pem:` all the rest is a PEM file.
 pub fn config(data: &[u8]) {
     let mut config = Config::new();
     let mut rest = data;
@@ -50,8 +39,8 @@ pub fn config(data: &[u8]) {
             assert_ne!(export::certificates(pem), Some(0));
             return;
         }
-        let (line, behind) = rest.split_at(rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()));
-        rest = behind.get(1..).unwrap_or_default();
+        let (line, after) = rest.split_at(rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()));
+        rest = after.get(1..).unwrap_or_default();
         let Ok(line) = std::str::from_utf8(line) else { continue };
         match (line.strip_prefix("url:"), line.split_once('=')) {
             (Some(url), _) => endpoint(url),
@@ -61,7 +50,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A setting is taken as a whole or not at all; an error names it, and never shows a secret.
+/// A setting is applied whole or not at all. An error names the setting and never shows a secret.
 fn set(config: &mut Config, key: &str, value: &str) {
     let before = format!("{config:?}");
     let outcome = config.set(key, value).map(drop);

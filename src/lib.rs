@@ -2,10 +2,10 @@
 //! ingest whenever that can be reached: now, after the outage, or from the next process after this one was killed.
 //!
 //! ```text
-//!   Item ──▶ BatchTraceProcessor ──▶ spool (journal, segments) ──▶ drain ──▶ export ──▶ the ingest
+//!   Item ──▶ BatchTraceProcessor ──▶ spool (journal, segments) ──▶ delivery ──▶ export ──▶ the ingest
 //! ```
-//! When [`BatchTraceProcessor::enqueue`] returns Ok, the item is delivered, pending, rejected with the ingest's answer
-//! beside it, or dropped under a limit or for damage; [`Stats`] counts each.
+//! When [`BatchTraceProcessor::enqueue`] returns Ok, the item is delivered, pending, rejected and kept with the ingest's
+//! answer, or dropped under a limit or for damage; [`Stats`] counts each.
 //!
 //! ```
 //! use std::time::Duration;
@@ -32,8 +32,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From C, see `include/spanspool.h`: those functions stand behind the feature `c-abi`, which a Rust program leaves off. How it
-//! works and why stands in `ARCHITECTURE.md`.
+//! From C, see `include/spanspool.h`: the feature `c-abi` exports those functions, and a Rust program leaves it off.
+//! `ARCHITECTURE.md` says how it works and why.
 
 #[cfg(feature = "c-abi")]
 pub mod capi;

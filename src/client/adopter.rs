@@ -14,7 +14,9 @@ use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::{Lane, LaneSettings, NO_KEY, Wakeup};
 
-/// Looks for orphans at once and every `adopt_interval_ms`, and drains them one after the other.
+/// Looks for orphans at once and every `adopt_interval_ms`, and delivers them one after the other.
+///
+/// Dropping it stops the thread.
 pub(crate) struct Adopter {
     search: Arc<Search>,
     threads: Threads,
@@ -27,7 +29,7 @@ struct Search {
     exporter: Arc<dyn TracingExporter>,
     stopped: AtomicBool,
     changed: Wakeup,
-    /// The lane that is being drained now.
+    /// The lane that is being delivered now.
     current: Mutex<Option<Arc<Runner>>>,
 }
 
@@ -48,7 +50,7 @@ impl Adopter {
         Ok(adopter)
     }
 
-    /// Looks at once, and tries at once, whatever backoff or hold says.
+    /// Looks at once, and makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.search.changed.raise();
         if let Some(runner) = &*self.search.lock_current() {
@@ -71,10 +73,19 @@ impl Adopter {
     }
 }
 
+impl Drop for Adopter {
+    fn drop(&mut self) {
+        if !self.search.is_stopped() {
+            self.ask_to_stop();
+            self.wait();
+        }
+    }
+}
+
 impl Search {
-    /// The thread's life: until `stop`.
+    /// The thread's life, until it is told to stop.
     fn run(&self) {
-        // After a panic: the lane that was being drained is found again.
+        // After a panic: the lane that was being delivered is found again.
         if let Some(runner) = self.lock_current().take() {
             runner.stop();
         }
@@ -108,7 +119,7 @@ impl Search {
         Ok(())
     }
 
-    /// Puts items back on their way whose key came too late for them, but before they came into our rejected store.
+    /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected store.
     fn requeue_known(&self) {
         if !self.own.takes_late_key() {
             return;
@@ -121,7 +132,7 @@ impl Search {
         }
     }
 
-    /// Drains `lane`; once it is empty its ledger and rejected items become ours and it is removed.
+    /// Delivers `lane`. Once it is empty, its ledger and rejected items go to this client's lane, and it is removed.
     fn adopt(&self, lane: Arc<Lane>) -> Result<()> {
         let pending = lane.stats().pending;
         let (id, log) = (lane.id().to_owned(), &self.config.log);

@@ -1,4 +1,4 @@
-//! Client: a process's own part of a processor: its lane, the threads that work for it, its exporter.
+//! Client: what a processor works with in one process: a lane, the threads that work for it, an exporter.
 
 mod adopter;
 mod processor;
@@ -19,7 +19,7 @@ use crate::export::TracingExporter;
 use crate::item::Item;
 use crate::spool::{ExportState, Lane, LaneSettings, NO_KEY, SpoolView, Stats, choose};
 
-/// Everything behind a processor that a child of `fork` needs one of its own of.
+/// What a processor works with in one process. A child of `fork` makes its own.
 pub(crate) struct Client {
     config: Config,
     lane: Arc<Lane>,
@@ -43,6 +43,7 @@ impl Client {
         Self::start(config, exporter).inspect_err(|_| log.revoke())
     }
 
+    /// An error leaves no thread and no lock behind: what was started stops when it is dropped.
     fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
         let lane = Arc::new(Lane::take(&config.spool_dir, &LaneSettings::new(&config), &config.log)?);
         let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
@@ -50,9 +51,8 @@ impl Client {
             None => None,
             Some(exporter) => {
                 let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone());
-                let adopter = adopter.inspect_err(|_| {
-                    runner.stop();
-                })?;
+                // A request that is under way must not keep the threads that are to end.
+                let adopter = adopter.inspect_err(|_| exporter.shutdown())?;
                 Some(Outward { exporter, adopter })
             }
         };
@@ -83,7 +83,7 @@ impl Client {
         self.final_stats.get().copied().unwrap_or_else(|| self.lane.stats())
     }
 
-    /// Tries at once, whatever backoff or hold says.
+    /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.runner.wake();
         if let Some(out) = &self.outward {
@@ -118,7 +118,7 @@ impl Client {
         let mut moved = 0;
         for item in items.iter().filter(|item| chosen.contains(&item.id)) {
             self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
-            // The store's copy goes only when the new one can't get lost any more.
+            // The store's copy goes only when the new one is safe.
             self.lane.sync()?;
             view.take_requeued(item)?;
             moved += 1;

@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
 use crate::item::MAX_KEY_NAME_BYTES;
 use crate::model::{Span, Trace};
-use crate::os::fork::{self, PerProcess};
+use crate::os::fork;
+use crate::os::per_process::PerProcess;
 use crate::spool::{Stats, shut_down};
 
 /// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.
@@ -26,7 +27,7 @@ pub trait TracingProcessor: Send + Sync {
     fn on_span_start(&self, span: &Span) -> Result<()>;
     /// A span ended.
     fn on_span_end(&self, span: &Span) -> Result<()>;
-    /// Delivers what was taken so far; comes back when that is done.
+    /// Delivers everything accepted so far; returns when that is done.
     fn force_flush(&self) -> Result<()>;
     /// Stops, delivering until `timeout` has passed.
     fn shutdown(&self, timeout: Duration) -> Result<()>;
@@ -89,19 +90,19 @@ impl BatchTraceProcessor {
         self.client()?.enqueue(key_name, json)
     }
 
-    /// Sends what was taken so far at once and waits until all of it is delivered or rejected.
+    /// Sends everything accepted so far at once and waits until all of it is delivered or rejected.
     ///
     /// `Timeout` when that took longer than `timeout`: the rest stays in the spool and goes on.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         self.client()?.flush(deadline_in(timeout))
     }
 
-    /// Brings what was taken so far to stable storage, whatever `durability` says.
+    /// Brings everything accepted so far to stable storage, whatever `durability` says.
     pub fn sync(&self) -> Result<()> {
         self.client()?.sync()
     }
 
-    /// "The network is back": tries now, whatever backoff or hold says.
+    /// "The network is back": makes the next request now, without waiting for backoff or hold to end.
     pub fn wake(&self) -> Result<()> {
         self.client()?.wake();
         Ok(())

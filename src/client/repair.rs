@@ -1,4 +1,4 @@
-//! Repair: moving what is whole in damaged lanes into a new lane, by hand.
+//! Repair: moving what is whole in damaged lanes into a new lane, on request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub struct LaneRepair {
     pub id: String,
     /// Pending items that can be delivered again, by the next client: they are in another lane now.
     pub salvaged: u64,
-    /// Pending items that can't be had back; `None` when nobody knows how many there were.
+    /// Pending items that can't be recovered; `None` when their number is not known.
     pub lost: Option<u64>,
     /// Where its damaged files are kept.
     pub kept: PathBuf,
 }
 
-/// Moves what is whole in every damaged lane that nobody owns into a new lane, and the damaged files into that lane's
+/// Moves what is whole in every damaged lane without an owner into a new lane, and the damaged files into that lane's
 /// quarantine. With nothing to do it changes nothing, so doing it twice is doing it once.
 ///
 /// A client that delivers does the same by itself, except that it goes on in a lane whose journal it can read. Items of

@@ -1,4 +1,4 @@
-//! Runner: a lane at work: its committer and drain threads, from start to stop.
+//! Runner: a lane at work: its committer and delivery threads, from start to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,60 +6,62 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::delivery::{Drain, Taken};
+use crate::delivery::{Delivery, InFlight};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::os::thread::Threads;
 use crate::spool::{Lane, shut_down};
 
-/// A lane and the threads that work for it.
+/// A lane and the threads that work for it. Dropping it stops them.
 pub(crate) struct Runner {
     lane: Arc<Lane>,
-    drain: Option<Arc<Drain>>,
+    /// Absent when items go nowhere.
+    delivery: Option<Arc<Delivery>>,
     threads: Threads,
-    stop_committer: Arc<AtomicBool>,
+    /// Set by [`Runner::stop`] when the committer is to end, too.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Runner {
-    /// Starts the committer and, when there is an exporter, `drain_threads` drain threads. `own`: the client's own lane.
+    /// Starts the committer and, when there is an exporter, `delivery_threads` delivery threads. `own`: the client's own
+    /// lane.
+    ///
+    /// An error leaves no thread behind.
     pub(crate) fn start(
         lane: Arc<Lane>,
         own: &Arc<Lane>,
         exporter: Option<Arc<dyn TracingExporter>>,
         config: &Config,
-        drain_threads: usize,
+        delivery_threads: usize,
     ) -> Result<Self> {
-        let drain =
-            exporter.map(|exporter| Arc::new(Drain::new(lane.clone(), own.clone(), exporter, config)));
+        let delivery =
+            exporter.map(|exporter| Arc::new(Delivery::new(lane.clone(), own.clone(), exporter, config)));
         let runner =
-            Self { lane: lane.clone(), drain, threads: Threads::default(), stop_committer: Arc::default() };
-        let stop = runner.stop_committer.clone();
-        runner.threads.spawn("disk", &config.log, move || lane.run_committer(|| stop.load(Acquire)))?;
-        for drain in std::iter::repeat_n(&runner.drain, drain_threads).flatten() {
-            let drain = drain.clone();
-            let mut taken = Taken::default();
-            if let Err(error) = runner.threads.spawn("net", &config.log, move || drain.run(&mut taken)) {
-                runner.stop();
-                return Err(error);
-            }
+            Self { lane: lane.clone(), delivery, threads: Threads::default(), stopped: Arc::default() };
+        let stopped = runner.stopped.clone();
+        runner.threads.spawn("disk", &config.log, move || lane.run_committer(|| stopped.load(Acquire)))?;
+        for delivery in std::iter::repeat_n(&runner.delivery, delivery_threads).flatten() {
+            let delivery = delivery.clone();
+            let mut in_flight = InFlight::default();
+            runner.threads.spawn("net", &config.log, move || delivery.run(&mut in_flight))?;
         }
         Ok(runner)
     }
 
-    /// Tries at once, whatever backoff or hold says.
+    /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
-        self.drain.iter().for_each(|drain| drain.wake());
+        self.delivery.iter().for_each(|delivery| delivery.wake());
     }
 
     /// Requests that begin from now on must end by `deadline`.
     pub(crate) fn end_by(&self, deadline: Instant) {
-        self.drain.iter().for_each(|drain| drain.end_by(deadline));
+        self.delivery.iter().for_each(|delivery| delivery.end_by(deadline));
     }
 
-    /// Sends what was taken so far at once and waits until all of it is settled.
+    /// Sends everything accepted so far at once and waits until all of it is settled.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
         let number = self.lane.force(deadline);
-        self.drain.iter().for_each(|drain| drain.wake());
+        self.wake();
         if self.lane.wait_settled(number, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());
@@ -71,19 +73,27 @@ impl Runner {
         Err(Error::new(ErrorKind::Timeout, format!("the deadline passed; {pending} items stay in the spool")))
     }
 
-    /// Tells the threads to end, without waiting for them; whoever waits for the lane is told.
+    /// Tells the delivery threads to end, without waiting for them. Calls that wait for the lane return.
     pub(crate) fn ask_to_stop(&self) {
-        self.drain.iter().for_each(|drain| drain.stop());
+        self.delivery.iter().for_each(|delivery| delivery.stop());
         self.lane.end();
     }
 
-    /// Ends the threads. `false`: one could not be ended in time; it keeps the lane until it ends.
+    /// Ends the threads. `false`: one did not end in time; it keeps the lane until it does.
     pub(crate) fn stop(&self) -> bool {
         self.lane.close();
         self.ask_to_stop();
         self.threads.wait_for(1);
-        self.stop_committer.store(true, Release);
+        self.stopped.store(true, Release);
         self.lane.wake_committer();
         self.threads.wait_for(0)
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if !self.stopped.load(Acquire) {
+            self.stop();
+        }
     }
 }

@@ -7,27 +7,50 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::export::Answer;
-use crate::spool::{Rejection, StoredBatch, now_unix_ms};
+use crate::spool::StoredBatch;
 
-/// A batch under way. It begins as one part and is halved where the ingest refuses.
+/// A batch under way. It begins as one part, which is halved where the ingest refuses it.
 pub(super) struct Job {
     pub(super) stored: Arc<StoredBatch>,
+    /// What is still to be sent, by items of the batch.
     parts: VecDeque<Range<usize>>,
     pub(super) delivered: u64,
     /// Items that are in the rejected store.
     pub(super) rejected: u64,
     /// Items that were refused alone.
-    pub(super) offenders: Vec<Offender>,
+    pub(super) bad_items: Vec<BadItem>,
+    /// Requests that are to be made again.
     pub(super) attempts: u32,
-    /// Set after a hold: instead of halving all of it again, one item is tried, another one each time.
+    /// Set after a hold: instead of halving all of it again, this one item is tried alone.
     probe_item: Option<usize>,
+    /// It was given up: no refusal is put down to the endpoint any more.
+    given_up: bool,
 }
 
 /// An item that the ingest refused while it stood alone.
-pub(super) struct Offender {
+pub(super) struct BadItem {
     pub(super) item: Batch,
-    pub(super) reason: &'static str,
+    pub(super) refusal: Refusal,
     pub(super) answer: Answer,
+}
+
+/// Why the ingest refused a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Its content.
+    Content,
+    /// Its size.
+    Size,
+}
+
+impl Refusal {
+    /// The reason that the rejected store keeps.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Content => "refused",
+            Self::Size => "too_large",
+        }
+    }
 }
 
 impl Job {
@@ -38,9 +61,10 @@ impl Job {
             parts,
             delivered: 0,
             rejected: 0,
-            offenders: Vec::new(),
+            bad_items: Vec::new(),
             attempts: 0,
             probe_item: None,
+            given_up: false,
         }
     }
 
@@ -59,19 +83,6 @@ impl Job {
         }
     }
 
-    /// What the rejected store is to keep of `items`, which belong to this job.
-    pub(super) fn rejection(&self, items: &Batch, status: u16, reason: &str, answer: Vec<u8>) -> Rejection {
-        Rejection {
-            batch_id: self.stored.batch.id(),
-            status,
-            reason: reason.to_owned(),
-            answer,
-            key_name: items.key_name().to_owned(),
-            rejected_unix_ms: now_unix_ms(),
-            items: (items.first()..).zip(items.items().map(<[u8]>::to_vec)).collect(),
-        }
-    }
-
     /// The next part was accepted.
     pub(super) fn accepted(&mut self) {
         if let Some(part) = self.parts.pop_front() {
@@ -79,19 +90,26 @@ impl Job {
         }
     }
 
-    /// The next part is in the rejected store.
+    /// The next part is in the rejected store, whatever the ingest would have said of it.
     pub(super) fn set_aside(&mut self) {
+        self.given_up = true;
         if let Some(part) = self.parts.pop_front() {
             self.rejected += part.len() as u64;
         }
     }
 
-    /// The next part was refused: it is halved, or set aside when it is a single item.
-    pub(super) fn refused(&mut self, reason: &'static str, answer: Answer) {
+    /// Nothing more of it is to be sent.
+    pub(super) fn drop_rest(&mut self) {
+        self.given_up = true;
+        self.parts.clear();
+    }
+
+    /// The next part was refused: it is halved. A single item is a bad item.
+    pub(super) fn refused(&mut self, refusal: Refusal, answer: Answer) {
         let Some(part) = self.parts.pop_front() else { return };
         if part.len() <= 1 {
             let item = self.stored.batch.slice(part);
-            self.offenders.push(Offender { item, reason, answer });
+            self.bad_items.push(BadItem { item, refusal, answer });
             return;
         }
         let whole = part.len() == self.stored.batch.len();
@@ -110,14 +128,14 @@ impl Job {
         }
     }
 
-    /// Whether all that was tried was refused: then it may be the endpoint that refuses, not the items.
-    pub(super) fn is_suspect(&self) -> bool {
-        let probed = self.probe_item.is_some() || self.parts.is_empty();
-        let refused = self.offenders.iter().any(|offender| offender.reason == super::REFUSED);
-        self.delivered == 0 && refused && probed
+    /// Whether everything that was tried of it was refused. Then the endpoint may be at fault, not the items.
+    pub(super) fn is_unproven(&self) -> bool {
+        let refused = self.bad_items.iter().any(|bad| bad.refusal == Refusal::Content);
+        let tried = self.probe_item.is_some() || self.is_done();
+        self.delivered == 0 && refused && tried && !self.given_up
     }
 
-    /// Begins again after a hold, more carefully.
+    /// Begins again after a hold, with fewer requests: the next time another single item is tried.
     pub(super) fn restart(self) -> Self {
         let next = self.probe_item.map_or(0, |item| item + 1);
         Self { probe_item: (self.stored.batch.len() > 1).then_some(next), ..Self::new(self.stored) }

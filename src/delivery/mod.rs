@@ -1,4 +1,4 @@
-//! Drain: the loop that joins spool and exporter: take a batch, send it, settle it by the outcome.
+//! Delivery: the loop that joins spool and exporter: take a batch, send it, settle it by the outcome.
 //!
 //! ```text
 //!            ┌──────────────── Accepted: settle ───────────────┐
@@ -8,11 +8,12 @@
 //!            │              └─ NoKey: set aside ──────────▶ settle
 //!            └─────────────────────────────────────────────────┘
 //! ```
+//! `trial` says which part of which batch is next, and whether items or endpoint are at fault when everything is refused.
 
 mod gate;
 mod job;
+mod trial;
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -20,7 +21,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gate::{Gate, Why};
-use job::Job;
+use job::{Job, Refusal};
+use trial::{Next, Trial};
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
@@ -28,20 +30,15 @@ use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
 use crate::spool::{ExportState, HeaderCounter, Lane, NO_KEY, Rejection, StoredBatch, Take, now_unix_ms};
 
-const REFUSED: &str = "refused";
-const TOO_LARGE: &str = "too_large";
-/// Batches that are tried before refusals of all their items are put down to the endpoint. Bad items may come in a row, so after
-/// each hold there is one more.
-const WITNESSES: usize = 2;
-/// No more batches are tried once those that wait have so many bytes of items: they are in memory.
-const MOST_SUSPECT_BYTES: usize = 16 << 20;
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How much of an answer the reason of a hold quotes.
+const MAX_QUOTE_CHARS: usize = 200;
 
-/// The drain loop of one lane, run by as many threads as `max_in_flight` allows.
-pub(crate) struct Drain {
+/// The delivery of one lane, run by as many threads as `max_in_flight` allows.
+pub(crate) struct Delivery {
     lane: Arc<Lane>,
-    /// The client's own lane: what is accepted of that proves that the endpoint takes items.
+    /// The client's own lane. What is accepted of it proves that the endpoint accepts items.
     own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
     gate: Gate,
@@ -51,21 +48,23 @@ pub(crate) struct Drain {
     log: Log,
 }
 
-/// The batches that a drain thread has taken and that are not settled yet.
+/// The batches that a delivery thread has taken from the lane and not settled yet.
 #[derive(Default)]
-pub(crate) struct Taken(Vec<Arc<StoredBatch>>);
+pub(crate) struct InFlight(Vec<Arc<StoredBatch>>);
 
-/// How sending a job ended.
-enum End {
-    /// Every item was accepted or refused alone.
-    Sent,
-    /// Nothing was accepted: is it the items or the endpoint?
-    Suspect,
-    /// The client stops; what is not settled stays in the lane.
-    Stopped,
+impl InFlight {
+    fn add(&mut self, stored: Box<StoredBatch>) -> Arc<StoredBatch> {
+        let stored = Arc::from(stored);
+        self.0.push(Arc::clone(&stored));
+        stored
+    }
+
+    fn remove(&mut self, settled: &Arc<StoredBatch>) {
+        self.0.retain(|stored| !Arc::ptr_eq(stored, settled));
+    }
 }
 
-impl Drain {
+impl Delivery {
     pub(crate) fn new(
         lane: Arc<Lane>,
         own: Arc<Lane>,
@@ -85,22 +84,24 @@ impl Drain {
         }
     }
 
-    /// A drain thread's life: until `stop`. What a panic left in `taken` is sent anew.
-    pub(crate) fn run(&self, taken: &mut Taken) {
+    /// A delivery thread's life, until `stop`. What a panic left in `in_flight` is sent again.
+    pub(crate) fn run(&self, in_flight: &mut InFlight) {
         while !self.is_stopped() {
-            if !taken.0.is_empty() {
-                self.deliver(taken);
+            if !in_flight.0.is_empty() {
+                self.deliver(in_flight);
                 continue;
             }
             let seen = self.lane.drain.seen();
             match self.lane.take_batch() {
-                Take::Batch(stored) => taken.0.push(stored.into()),
+                Take::Batch(stored) => {
+                    in_flight.add(stored);
+                }
                 Take::Wait(until) => self.lane.drain.wait(seen, until),
             }
         }
     }
 
-    /// Tries at once, whatever backoff or hold says.
+    /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.gate.wake();
         self.lane.drain.raise();
@@ -115,7 +116,7 @@ impl Drain {
         *self.deadline.lock().unpoisoned()
     }
 
-    /// Ends the threads after what they are doing.
+    /// Tells the threads to end after what they are doing.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Release);
         self.wake();
@@ -125,107 +126,71 @@ impl Drain {
         self.stopped.load(Acquire)
     }
 
-    /// Sends the batches of `taken` until every item of them is settled.
-    ///
-    /// When every item is refused, the next batch is a witness, or any that another thread sends meanwhile: if the ingest
-    /// takes anything of that, it is the items that are bad; if not, it is the endpoint, and nothing is given up.
-    fn deliver(&self, taken: &mut Taken) {
-        let accepted_before = self.own.counter(HeaderCounter::BatchesSent);
-        let mut waiting: VecDeque<Job> = taken.0.iter().cloned().map(Job::new).collect();
-        let mut suspects: Vec<Job> = Vec::new();
-        let mut proved = false;
-        let mut witnesses = WITNESSES;
+    /// Sends the batches of `in_flight` until every item of them is settled, or the client stops. See [`Trial`].
+    fn deliver(&self, in_flight: &mut InFlight) {
+        let sent_before = self.own.counter(HeaderCounter::BatchesSent);
+        let mut trial = Trial::new(in_flight.0.iter().cloned().map(Job::new));
         loop {
-            let wants_witness = (1..witnesses).contains(&suspects.len());
-            let next = waiting.pop_front().or_else(|| wants_witness.then(|| self.witness(taken)).flatten());
-            let Some(mut job) = next else {
-                if suspects.is_empty() {
-                    return;
+            match trial.next(self.own.counter(HeaderCounter::BatchesSent) != sent_before) {
+                Next::Send(job) => {
+                    if !self.send(job) {
+                        return;
+                    }
                 }
-                self.hold_for(&suspects);
-                // The oldest are tried again, and if all is still refused a batch that was not tried yet: every item of it, or
-                // good ones in it would come after those behind it.
-                let bytes: usize = suspects.iter().map(|job| job.stored.batch.joined().len()).sum();
-                witnesses = suspects.len() + usize::from(bytes < MOST_SUSPECT_BYTES);
-                suspects = suspects.into_iter().map(Job::restart).collect();
-                suspects.sort_by_key(|job| job.stored.batch.first());
-                waiting.extend(suspects.drain(..WITNESSES.min(suspects.len())));
-                proved = false;
-                continue;
-            };
-            match self.send(&mut job, proved) {
-                End::Stopped => return,
-                End::Suspect => {
-                    proved = self.own.counter(HeaderCounter::BatchesSent) != accepted_before;
-                    suspects.push(job);
-                }
-                End::Sent => {
-                    proved |= job.delivered > 0;
-                    self.finish(job, taken);
-                }
-            }
-            if proved {
-                // Of a suspect not all parts need have been tried.
-                waiting.extend(suspects.drain(..));
+                Next::Settle(job) => self.settle(job, in_flight),
+                Next::Confirm => match self.lane.take_witness() {
+                    Take::Batch(stored) => trial.add(Job::new(in_flight.add(stored))),
+                    Take::Wait(_) => self.hold(&mut trial),
+                },
+                Next::Hold => self.hold(&mut trial),
+                Next::Done => return,
             }
         }
     }
 
-    /// The batch behind those that are under way, if there is one.
-    fn witness(&self, taken: &mut Taken) -> Option<Job> {
-        let Take::Batch(stored) = self.lane.take_witness() else { return None };
-        let stored = Arc::from(stored);
-        taken.0.push(Arc::clone(&stored));
-        Some(Job::new(stored))
-    }
-
-    /// Sends the parts of `job` until none is left. `proved`: the endpoint takes items, so that what it refuses is bad.
-    fn send(&self, job: &mut Job, proved: bool) -> End {
-        while !job.is_done() {
-            if !self.gate.pass(|| self.is_stopped()) {
-                return End::Stopped;
+    /// Sends the next part of `job`; `false` when the client stops.
+    fn send(&self, job: &mut Job) -> bool {
+        if !self.gate.pass(|| self.is_stopped()) {
+            return false;
+        }
+        if self.lane.is_obsolete(&job.stored) {
+            job.drop_rest();
+            return true;
+        }
+        self.set_state(ExportState::Sending, "", 0);
+        match self.export(&job.part()) {
+            Outcome::Accepted { status } => {
+                self.answered(status, true);
+                self.lane.add_counter(HeaderCounter::BatchesSent, 1);
+                job.accepted();
             }
-            if self.lane.is_obsolete(&job.stored) {
-                return End::Sent;
+            Outcome::TooLarge(answer) => {
+                self.answered(answer.status, false);
+                job.refused(Refusal::Size, answer);
             }
-            self.set_state(ExportState::Sending, "", 0);
-            match self.export(&job.part()) {
-                Outcome::Accepted { status } => {
-                    self.answered(status, true);
-                    self.lane.add_counter(HeaderCounter::BatchesSent, 1);
-                    job.accepted();
+            Outcome::Refused(answer) => {
+                self.answered(answer.status, false);
+                job.refused(Refusal::Content, answer);
+            }
+            _ if self.is_stopped() => return false,
+            Outcome::Retry { status, after, reason } => {
+                job.attempts += 1;
+                if self.max_retries > 0 && job.attempts >= self.max_retries {
+                    return self.set_aside(job, status, "max_retries", &reason);
                 }
-                Outcome::TooLarge(answer) => {
-                    self.answered(answer.status, false);
-                    job.refused(TOO_LARGE, answer);
-                }
-                Outcome::Refused(answer) => {
-                    self.answered(answer.status, false);
-                    job.refused(REFUSED, answer);
-                    if !proved && job.is_suspect() {
-                        return End::Suspect;
-                    }
-                }
-                _ if self.is_stopped() => return End::Stopped,
-                Outcome::Retry { status, after, reason } => {
-                    job.attempts += 1;
-                    if self.max_retries > 0 && job.attempts >= self.max_retries {
-                        return self.set_aside(job, status, "max_retries", &reason);
-                    }
-                    self.lane.add_counter(HeaderCounter::Retries, 1);
-                    self.put_off(status, Why::Backoff(reason), after);
-                }
-                Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
-                Outcome::NoKey => {
-                    let reason = format!("{NO_KEY}{}", job.stored.batch.key_name());
-                    return self.set_aside(job, 0, &reason, "");
-                }
+                self.lane.add_counter(HeaderCounter::Retries, 1);
+                self.put_off(status, Why::Backoff(reason), after);
+            }
+            Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
+            Outcome::NoKey => {
+                let reason = format!("{NO_KEY}{}", job.stored.batch.key_name());
+                return self.set_aside(job, 0, &reason, "");
             }
         }
-        if !proved && job.is_suspect() { End::Suspect } else { End::Sent }
+        true
     }
 
-    /// Sends `part` once. A panic of the exporter, which may be a user's, costs an attempt and not the thread.
+    /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the thread.
     fn export(&self, part: &Batch) -> Outcome {
         let attempt = || self.exporter.export(part, self.deadline());
         catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
@@ -234,23 +199,23 @@ impl Drain {
         })
     }
 
-    /// Settles `job`: offenders go to the rejected store first; what was not tried is obsolete.
-    fn finish(&self, mut job: Job, taken: &mut Taken) {
-        for offender in std::mem::take(&mut job.offenders) {
+    /// Records what became of `job`. Its bad items go to the rejected store first. What was not tried is obsolete.
+    fn settle(&self, mut job: Job, in_flight: &mut InFlight) {
+        for bad in std::mem::take(&mut job.bad_items) {
             let rejection =
-                job.rejection(&offender.item, offender.answer.status, offender.reason, offender.answer.body);
+                rejection(&job, &bad.item, bad.answer.status, bad.refusal.reason(), bad.answer.body);
             if !self.store_rejected(&rejection) {
                 return;
             }
             job.rejected += 1;
         }
-        // Before the cursor moves, so that whoever waited for it does not see a thread still sending.
+        // Before the cursor moves, so that who waited for it does not see a thread still sending.
         self.set_state(ExportState::Idle, "", 0);
         self.lane.settle(&job.stored, job.delivered, job.rejected);
-        taken.0.retain(|stored| !Arc::ptr_eq(stored, &job.stored));
+        in_flight.remove(&job.stored);
         let key_name = job.stored.batch.key_name();
         if job.rejected > 0 && !key_name.is_empty() && self.exporter.has_named_key(key_name) {
-            // The key may have come while its items were being set aside, too late for whoever gave it to find them.
+            // The key may have come while its items were being set aside: too late for the call that set it to find them.
             self.lane.note_late_key();
         }
         let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
@@ -258,15 +223,15 @@ impl Drain {
         self.log.line(level, format_args!("batch {batch}: {delivered} items delivered, {rejected} rejected"));
     }
 
-    /// Gives up what is left of `job`, which keeps all of it in the rejected store.
-    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &str) -> End {
+    /// Puts what is left of `job` into the rejected store; `false` when the client stops first.
+    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &str) -> bool {
         while !job.is_done() {
-            if !self.store_rejected(&job.rejection(&job.part(), status, reason, answer.into())) {
-                return End::Stopped;
+            if !self.store_rejected(&rejection(job, &job.part(), status, reason, answer.into())) {
+                return false;
             }
             job.set_aside();
         }
-        End::Sent
+        true
     }
 
     /// Puts `rejection` into the rejected store, trying until the disk takes it; `false` when the client stops first.
@@ -285,16 +250,17 @@ impl Drain {
         }
     }
 
-    fn hold_for(&self, suspects: &[Job]) {
-        let offender = suspects.iter().flat_map(|job| &job.offenders).next();
-        let (status, said) = offender.map_or((0, String::new()), |offender| {
-            let said = String::from_utf8_lossy(&offender.answer.body);
-            (offender.answer.status, said.chars().take(200).collect())
+    /// Every item is refused: shuts the gate, and lets `trial` begin again after that.
+    fn hold(&self, trial: &mut Trial) {
+        let (status, said) = trial.bad_item().map_or((0, String::new()), |bad| {
+            let said = String::from_utf8_lossy(&bad.answer.body);
+            (bad.answer.status, said.chars().take(MAX_QUOTE_CHARS).collect())
         });
         self.put_off(status, Why::Hold(format!("every item is refused with {status}: {said}")), None);
+        trial.begin_again();
     }
 
-    /// Shuts the gate, and tells whoever looks.
+    /// Shuts the gate, and shows it in the counters and the log.
     fn put_off(&self, status: u16, why: Why, at_least: Option<Duration>) {
         if status != 0 {
             self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
@@ -303,9 +269,8 @@ impl Drain {
             Why::Backoff(reason) => (ExportState::Backoff, Level::Warn, "backoff", reason.clone()),
             Why::Hold(reason) => (ExportState::Hold, Level::Error, "hold", reason.clone()),
         };
-        let (until, news) = self.gate.shut(why, at_least);
-        let wait_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
-        self.set_state(state, &reason, now_unix_ms() + wait_ms);
+        let (wait, news) = self.gate.shut(why, at_least);
+        self.set_state(state, &reason, now_unix_ms() + wait.as_millis() as u64);
         if news {
             self.log.line(level, format_args!("export of lane {} is on {what}: {reason}", self.lane.id()));
         }
@@ -325,5 +290,18 @@ impl Drain {
         }
         self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next_attempt_unix_ms);
         self.lane.set_counter(HeaderCounter::ExportState, state.into());
+    }
+}
+
+/// What the rejected store is to keep of `items`, which belong to `job`.
+fn rejection(job: &Job, items: &Batch, status: u16, reason: &str, answer: Vec<u8>) -> Rejection {
+    Rejection {
+        batch_id: job.stored.batch.id(),
+        status,
+        reason: reason.to_owned(),
+        answer,
+        key_name: items.key_name().to_owned(),
+        rejected_unix_ms: now_unix_ms(),
+        items: (items.first()..).zip(items.items().map(<[u8]>::to_vec)).collect(),
     }
 }

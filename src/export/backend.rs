@@ -14,8 +14,8 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
-use super::body::BodyForm;
-use super::classify::verdict;
+use super::body::BodyEncoding;
+use super::classify::classify;
 use super::keys::{Env, Keys, env_text};
 use super::lookup::Lookup;
 use super::{Answer, Outcome, TracingExporter, roots};
@@ -32,8 +32,8 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_ADDRESSES: usize = 16;
 
 /// How much of an answer's body is read, and for how long, so that its connection can be used again.
-const MAX_DRAINED_BYTES: usize = 64 << 10;
-const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Posts batches to an HTTP ingest, in the wire format of the OpenAI Agents SDK. Redirects are never followed.
 ///
@@ -44,7 +44,7 @@ pub struct BackendSpanExporter {
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     keys: Keys,
-    form: BodyForm,
+    encoding: BodyEncoding,
     request_timeout: Duration,
     /// Whether to wait for the ingest's consent before a body is sent (`Expect: 100-continue`, RFC 9110, 10.1.1).
     ///
@@ -66,7 +66,7 @@ impl BackendSpanExporter {
     pub fn new(config: &Config) -> Result<Self> {
         let env: Env = &|name| std::env::var_os(name);
         let url = config.endpoint.url();
-        let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint '{url}': {e}")))?;
+        let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint '{url}': {e}")).caused_by(e))?;
         let names = Names::default();
         Ok(Self {
             agent: new_agent(agent_config(config, env)?, &names),
@@ -74,14 +74,14 @@ impl BackendSpanExporter {
             url,
             headers: headers(config, env)?,
             keys: Keys::new(config, env)?,
-            form: BodyForm::new(config),
+            encoding: BodyEncoding::new(config),
             request_timeout: config.request_timeout,
             ask_first: AtomicBool::new(false),
         })
     }
 
     fn send(&self, batch: &Batch, key: Option<&Secret>, deadline: Option<Instant>) -> Outcome {
-        let body = match self.form.body(batch) {
+        let body = match self.encoding.body(batch) {
             Ok(body) => body,
             Err(e) => return retry(format!("cannot compress the request: {e}")),
         };
@@ -93,7 +93,7 @@ impl BackendSpanExporter {
             value.set_sensitive(true);
             request = request.header("Authorization", value);
         }
-        if self.form.gzip {
+        if self.encoding.gzip {
             request = request.header("Content-Encoding", "gzip");
         }
         if self.ask_first.load(Relaxed) {
@@ -119,12 +119,12 @@ impl BackendSpanExporter {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let status = head.status.as_u16();
-                // 417: the ingest does not like to be asked.
+                // 417: the ingest does not support being asked.
                 if head.status.is_success() || status == 417 {
                     self.ask_first.store(false, Relaxed);
                 }
                 let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
-                verdict(status, header, drain(body, key.map_or("", Secret::reveal)))
+                classify(status, header, read_answer(body, key.map_or("", Secret::reveal)))
             }
             Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
             Err(e) => {
@@ -160,7 +160,7 @@ impl TracingExporter for BackendSpanExporter {
             url: self.url.clone(),
             headers: self.headers.clone(),
             keys: self.keys.copy(),
-            form: self.form,
+            encoding: self.encoding,
             request_timeout: self.request_timeout,
             ask_first: AtomicBool::new(false),
         }))
@@ -179,8 +179,7 @@ impl TracingExporter for BackendSpanExporter {
     }
 }
 
-/// The names of hosts, looked up for the HTTP client, which would start a thread for every request and leave
-/// behind those that hang.
+/// Looks up host names for the HTTP client, which would start a thread for every request and leave those that hang.
 #[derive(Debug, Clone, Default)]
 struct Names(Arc<Lookup>);
 
@@ -221,7 +220,7 @@ fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {
         .user_agent(USER_AGENT)
         .timeout_connect(Some(config.connect_timeout))
         .timeout_global(Some(config.request_timeout))
-        .timeout_recv_body(Some(MAX_DRAIN_TIME))
+        .timeout_recv_body(Some(MAX_ANSWER_TIME))
         .max_response_header_size(MAX_HEAD_BYTES)
         .max_idle_connections(config.max_in_flight)
         .max_idle_connections_per_host(config.max_in_flight)
@@ -232,7 +231,7 @@ fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {
 /// The built-in roots and those of a PEM file.
 fn roots_with(file: &Path) -> Result<RootCerts> {
     let shown = file.display();
-    let pem = std::fs::read(file).map_err(|e| Error::io(format_args!("read ca_file {shown}"), &e))?;
+    let pem = std::fs::read(file).map_err(|e| Error::io(format_args!("read ca_file {shown}"), e))?;
     let mut certificates = certificates_in(&pem).map_err(|why| invalid(format!("ca_file {shown} {why}")))?;
     certificates.extend(roots::built_in().iter().map(|der| Certificate::from_der(der).to_owned()));
     Ok(certificates.into())
@@ -316,18 +315,19 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
 }
 
 /// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided:
-/// a body that breaks off changes nothing. Where it quotes `key` it is blotted out: what is kept is logged and stored.
-fn drain(body: Body, key: &str) -> Vec<u8> {
+/// a body that breaks off changes nothing. Where the body quotes `key`, the key is blotted out, because the answer is logged
+/// and stored.
+fn read_answer(body: Body, key: &str) -> Vec<u8> {
     let mut reader = body.into_reader();
     let mut kept = Vec::new();
     let mut chunk = [0; 8 << 10];
-    let mut drained = 0;
+    let mut read = 0;
     // A key that begins in the last byte to be kept must be seen whole.
     let max_kept = Answer::MAX_BYTES + key.len();
-    while drained < MAX_DRAINED_BYTES {
+    while read < MAX_ANSWER_BYTES {
         let Ok(n @ 1..) = reader.read(&mut chunk) else { break };
         kept.extend(chunk.iter().take(n.min(max_kept - kept.len())));
-        drained += n;
+        read += n;
     }
     blot_out(&mut kept, key.as_bytes());
     kept.truncate(Answer::MAX_BYTES);

@@ -1,4 +1,4 @@
-//! Body: what a request carries: `{"data":[item,...]}`.
+//! Body: the bytes that a request carries: `{"data":[item,...]}`, sanitised and compressed as configured.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -12,12 +12,12 @@ use crate::config::{Config, RequestCompression, Sanitize};
 
 /// How a batch becomes a body; the same batch always becomes the same bytes.
 #[derive(Clone, Copy)]
-pub(super) struct BodyForm {
+pub(super) struct BodyEncoding {
     sanitize: bool,
     pub(super) gzip: bool,
 }
 
-impl BodyForm {
+impl BodyEncoding {
     pub(super) fn new(config: &Config) -> Self {
         let sanitize = match config.sanitize {
             Sanitize::Auto => config.endpoint.is_openai(),
@@ -58,7 +58,7 @@ mod tests {
         let mut batch = Batch::new("lane", 0, "");
         batch.push(br#"{ "a": 1 }"#);
         batch.push(br#"{"span_data":{"type":"response","usage":{}}}"#);
-        String::from_utf8(BodyForm::new(&config).body(&batch).unwrap().into_owned()).unwrap()
+        String::from_utf8(BodyEncoding::new(&config).body(&batch).unwrap().into_owned()).unwrap()
     }
 
     #[test]

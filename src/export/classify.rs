@@ -1,4 +1,4 @@
-//! Verdict: what an answer of the ingest means for the batch.
+//! Classify: what an answer of the ingest means for the batch.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ const MAX_QUOTE_BYTES: usize = 200;
 
 /// The outcome of an answer with this status, these headers (looked up by lower-case name) and the first bytes of
 /// this body.
-pub(super) fn verdict<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, body: Vec<u8>) -> Outcome {
+pub(super) fn classify<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, body: Vec<u8>) -> Outcome {
     let reason = |body: &[u8]| format!("HTTP {status}{}", quote(body));
     let forbidden = header("x-should-retry").is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
     match status {
@@ -43,7 +43,7 @@ mod tests {
 
     fn class(status: u16, headers: &[(&str, &'static str)]) -> &'static str {
         let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-        match verdict(status, header, b"why\n\x1b[2J".to_vec()) {
+        match classify(status, header, b"why\n\x1b[2J".to_vec()) {
             Outcome::Accepted { status: s } if s == status => "accepted",
             Outcome::Retry { status: s, after: None, reason } if s == status => {
                 assert_eq!(reason, format!("HTTP {status}: why  [2J"));

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::classify::verdict;
+use super::classify::classify;
 pub use super::sanitize::fuzzing::{is_json, sanitize};
 use super::{Outcome, retry_after};
 
@@ -33,7 +33,7 @@ pub fn answer(data: &[u8]) {
         "x-should-retry" => headers[2],
         _ => None,
     };
-    let reason = match verdict(status, found, body.to_vec()) {
+    let reason = match classify(status, found, body.to_vec()) {
         Outcome::Accepted { status: s } => {
             assert!(s == status && (200..300).contains(&status));
             String::new()

@@ -1,17 +1,17 @@
-//! Lookup: the addresses of a host name, found by a thread of its own: nothing can interrupt the system's resolver, and
-//! it may hang for as long as it likes.
+//! Lookup: the addresses of a host name, found by a separate thread: the system's resolver may hang, and nothing can
+//! interrupt it.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::os::fork;
 use crate::os::lock::Unpoison;
+use crate::os::thread;
 
 const STOPPED: &str = "the exporter is shut down";
 
-/// Looks a name up. Whoever asks while that hangs waits for the same answer, so that threads do not pile up.
+/// Looks names up. Calls for the same name share one thread and its answer, so that hanging threads do not pile up.
 #[derive(Debug, Default)]
 pub(super) struct Lookup(Mutex<State>);
 
@@ -29,7 +29,7 @@ struct Question {
     answered: Condvar,
 }
 
-/// Several may wait for it, and `io::Error` can't be copied: the kind and the text stand for it.
+/// Several calls may wait for it, and `io::Error` can't be cloned: the kind and the text stand for it.
 type Answer = std::result::Result<Vec<SocketAddr>, (ErrorKind, String)>;
 
 impl Lookup {
@@ -43,7 +43,8 @@ impl Lookup {
         }
     }
 
-    /// Nothing is looked up any more, and whoever waits is told. A thread that hangs ends when its resolver does.
+    /// Nothing is looked up any more, and calls that wait return. A thread that hangs ends when its resolver does; it holds
+    /// nothing of the exporter.
     pub(super) fn stop(&self) {
         let mut state = lock(&self.0);
         state.stopped = true;
@@ -65,9 +66,15 @@ impl Lookup {
         let question =
             Arc::new(Question { name: name.to_owned(), answer: Mutex::default(), answered: Condvar::new() });
         let asked = question.clone();
-        fork::spawn("names", move || asked.settle(asked.resolve()))?;
+        thread::spawn("names", move || asked.settle(asked.resolve()))?;
         state.question = Some(question.clone());
         Ok(question)
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The longest wait that is taken at its word; beyond it a mistake is likelier.
+/// The longest wait that is believed; a longer one is more likely a mistake.
 const MAX: Duration = Duration::from_secs(86_400);
 
 /// The wait asked for in `retry-after-ms`, or else in `retry-after`: seconds or an HTTP date (RFC 9110, 10.2.3).

@@ -1,4 +1,4 @@
-//! Roots: the built-in certificate authorities as certificates, so that others can be trusted beside them.
+//! Roots: the built-in certificate authorities as certificates, so that others can be trusted, too.
 //!
 //! ureq takes either the built-in roots or a list of certificates, and the built-in ones are only names and keys.
 //! Here each is wrapped as a certificate (RFC 5280, 4.1) without a signature: a root's own signature is never
@@ -43,7 +43,7 @@ fn certificate(subject: &[u8], public_key: &[u8], name_constraints: Option<&[u8]
     der(SEQUENCE, &[der(SEQUENCE, &to_be_signed), empty, der(BIT_STRING, &[0])].concat())
 }
 
-/// One DER element; its length takes one byte, or two bytes behind their number.
+/// One DER element; its length takes one byte, or two bytes after their count.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = content.len() as u16;
     let mut out = vec![tag];

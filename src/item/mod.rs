@@ -1,4 +1,4 @@
-//! Item: one JSON object, checked once at the door and opaque bytes from then on.
+//! Item: one JSON object, checked once on entry and opaque bytes from then on.
 
 pub(crate) mod grammar;
 
@@ -53,13 +53,14 @@ impl<'a> Item<'a> {
 
 /// Whether `json` is one JSON object in UTF-8 and nothing else (RFC 8259).
 ///
-/// What the grammar does not take, serde_json looks at once more and says why. It skips a value without recursion, so
-/// depth costs heap, never stack.
+/// What the grammar refuses goes to serde_json, which says why. It skips a value without recursion, so depth costs heap,
+/// never stack.
 fn one_object(json: &[u8]) -> Result<()> {
     if grammar::is_object(json) {
         return Ok(());
     }
-    let text = std::str::from_utf8(json).map_err(|e| invalid(format!("item is not UTF-8: {e}")))?;
+    let text =
+        std::str::from_utf8(json).map_err(|e| invalid(format!("item is not UTF-8: {e}")).caused_by(e))?;
     let first = text.bytes().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
     match first {
         None => return Err(invalid("item is empty")),
@@ -68,7 +69,7 @@ fn one_object(json: &[u8]) -> Result<()> {
     }
     serde_json::from_str::<IgnoredAny>(text)
         .map(drop)
-        .map_err(|e| invalid(format!("item is not one JSON object: {e}")))
+        .map_err(|e| invalid(format!("item is not one JSON object: {e}")).caused_by(e))
 }
 
 fn invalid(message: impl Into<String>) -> Error {

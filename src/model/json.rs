@@ -23,7 +23,7 @@ impl Json {
     pub fn from_text(text: &str) -> Result<Self> {
         RawValue::from_string(text.to_owned())
             .map(Self)
-            .map_err(|e| Error::new(ErrorKind::InvalidItem, format!("not one JSON value: {e}")))
+            .map_err(|e| Error::new(ErrorKind::InvalidItem, format!("not one JSON value: {e}")).caused_by(e))
     }
 
     /// The JSON that serde_json makes of `value`.
@@ -31,9 +31,9 @@ impl Json {
     /// # Errors
     /// [`ErrorKind::InvalidItem`] when `value` has no JSON form, such as a map whose keys are not strings.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        to_raw_value(value)
-            .map(Self)
-            .map_err(|e| Error::new(ErrorKind::InvalidItem, format!("value has no JSON form: {e}")))
+        to_raw_value(value).map(Self).map_err(|e| {
+            Error::new(ErrorKind::InvalidItem, format!("value has no JSON form: {e}")).caused_by(e)
+        })
     }
 
     /// The text.
@@ -50,7 +50,8 @@ impl Json {
             let message = e.to_string();
             // The position counts from this value's start; in the message of a whole item it would mislead.
             let position = format!(" at line {} column {}", e.line(), e.column());
-            Error::new(ErrorKind::InvalidItem, message.strip_suffix(&position).unwrap_or(&message))
+            let message = message.strip_suffix(&position).unwrap_or(&message);
+            Error::new(ErrorKind::InvalidItem, message).caused_by(e)
         })
     }
 }

@@ -67,7 +67,7 @@ impl TryFrom<Json> for SpanData {
             Some("generation") => Self::Generation(json.parse()?),
             Some("response") => Self::Response(json.parse()?),
             Some("handoff") => Self::Handoff(json.parse()?),
-            Some("custom") => from_custom(json.parse()?),
+            Some("custom") => Self::from_custom(json.parse()?),
             Some("guardrail") => Self::Guardrail(json.parse()?),
             Some("transcription") => Self::Transcription(json.parse()?),
             Some("speech") => Self::Speech(json.parse()?),
@@ -75,6 +75,19 @@ impl TryFrom<Json> for SpanData {
             Some("mcp_tools") => Self::McpTools(json.parse()?),
             _ => Self::Other(json),
         })
+    }
+}
+
+impl SpanData {
+    /// The SDK writes tasks and turns as `custom`.
+    fn from_custom(custom: CustomData) -> Self {
+        if let Some(task) = from_custom(&custom) {
+            Self::Task(task)
+        } else if let Some(turn) = from_custom(&custom) {
+            Self::Turn(turn)
+        } else {
+            Self::Custom(custom)
+        }
     }
 }
 

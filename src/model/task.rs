@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::fields::{Fields, from_fields};
 use super::json::Json;
 use super::kinds::CustomData;
-use super::span_data::SpanData;
 
 /// The `data` of a task: `{"sdk_span_type":"task","name"[,"usage"]}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -83,19 +82,9 @@ pub(super) fn as_custom<T: ExportedAsCustom, S: Serializer>(data: &T, to: S) -> 
     Custom { name: T::NAME, data }.serialize(to)
 }
 
-/// The task or turn that `custom` stands for, else `custom` itself.
-pub(super) fn from_custom(custom: CustomData) -> SpanData {
-    if let Some(task) = read::<TaskData>(&custom) {
-        SpanData::Task(task)
-    } else if let Some(turn) = read::<TurnData>(&custom) {
-        SpanData::Turn(turn)
-    } else {
-        SpanData::Custom(custom)
-    }
-}
-
-/// A user's own span may look much like a task, so a `T` it is only if it is written with the very same text.
-fn read<T: ExportedAsCustom>(custom: &CustomData) -> Option<T> {
+/// The `T` that `custom` stands for. A user's own span may look much like one, so it counts only if a `T` is written with
+/// exactly the same text.
+pub(super) fn from_custom<T: ExportedAsCustom>(custom: &CustomData) -> Option<T> {
     if custom.name != T::NAME || !custom.extra.is_empty() {
         return None;
     }

@@ -1,5 +1,7 @@
-//! What a guest library owes its host process and takes from the operating system.
+//! What a guest library takes from the operating system, and what it owes the process it lives in.
 
 pub(crate) mod fork;
 pub(crate) mod lock;
+pub(crate) mod per_process;
+pub(crate) mod process;
 pub(crate) mod thread;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// Makes `dir` and those above it, where absent, for nobody but us whatever the umask.
 pub(crate) fn create(dir: &Path) -> Result<()> {
-    create_all(dir).map_err(|e| Error::io(format!("make the folder {}", dir.display()), &e))
+    create_all(dir).map_err(|e| Error::io(format!("make the folder {}", dir.display()), e))
 }
 
 fn create_all(dir: &Path) -> io::Result<()> {
@@ -46,7 +46,7 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
         let path = dir.join(name);
         let mode = if path.is_dir() { 0o700 } else { 0o600 };
         fs::set_permissions(&path, Permissions::from_mode(mode))
-            .map_err(|e| Error::io(format!("change the mode of {}", path.display()), &e))?;
+            .map_err(|e| Error::io(format!("change the mode of {}", path.display()), e))?;
     }
     Ok(())
 }
@@ -55,13 +55,13 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
 pub(crate) fn sync(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(|e| Error::io(format!("bring {} to stable storage", path.display()), &e))
+        .map_err(|e| Error::io(format!("bring {} to stable storage", path.display()), e))
 }
 
 /// Renames `from` to `to`, durably; both are in folders that exist.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
-        .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?;
+        .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), e))?;
     for dir in to.ancestors().skip(1).take(3).filter(|dir| !dir.as_os_str().is_empty()) {
         sync(dir)?;
     }
@@ -72,7 +72,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
 pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", dir.display()), &e))
+            Err(Error::io(format!("remove {}", dir.display()), e))
         }
         _ => Ok(()),
     }
@@ -82,7 +82,7 @@ pub(crate) fn remove(dir: &Path) -> Result<()> {
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()), &e))
+            Err(Error::io(format!("remove {}", path.display()), e))
         }
         _ => Ok(()),
     }
@@ -90,7 +90,7 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
 
 /// Names of the entries of `dir`, sorted; none when it is absent.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
-    let failed = |e: io::Error| Error::io(format!("list the folder {}", dir.display()), &e);
+    let failed = |e: io::Error| Error::io(format!("list the folder {}", dir.display()), e);
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(failed)?,

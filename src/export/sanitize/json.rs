@@ -156,7 +156,7 @@ impl<'a> Tree<'a> {
         (self.nodes.len() - 1) as Id
     }
 
-    /// Hangs `child` behind `last`, or into the empty container `parent`.
+    /// Attaches `child` after `last`, or as the first child of `parent`.
     pub(super) fn attach(&mut self, parent: Id, last: Option<Id>, child: Id) {
         match last {
             Some(last) => self.node_mut(last).next = child,
@@ -183,7 +183,7 @@ impl<'a> Tree<'a> {
         Text { start: start as u32, end: (start + text.len()) as u32 }
     }
 
-    /// Appends `id` as compact JSON to `out`. It walks with a stack of its own: depth costs heap only.
+    /// Appends `id` as compact JSON to `out`. It keeps its own stack: depth costs heap only.
     pub(super) fn write(&self, id: Id, out: &mut Vec<u8>) {
         out.reserve(self.size(id) as usize);
         let mut open = Vec::new();

@@ -25,7 +25,7 @@ impl<'a> Blocks<'a> {
         Self { text, next: 0, escaping: false, seen: u8x16::ZERO }
     }
 
-    /// Whether all bytes that were looked at are ASCII. Those behind the last string were not: no other is JSON.
+    /// Whether all bytes that were looked at are ASCII. Bytes after the last string were not looked at: there, only ASCII is JSON.
     pub(crate) fn were_ascii(&self) -> bool {
         self.seen.to_bitmask() == 0
     }
@@ -94,10 +94,10 @@ impl<'a> Blocks<'a> {
         self.escaping = false;
         while backslashes != 0 {
             let place = backslashes.trailing_zeros();
-            let behind = self.next - BLOCK_BYTES + place as usize + 1;
-            match self.text.get(behind)? {
+            let after = self.next - BLOCK_BYTES + place as usize + 1;
+            match self.text.get(after)? {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                b'u' if self.text.get(behind + 1..behind + 5)?.iter().all(u8::is_ascii_hexdigit) => {}
+                b'u' if self.text.get(after + 1..after + 5)?.iter().all(u8::is_ascii_hexdigit) => {}
                 _ => return None,
             }
             self.escaping = place as usize == BLOCK_BYTES - 1;

@@ -3,11 +3,13 @@
 //! Most bytes of an item stand in strings, where only quotes, backslashes and control characters matter: those are looked
 //! for in 64 bytes at a time (`blocks`). What stands between strings is read byte by byte, here.
 //!
-//! The verdict is that of serde_json, which a caller asks for the reason when it is no: nesting may be as deep as memory
+//! It agrees with serde_json, which is asked for the reason when bytes are refused: nesting may be as deep as memory
 //! allows, a `\u` escape need not name a character, and a number may be larger than any type.
 
 mod blocks;
 mod nesting;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod reference;
 
 use blocks::Blocks;
 use nesting::{Inside, Nesting};
@@ -90,7 +92,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Skips, behind a value of an object, the members that follow without a space and have a string each, as most do.
+    /// Skips, after a value of an object, the members that follow without a space and have a string each, as most do.
     /// `false`: a key was read, and what stands next is its value.
     #[inline(always)]
     fn members(&mut self, blocks: &mut Blocks<'_>) -> Option<bool> {
@@ -105,7 +107,7 @@ impl Cursor<'_> {
         Some(true)
     }
 
-    /// A key and the colon behind it.
+    /// A key and the colon after it.
     #[inline(always)]
     fn key(&mut self, blocks: &mut Blocks<'_>) -> Option<()> {
         self.must(*b"\"")?;
@@ -121,7 +123,7 @@ impl Cursor<'_> {
         Some(())
     }
 
-    /// The rest of a string, behind its first quote.
+    /// The rest of a string, after its first quote.
     ///
     /// That quote is the next one of those to come: the ones before it belong to strings that were read, and a backslash
     /// that takes a quote out of them begins no token.
@@ -136,7 +138,7 @@ impl Cursor<'_> {
         Some(())
     }
 
-    /// The rest of a number without its sign, behind its first byte.
+    /// The rest of a number without its sign, after its first byte.
     #[inline(always)]
     fn number(&mut self, first: u8) -> Option<()> {
         match first {
@@ -204,17 +206,16 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_object;
-    use crate::fuzzing::is_object_for_serde;
+    use super::{is_object, reference};
 
     const SAMPLE: &[u8] = include_bytes!("../../../tests/fixtures/agents-sdk-sample.ndjson");
 
     fn agree(text: &[u8]) {
-        assert_eq!(is_object(text), is_object_for_serde(text), "{}", text.escape_ascii());
+        assert_eq!(is_object(text), reference::is_object(text), "{}", text.escape_ascii());
     }
 
     #[test]
-    fn every_item_of_real_runs_is_taken() {
+    fn every_item_of_real_runs_is_accepted() {
         let mut items = 0;
         for item in SAMPLE.split(|byte| *byte == b'\n').filter(|item| !item.is_empty()) {
             assert!(is_object(item), "{}", item.escape_ascii());
@@ -225,7 +226,7 @@ mod tests {
 
     /// Every byte at every place of an object that has all that JSON has, and each of its beginnings and ends.
     #[test]
-    fn the_verdict_is_that_of_serde_json() {
+    fn it_agrees_with_serde_json() {
         let text = r#"{"a":"b","c\"\u00e9é\\":[ ],"d":{ },"e": [null,true,false,"f",{"g":[[-0.5e+7, 120E2,0]]}] ,"h":{"i":"j"}}"#;
         for place in 0..text.len() {
             agree(&text.as_bytes()[..place]);

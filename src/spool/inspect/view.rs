@@ -55,7 +55,7 @@ impl SpoolView {
                 ErrorKind::InvalidArgument,
                 format!("spool_dir {} is not a folder", dir.display()),
             )),
-            Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), &e)),
+            Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), e)),
         }
     }
 

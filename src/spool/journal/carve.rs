@@ -26,7 +26,7 @@ impl RawJournal {
         let mut bytes = Vec::new();
         match File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(format!("read the journal {}", path.display()), &e))
+                Err(Error::io(format!("read the journal {}", path.display()), e))
             }
             _ => {
                 let raw = Self { bytes, foreign: false };

@@ -147,7 +147,7 @@ impl Journal {
             Ok(map)
         };
         let map = whole().map_err(|e| {
-            Error::io(format!("make the journal {} of {file_bytes} bytes", path.display()), &e)
+            Error::io(format!("make the journal {} of {file_bytes} bytes", path.display()), e)
         })?;
         Self::recover(path, map)
     }
@@ -159,7 +159,7 @@ impl Journal {
     }
 
     fn recover(path: &Path, map: Map) -> Result<Self> {
-        let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
+        let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };

@@ -66,7 +66,7 @@ impl Journal {
         drop(fs::remove_file(&path));
         whole().map_err(|e: io::Error| {
             drop(fs::remove_file(&path));
-            Error::io(format!("write the journal anew to {}", path.display()), &e)
+            Error::io(format!("write the journal anew to {}", path.display()), e)
         })
     }
 
@@ -85,7 +85,7 @@ impl Journal {
         };
         replace().map_err(|e| {
             drop(fs::remove_file(&copy.path));
-            Error::io(format!("put {} in the place of {}", copy.path.display(), self.path.display()), &e)
+            Error::io(format!("put {} in the place of {}", copy.path.display(), self.path.display()), e)
         })
     }
 }

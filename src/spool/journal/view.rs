@@ -19,12 +19,12 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
         let bytes = file.metadata()?.len();
         Ok((file, bytes))
     };
-    let (file, bytes) = whole().map_err(|e| Error::io(format!("open the journal {shown}"), &e))?;
+    let (file, bytes) = whole().map_err(|e| Error::io(format!("open the journal {shown}"), e))?;
     let ring_bytes = header::ring_bytes_of(bytes).ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, format!("journal {shown}: {bytes} bytes is no size of a journal"))
     })?;
     let map = Map::new(&file, ring_bytes, writable)
-        .map_err(|e| Error::io(format!("map the journal {shown} into memory"), &e))?;
+        .map_err(|e| Error::io(format!("map the journal {shown} into memory"), e))?;
     header::validate(&map, path)?;
     Ok(map)
 }

@@ -10,6 +10,7 @@ use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
+use crate::os::process::user_id;
 use crate::spool::fs as dir;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
@@ -156,10 +157,10 @@ fn is_gone(lane: &Path) -> bool {
 fn check_owner(lane: &Path) -> Result<()> {
     let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{} {why}", lane.display())));
     match std::fs::symlink_metadata(lane) {
-        Err(e) => Err(Error::io(format!("look at {}", lane.display()), &e)),
+        Err(e) => Err(Error::io(format!("look at {}", lane.display()), e)),
         Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
-        Ok(m) if m.uid() != fork::user_id() => {
-            refused(format!("belongs to user {}, not to {}", m.uid(), fork::user_id()))
+        Ok(m) if m.uid() != user_id() => {
+            refused(format!("belongs to user {}, not to {}", m.uid(), user_id()))
         }
         Ok(_) => Ok(()),
     }

@@ -16,7 +16,7 @@ impl LaneLock {
     /// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
     pub(in crate::spool) fn take(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join("lock");
-        let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), &e);
+        let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), e);
         fork::exclude(|| {
             let file = match dir::open_private(&path, OpenOptions::new().read(true).write(true).create(true))
             {
@@ -43,7 +43,7 @@ impl LaneLock {
     /// exclusive, there is none such.
     pub(in crate::spool) fn open_folder(lanes: &Path) -> Result<Self> {
         fork::exclude(|| {
-            let file = File::open(lanes).map_err(|e| Error::io(format!("open {}", lanes.display()), &e))?;
+            let file = File::open(lanes).map_err(|e| Error::io(format!("open {}", lanes.display()), e))?;
             let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
             Ok(Self(Some((file, closed))))
         })

@@ -136,7 +136,7 @@ pub(crate) fn fragments(bytes: &[u8], end: usize) -> impl Iterator<Item = (usize
 fn open(path: &Path) -> Result<Option<File>> {
     match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some).map_err(|e| Error::io(format!("open {}", path.display()), &e)),
+        other => other.map(Some).map_err(|e| Error::io(format!("open {}", path.display()), e)),
     }
 }
 

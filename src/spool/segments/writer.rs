@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
+use crate::os::thread;
 use crate::spool::format::fragment;
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
@@ -73,7 +74,7 @@ impl Segment {
         let db = guarded(dir, "make", || sled_config(dir).open())?;
         crate::spool::fs::make_private(dir)?;
         let path = dir.join("db");
-        let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
+        let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
         let closed_in_child = Some(ClosedInChild::new(crate::spool::fs::descriptors_below(dir)));
         Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
     }
@@ -107,7 +108,7 @@ impl Segment {
         })?;
         self.file
             .sync_data()
-            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir.display()), &e))
+            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir.display()), e))
     }
 
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
@@ -179,14 +180,15 @@ fn sled_config(dir: &Path) -> sled::Config {
 
 /// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
 fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(|| fork::with_lazy_timers(work))) {
+    match catch_unwind(AssertUnwindSafe(|| thread::with_lazy_timers(work))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             let kind = match error {
                 sled::Error::Corruption { .. } => ErrorKind::Corrupt,
                 _ => ErrorKind::Io,
             };
-            Err(Error::new(kind, format!("cannot {doing} the segment {}: {error}", dir.display())))
+            let what = format!("cannot {doing} the segment {}: {error}", dir.display());
+            Err(Error::new(kind, what).caused_by(error))
         }
         Err(_) => Err(Error::new(
             ErrorKind::Corrupt,

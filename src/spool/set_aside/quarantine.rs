@@ -46,7 +46,7 @@ impl Quarantine {
         let path = self.dir.join(name);
         let written = dir::open_private(&path, OpenOptions::new().write(true).create(true).truncate(true))
             .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-        written.map_err(|e| Error::io(format!("write {}", path.display()), &e))?;
+        written.map_err(|e| Error::io(format!("write {}", path.display()), e))?;
         self.make_room(&path);
         dir::sync(&self.dir)
     }

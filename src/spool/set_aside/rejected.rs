@@ -124,7 +124,7 @@ impl RejectedStore {
                 // Whoever looks after the store by hand may have taken it out just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other
-                    .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?,
+                    .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), e))?,
             }
             newest = fresh;
             moved += group.items.len() as u64;
@@ -250,7 +250,7 @@ impl RejectedStore {
         write().map_err(|e| {
             // A file cut short by a full disk takes room that is needed.
             drop(fs::remove_file(&fresh));
-            Error::io(format!("write {}", fresh.display()), &e)
+            Error::io(format!("write {}", fresh.display()), e)
         })?;
         self.sync_dir()
     }
