@@ -1,4 +1,4 @@
-"""What the OpenAI Agents SDK takes for the same: a call of its processor, and an item that it sends to an ingest on this machine.
+"""What the same costs in the OpenAI Agents SDK: a call of its processor, and delivery to an ingest on this machine.
 
     cargo build --release --manifest-path benches/Cargo.toml
     python benches/agents_sdk.py        # in a venv with openai-agents
@@ -18,8 +18,8 @@ ROUNDS = 5
 SERVER = pathlib.Path(__file__).parent / "target/release/spanspool-benches"
 
 
-class Nowhere(processors.BackendSpanExporter):
-    """Takes all at once."""
+class AcceptAll(processors.BackendSpanExporter):
+    """Accepts everything at once."""
 
     def export(self, items):
         pass
@@ -39,7 +39,7 @@ def spans():
 
 def main():
     items = spans()
-    processor = processors.BatchTraceProcessor(Nowhere(), max_queue_size=2 * ITEMS)
+    processor = processors.BatchTraceProcessor(AcceptAll(), max_queue_size=2 * ITEMS)
     calls = []
     for span in items:
         begin = time.perf_counter_ns()
@@ -59,7 +59,7 @@ def main():
                 exporter.export(items[at : at + BATCH])
             rounds.append((time.perf_counter() - begin, time.process_time() - cpu))
         seconds, cpu = (statistics.median(values) for values in zip(*rounds))
-        print(f"drained: {ITEMS / seconds:.0f} items/s, {cpu / ITEMS * 1e6:.1f} µs of processor time an item")
+        print(f"delivered: {ITEMS / seconds:.0f} items/s, {cpu / ITEMS * 1e6:.1f} µs of CPU time for each item")
     finally:
         server.kill()
 

@@ -1,4 +1,4 @@
-//! Items: what is enqueued, sent or written by everybody who is measured.
+//! Items: what ours and the peers enqueue, send or write.
 
 /// 319 items of 24 whole traces, from runs of the OpenAI Agents SDK.
 pub const SAMPLE: &str = include_str!("../../tests/fixtures/agents-sdk-sample.ndjson");
@@ -6,7 +6,7 @@ pub const SAMPLE: &str = include_str!("../../tests/fixtures/agents-sdk-sample.nd
 /// The length of [`span`] in bytes.
 pub const SPAN_BYTES: usize = 511;
 
-/// A span as the sample has it, with ids and times that no other `n` gives; every one has the same length.
+/// A span like those of the sample, with ids and times unique to `n`. All spans have the same length.
 pub fn span(n: u64) -> Vec<u8> {
     let id = |n: u64| u128::from(random(n)) << 64 | u128::from(random(!n));
     let (span, parent, trace) = (id(n) >> 32, id(n / 2) >> 32, id(n / 8));
@@ -18,7 +18,7 @@ pub fn span(n: u64) -> Vec<u8> {
     json.into_bytes()
 }
 
-/// A number that looks like chance and is the same in every run (splitmix64, public domain, Vigna 2015).
+/// A pseudo-random number, the same in every run (splitmix64, public domain, Vigna 2015).
 fn random(n: u64) -> u64 {
     let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ fn random(n: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// `count` spans, one after the other.
+/// The first `count` spans.
 pub fn spans(count: usize) -> Vec<Vec<u8>> {
     (0..count as u64).map(span).collect()
 }

@@ -1,17 +1,54 @@
-//! Machine: what the kernel says of this machine, this process and its disk. 0 or "unknown" where it says nothing.
+//! Machine: what the kernel says about this machine, this process and its disk. 0 or "unknown" where it says nothing.
 
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A line about the processor, the memory, the kernel and the file system of `dir`.
-pub fn describe(dir: &Path) -> String {
-    let model = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    let memory_kib: u64 = number(field("/proc/meminfo", "MemTotal"));
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let (device, kind) = mount_of(dir);
-    format!("{cpus} × {model}, {} GiB, Linux {}, {kind} on {device}", memory_kib >> 20, kernel.trim())
+use crate::Result;
+
+/// What figures depend on besides the code.
+pub struct Machine {
+    /// CPUs that this process may use.
+    pub cpus: usize,
+    /// The CPU's model.
+    pub cpu: String,
+    /// Memory in GiB.
+    pub memory_gib: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The type of the file system that is measured.
+    pub file_system: String,
+    /// The load average of the last minute before the run. Anything near `cpus` makes the figures worthless.
+    pub load: f64,
+}
+
+impl Machine {
+    /// This machine, and the file system of `dir`.
+    pub fn here(dir: &Path) -> Self {
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self {
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown CPU".into()),
+            memory_gib: number(field("/proc/meminfo", "MemTotal")) >> 20,
+            kernel: kernel.trim().to_owned(),
+            file_system: file_system_of(dir),
+            load: load.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpus, cpu, memory_gib, kernel, file_system, load } = self;
+        write!(f, "{cpus} × {cpu}, {memory_gib} GiB, Linux {kernel}, {file_system}, load {load}")
+    }
+}
+
+/// Writes all dirty pages of the file system of `dir` to its disk, whichever process they come from.
+pub fn sync(dir: &Path) -> Result<()> {
+    Ok(rustix::fs::syncfs(File::open(dir)?)?)
 }
 
 /// The most memory this process has held, in bytes.
@@ -19,15 +56,15 @@ pub fn peak_rss_bytes() -> u64 {
     number(field("/proc/self/status", "VmHWM")) << 10
 }
 
-/// Processor time of this process so far, in seconds; the kernel counts in hundredths.
+/// CPU time of this process so far, in seconds. The kernel counts in hundredths.
 pub fn cpu_s() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |n: usize| number(behind_name.split_whitespace().nth(n).map(str::to_owned));
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |n: usize| number(after_name.split_whitespace().nth(n).map(str::to_owned));
     (ticks(11) + ticks(12)) as f64 / 100.0
 }
 
-/// Bytes that were written to the disk below `dir`, by anybody, since the machine was started.
+/// Bytes written to the disk of `dir` since boot, by any process.
 pub fn device_bytes_written(dir: &Path) -> u64 {
     let Ok(meta) = fs::metadata(dir) else { return 0 };
     let dev = meta.dev();
@@ -36,13 +73,13 @@ pub fn device_bytes_written(dir: &Path) -> u64 {
     number(stat.split_whitespace().nth(6).map(str::to_owned)) * 512
 }
 
-/// The bytes that the files below `dir` take on disk.
+/// Disk space of the files below `dir`, in bytes.
 pub fn disk_bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
         Ok(meta) => meta.blocks() * 512,
-        // It was removed just now.
+        // It has just been removed.
         Err(_) => 0,
     };
     entries.flatten().map(bytes).sum()
@@ -60,17 +97,15 @@ pub fn threads() -> Vec<(String, u64)> {
     tasks.map(thread).collect()
 }
 
-fn mount_of(dir: &Path) -> (String, String) {
+fn file_system_of(dir: &Path) -> String {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let of = |line: &str| {
-        let mut words = line.split(' ').map(str::to_owned);
-        Some((words.next()?, words.next()?, words.next()?))
+    let mount = |line: &str| {
+        let mut words = line.split(' ').skip(1).map(str::to_owned);
+        Some((words.next()?, words.next()?))
     };
-    let holding = mounts.lines().filter_map(of).filter(|(_, at, _)| dir.starts_with(at));
-    holding
-        .max_by_key(|(_, at, _)| at.len())
-        .map_or(("unknown".into(), "unknown".into()), |(device, _, kind)| (device, kind))
+    let holding = mounts.lines().filter_map(mount).filter(|(at, _)| dir.starts_with(at));
+    holding.max_by_key(|(at, _)| at.len()).map_or_else(|| "unknown file system".into(), |(_, kind)| kind)
 }
 
 fn field(path: &str, name: &str) -> Option<String> {
@@ -79,7 +114,7 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The number at the beginning of a text.
+/// The number that a text begins with.
 fn number(text: Option<String>) -> u64 {
     let text = text.unwrap_or_default();
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)

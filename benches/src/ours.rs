@@ -1,4 +1,4 @@
-//! Ours: spanspool as a program uses it, with an ingest, with one that takes all at once, or with none.
+//! Ours: spanspool as a program uses it, with an ingest, with an exporter that accepts everything, or with neither.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use spanspool::{Batch, BatchTraceProcessor, Config, Outcome, TracingExporter};
 
 use crate::Result;
 
-/// Long enough for anything here.
+/// Long enough for any wait here.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Takes every batch at once, as the exporter of the in-memory peers does.
-pub struct TakesAll;
+/// Accepts every batch at once, as the exporter of the in-memory peers does.
+pub struct AcceptAll;
 
-impl TracingExporter for TakesAll {
+impl TracingExporter for AcceptAll {
     fn export(&self, _: &Batch, _: Option<Instant>) -> Outcome {
         Outcome::Accepted { status: 200 }
     }
 }
 
-/// The settings of a spool in `dir` that is never full.
-pub fn config(dir: &Path, settings: &[(&str, &str)]) -> Result<Config> {
+/// The settings of a spool in `dir` that never fills up.
+fn config(dir: &Path, settings: &[(&str, &str)]) -> Result<Config> {
     let mut config = Config::new();
     config.set("spool_dir", &dir.to_string_lossy())?;
     config.set("max_spool_bytes", "200 GiB")?;
@@ -31,16 +31,16 @@ pub fn config(dir: &Path, settings: &[(&str, &str)]) -> Result<Config> {
     Ok(config)
 }
 
-/// A client that nothing leaves.
+/// A client that sends nothing.
 pub fn offline(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
     let mut config = config(dir, settings)?;
     config.set("exporter", "none")?;
     Ok(BatchTraceProcessor::open(config)?)
 }
 
-/// A client of which everything is taken at once.
-pub fn taken(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
-    Ok(BatchTraceProcessor::with_exporter(config(dir, settings)?, Arc::new(TakesAll))?)
+/// A client with an exporter that accepts everything at once.
+pub fn accepted(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    Ok(BatchTraceProcessor::with_exporter(config(dir, settings)?, Arc::new(AcceptAll))?)
 }
 
 /// A client that posts to `url`.
@@ -50,7 +50,7 @@ pub fn online(dir: &Path, url: &str, settings: &[(&str, &str)]) -> Result<BatchT
     Ok(BatchTraceProcessor::open(config)?)
 }
 
-/// Enqueues `items` from the first on, over and over, until it was `count`; all must be taken.
+/// Enqueues `count` items, cycling through `items`. The first refusal is an error.
 pub fn fill(client: &BatchTraceProcessor, items: &[Vec<u8>], count: usize) -> Result<()> {
     for json in items.iter().cycle().take(count) {
         client.enqueue(json)?;

@@ -1,100 +1,70 @@
-//! Report: the table of ratios, and the plain figures under it, in Markdown.
+//! Report: what the sheets say, as Markdown for PERFORMANCE.md.
 
 use std::fmt::Write as _;
 
-use crate::latency::median;
+use crate::sheet::{Row, Sheet};
 
-/// What a ratio is to be.
-#[derive(Clone, Copy)]
-pub enum Reach {
-    /// This much, or less.
-    AtMost(f64),
-    /// This much, or more.
-    AtLeast(f64),
-}
+const HEAD: &str = "| what | spanspool | peer | ratio | reach | |\n|---|---|---|---:|---:|---|\n";
 
-/// A measured pair.
-struct Row {
-    what: String,
-    ours: String,
-    peer: String,
-    ratio: f64,
-    reach: Reach,
-}
-
-/// Everything that was measured in one run.
-#[derive(Default)]
-pub struct Report {
-    rows: Vec<Row>,
-    figures: String,
-}
-
-impl Report {
-    /// A ratio and what it is made of; it is told at once.
-    pub fn ratio(&mut self, what: &str, ours: String, peer: String, ratio: f64, reach: Reach) {
-        let row = Row { what: what.to_owned(), ours, peer, ratio, reach };
-        println!("  {}", row.text());
-        self.rows.push(row);
+/// The table of ratios and failures, and the figures and remarks below it.
+pub fn markdown(sheets: &[Sheet]) -> String {
+    let rows = || sheets.iter().flat_map(|sheet| sheet.rows().iter().map(|row| (sheet.section(), row)));
+    let is_in_table = |row: &Row| matches!(row, Row::Ratio { .. } | Row::Failure(_));
+    let mut text = String::from(HEAD);
+    for (section, row) in rows().filter(|(_, row)| is_in_table(row)) {
+        let _ = writeln!(text, "{}", line(section, row));
     }
-
-    /// The medians of `rounds`, each ours and the peer's, and of the ratio in a round.
-    pub fn rounds(&mut self, what: &str, rounds: &[(f64, f64)], show: fn(f64) -> String, reach: Reach) {
-        let ours = show(median(rounds.iter().map(|round| round.0)));
-        let peer = show(median(rounds.iter().map(|round| round.1)));
-        self.ratio(what, ours, peer, median(rounds.iter().map(|(ours, peer)| ours / peer)), reach);
-    }
-
-    /// A line of text below the table.
-    pub fn figure(&mut self, line: &str) {
-        println!("  {line}");
-        self.figures += line;
-        self.figures += "\n";
-    }
-
-    /// The whole report.
-    pub fn text(&self) -> String {
-        let mut text =
-            String::from("| what | spanspool | peer | ratio | reach | |\n|---|---|---|---:|---:|---|\n");
-        for row in &self.rows {
-            text += &row.text();
-            text += "\n";
+    text += "\n";
+    let others: Vec<_> = rows().filter(|(_, row)| !is_in_table(row)).collect();
+    let alike = |a: &(&str, &Row), b: &(&str, &Row)| a.0 == b.0 && columns(a.1) == columns(b.1);
+    for group in others.chunk_by(alike) {
+        match group {
+            [(_, Row::Figures { .. }), _, ..] => text += &table(group.iter().map(|(_, row)| *row)),
+            _ => group.iter().for_each(|(section, row)| text += &format!("{}\n", line(section, row))),
         }
-        let _ = write!(text, "\n{}", self.figures);
-        text
+    }
+    text
+}
+
+/// One row as a line of Markdown.
+pub fn line(section: &str, row: &Row) -> String {
+    match row {
+        Row::Ratio { what, ours, peer, ratio, reach } => {
+            let mark = if reach.holds(*ratio) { "✓" } else { "✗" };
+            format!("| {what} | {ours} | {peer} | {ratio:.2} | {reach} | {mark} |")
+        }
+        Row::Failure(error) => format!("| section {section} | failed: {} | | | | ✗ |", cell(error)),
+        Row::Figures { what, figures } => {
+            let figures: Vec<_> = figures.iter().map(|(name, figure)| format!("{name} {figure}")).collect();
+            format!("- {what}: {}.", figures.join(", "))
+        }
+        Row::Note(text) => format!("- {text}"),
     }
 }
 
-impl Row {
-    fn text(&self) -> String {
-        let (reach, is_reached) = match self.reach {
-            Reach::AtMost(most) => (format!("≤ {most}"), self.ratio <= most),
-            Reach::AtLeast(least) => (format!("≥ {least}"), self.ratio >= least),
-        };
-        let mark = if is_reached { "✓" } else { "✗" };
-        let Self { what, ours, peer, ratio, .. } = self;
-        format!("| {what} | {ours} | {peer} | {ratio:.2} | {reach} | {mark} |")
+/// Rows of the same columns as a table, set off by empty lines.
+fn table<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let Row::Figures { what, figures } = row else { continue };
+        if text.is_empty() {
+            let _ = writeln!(text, "\n| | {} |", columns(row).join(" | "));
+            let _ = writeln!(text, "|---|{}", "---:|".repeat(figures.len()));
+        }
+        let figures: Vec<_> = figures.iter().map(|(_, figure)| figure.to_string()).collect();
+        let _ = writeln!(text, "| {what} | {} |", figures.join(" | "));
+    }
+    text + "\n"
+}
+
+fn columns(row: &Row) -> Vec<&'static str> {
+    match row {
+        Row::Figures { figures, .. } => figures.iter().map(|(name, _)| *name).collect(),
+        _ => Vec::new(),
     }
 }
 
-/// Nanoseconds, as people write them.
-pub fn ns(value: f64) -> String {
-    match value {
-        v if v < 10_000.0 => format!("{v:.0} ns"),
-        v if v < 10_000_000.0 => format!("{:.1} µs", v / 1e3),
-        v => format!("{:.1} ms", v / 1e6),
-    }
-}
-
-/// Items a second.
-pub fn rate(value: f64) -> String {
-    match value {
-        v if v < 10_000.0 => format!("{v:.0}/s"),
-        v if v < 1_000_000.0 => format!("{:.0} k/s", v / 1e3),
-        v => format!("{:.2} M/s", v / 1e6),
-    }
-}
-
-/// Bytes.
-pub fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+/// `text` on one line, without a bar that would end its cell.
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! Server: an ingest that says 200 to whatever comes, at once or after a while. It runs in a process of its own.
+//! Server: an ingest that answers 200 to every request, at once or after a delay. It runs in a process of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,15 +9,15 @@ use crate::Result;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// A server that ends with this value.
+/// A server. It is killed when this value is dropped.
 pub struct Server {
     process: Child,
-    /// Where it listens.
+    /// The port it listens on.
     pub port: u64,
 }
 
 impl Server {
-    /// Starts one that thinks for `delay_ms` about each request.
+    /// Starts one that waits for `delay_ms` before each answer.
     pub fn start(delay_ms: u64) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", &delay_ms.to_string()]).stdout(Stdio::piped());
@@ -28,13 +28,13 @@ impl Server {
         Ok(Self { process, port: port.trim().parse()? })
     }
 
-    /// Where to post.
+    /// The URL to post to.
     pub fn url(&self) -> String {
         url(self.port)
     }
 }
 
-/// Where to post to the server at `port`.
+/// The URL to post to for the server at `port`.
 pub fn url(port: u64) -> String {
     format!("http://127.0.0.1:{port}/v1/traces/ingest")
 }
@@ -46,7 +46,7 @@ impl Drop for Server {
     }
 }
 
-/// Prints the port and serves for ever.
+/// Prints the port and serves until it is killed.
 pub fn serve(delay_ms: u64) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());

@@ -1,10 +1,10 @@
-//! Compression: what a batch of real items costs and gains in each codec that could pack the segments.
+//! Compression: what each codec that could compress the segments costs for a batch of real items, and what it saves.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/Cargo.toml --bin compression
 //! ```
-//! Every batch is packed by itself, as the spool does. The codecs take turns, so that a busy machine slows all of
-//! them alike, and the fastest round of each counts.
+//! Every batch is compressed by itself, as in the spool. The codecs take turns, so that a busy machine slows all of them
+//! alike. The fastest round of each counts.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -18,11 +18,11 @@ const ROUNDS: usize = 9;
 
 type Outcome = Result<Vec<u8>, Box<dyn Error>>;
 
-/// One way to pack a batch.
+/// One way to compress a batch.
 struct Codec {
     name: &'static str,
     pack: fn(&[u8]) -> Outcome,
-    /// Takes the packed bytes and the length they had before.
+    /// Takes the compressed bytes and their original length.
     unpack: fn(&[u8], usize) -> Outcome,
 }
 
@@ -42,7 +42,7 @@ fn unzstd(bytes: &[u8], len: usize) -> Outcome {
     Ok(zstd::bulk::decompress(bytes, len)?)
 }
 
-/// What the rounds of one codec came to.
+/// The best of one codec's rounds.
 #[derive(Clone, Copy)]
 struct Measured {
     packed_bytes: usize,
@@ -50,8 +50,8 @@ struct Measured {
     unpack: Duration,
 }
 
-/// The items joined by commas, 128 a batch. The sample is gone through until its end is also a batch's end, so that
-/// every item counts as often as any other.
+/// The items joined by commas, 128 a batch. The sample is repeated until its end is also the end of a batch, so that every
+/// item counts equally.
 fn batches() -> Vec<Vec<u8>> {
     let items: Vec<&str> = SAMPLE.split_terminator('\n').collect();
     let all: Vec<&str> = items.iter().copied().cycle().take(items.len() * BATCH_ITEMS).collect();
@@ -70,7 +70,7 @@ fn measure(codec: &Codec, batches: &[Vec<u8>]) -> Result<Measured, Box<dyn Error
     let unpack = begin.elapsed();
     for (packed, batch) in packed.iter().zip(batches) {
         if (codec.unpack)(packed, batch.len())? != *batch {
-            return Err(format!("{} does not give back what it was given", codec.name).into());
+            return Err(format!("{} does not restore what it compressed", codec.name).into());
         }
     }
     Ok(Measured { packed_bytes: packed.iter().map(Vec::len).sum(), pack, unpack })

@@ -1,4 +1,4 @@
-//! Append: each item by one write(2) to the end of a file. Outlives the process, not a power cut.
+//! Append: one write(2) for each item, to the end of a file. Survives the death of the process, not a power cut.
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 
-/// A file is taken away at this length and another one is begun, so that a long run needs no more room than ours.
+/// The file is written from its start again at this length, so that a long run needs no more disk space than ours.
 const MOST_BYTES: u64 = 4 << 30;
 
 /// A log of lines.

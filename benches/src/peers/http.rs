@@ -1,4 +1,4 @@
-//! Bare HTTP: bodies that are ready, posted one after the other over one connection of ureq.
+//! Bare HTTP: prepared bodies, posted one after the other over one connection of ureq.
 
 use crate::Result;
 

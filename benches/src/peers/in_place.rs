@@ -1,4 +1,4 @@
-//! InPlace: pwrite and fdatasync of each item in a file whose length never changes. Outlives a power cut.
+//! InPlace: pwrite and fdatasync of each item in a file whose length never changes. Survives a power cut.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,7 @@ pub struct InPlace {
 }
 
 impl InPlace {
-    /// A file in `dir`, written once.
+    /// A file in `dir`, already written once.
     pub fn new(dir: &Path) -> Result<Self> {
         let file = File::create(dir.join("in-place"))?;
         let page = [1; 4096];
@@ -26,7 +26,7 @@ impl InPlace {
         Ok(Self { file, at: 0 })
     }
 
-    /// Writes one item and waits until the disk has it.
+    /// Writes one item and waits until it is on the disk.
     pub fn enqueue(&mut self, json: &[u8]) -> Result<()> {
         self.file.write_all_at(json, self.at)?;
         self.file.sync_data()?;

@@ -1,4 +1,4 @@
-//! Peers: what others do with an item, each as fast as its own documentation says it can be used.
+//! Peers: what others do with an item, each used as its own documentation says is fastest.
 
 mod append;
 mod http;

@@ -1,4 +1,4 @@
-//! Otel: opentelemetry_sdk's batch processor, in memory. What it holds dies with the process, and what it has no room for is dropped.
+//! Otel: opentelemetry_sdk's batch processor, in memory. Its spans die with the process, and those beyond its queue are dropped.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use opentelemetry_sdk::trace::{
 
 use crate::Result;
 
-/// Takes every batch at once.
+/// Accepts every batch at once.
 #[derive(Debug)]
-struct TakesAll;
+struct AcceptAll;
 
-impl SpanExporter for TakesAll {
+impl SpanExporter for AcceptAll {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Otel {
             .with_max_export_batch_size(128)
             .with_scheduled_delay(Duration::from_secs(1))
             .build();
-        let processor = BatchSpanProcessor::builder(TakesAll).with_batch_config(config).build();
+        let processor = BatchSpanProcessor::builder(AcceptAll).with_batch_config(config).build();
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
         let tracer = provider.tracer("bench");
         Self { provider, tracer }
@@ -51,7 +51,7 @@ impl Otel {
         span.end();
     }
 
-    /// Waits until all were taken.
+    /// Waits until all spans are exported.
     pub fn flush(&self) -> Result<()> {
         Ok(self.provider.force_flush()?)
     }

@@ -1,5 +1,5 @@
-//! Ring: length, CRC and bytes of each item copied under a mutex into a file that is mapped, over and over. The least that
-//! outlives the process; nobody reads it, and nothing keeps it from writing over what is still needed.
+//! Ring: length, CRC and bytes of each item, copied under a mutex into a mapped file, over and over. The least that survives
+//! the death of the process. Nothing reads it, and nothing keeps it from overwriting what is still needed.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ const BYTES: usize = 16 << 20;
 pub struct Ring(Mutex<(MapMut, usize)>);
 
 impl Ring {
-    /// A ring in `dir`, of which every page was written once.
+    /// A ring in `dir`, with every page already written once.
     pub fn new(dir: &Path) -> Result<Self> {
         let (mut map, _) =
             MapMut::with_options().write().create_new(true).resize(BYTES).open(dir.join("ring"))?;

@@ -1,51 +1,53 @@
-//! Backlog: 10 GiB of items that nobody took yet: opening, memory, and the room that comes back.
+//! Backlog: 10 GiB of undelivered items: opening the spool, memory, and how soon disk space is freed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::child::{Figures, tell};
+use crate::child::{Readings, tell};
+use crate::figure::{bytes, count, ns, rate};
 use crate::machine::{disk_bytes, peak_rss_bytes};
-use crate::ours;
-use crate::report::{Reach, Report, mib, ns, rate};
 use crate::server::{self, Server};
-use crate::{Result, items};
+use crate::sheet::{Reach, Sheet};
+use crate::{Result, items, ours};
 
 const JSON_BYTES: u64 = 10 << 30;
 const OPENINGS: usize = 15;
-/// What a segment that is full takes, and what the journal always takes.
+/// Disk space of a full segment.
 const SEGMENT_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
+/// Disk space of the journal, which never changes.
 const JOURNAL_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
+/// Memory that neither filling nor delivering may exceed.
+const MEMORY_BYTES: f64 = 100.0 * 1024.0 * 1024.0;
 
 /// Measures and reports.
-pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
+pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let (full, empty) = (dir.join("full"), dir.join("empty"));
-    let filled = Figures::of("backlog-fill", &full, &[JSON_BYTES])?;
+    let filled = Readings::of("backlog-fill", &full, &[JSON_BYTES])?;
     drop(ours::offline(&empty, &[])?);
     let mut rounds = Vec::new();
     for _ in 0..OPENINGS {
         rounds.push((opening_ns(&full)?, opening_ns(&empty)?));
     }
-    report.rounds("init on 10 GiB beside an empty spool", &rounds, ns, Reach::AtMost(2.0));
+    sheet.rounds("init on 10 GiB vs an empty spool", &rounds, ns, Reach::AtMost(2.0));
     let server = Server::start(0)?;
-    let drained = Figures::of("backlog-drain", &full, &[server.port])?;
-    let rss = filled.get("rss").max(drained.get("rss"));
-    let rss_ratio = rss / f64::from(100 << 20);
-    let what = "peak memory at 10 GiB, filling and draining, beside 100 MiB";
-    report.ratio(what, mib(rss as u64), mib(100 << 20), rss_ratio, Reach::AtMost(1.0));
-    // The segment that is being delivered goes when its last item was taken.
-    let late = (drained.get("late") - SEGMENT_BYTES).max(0.0);
-    let what = "room not given back behind the segment being delivered, beside a segment";
-    report.ratio(what, mib(late as u64), mib(SEGMENT_BYTES as u64), late / SEGMENT_BYTES, Reach::AtMost(1.0));
-    report.figure(&format!(
-        "- 10 GiB are {} items of real runs: filled at {} with {} of memory, {} on disk, drained at {} with {}, {} on disk after.",
-        filled.get("items"),
-        rate(filled.get("rate")),
-        mib(filled.get("rss") as u64),
-        mib(filled.get("disk") as u64),
-        rate(drained.get("rate")),
-        mib(drained.get("rss") as u64),
-        mib(drained.get("disk") as u64),
-    ));
+    let delivered = Readings::of("backlog-deliver", &full, &[server.port])?;
+    let rss = filled.get("rss").max(delivered.get("rss"));
+    let what = "peak memory with 10 GiB, filling and delivering, vs 100 MiB";
+    sheet.ratio(what, bytes(rss), bytes(MEMORY_BYTES), rss / MEMORY_BYTES, Reach::AtMost(1.0));
+    // The segment being delivered is removed with its last item.
+    let late = (delivered.get("late") - SEGMENT_BYTES).max(0.0);
+    let what = "disk space not yet freed, beyond the segment being delivered, vs a segment";
+    sheet.ratio(what, bytes(late), bytes(SEGMENT_BYTES), late / SEGMENT_BYTES, Reach::AtMost(1.0));
+    let figures = [
+        ("items", count(filled.get("items"))),
+        ("filled at", rate(filled.get("rate"))),
+        ("memory, filling", bytes(filled.get("rss"))),
+        ("on disk", bytes(filled.get("disk"))),
+        ("delivered at", rate(delivered.get("rate"))),
+        ("memory, delivering", bytes(delivered.get("rss"))),
+        ("on disk afterwards", bytes(delivered.get("disk"))),
+    ];
+    sheet.figures("10 GiB of sample items", &figures);
     Ok(())
 }
 
@@ -80,8 +82,8 @@ pub fn fill(spool: &Path, json_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// In a child: drains `spool` to the server at `port`, and looks at how much of its room is still taken.
-pub fn drain(spool: &Path, port: u64) -> Result<()> {
+/// In a child: delivers `spool` to the server at `port` and watches how much disk space is still in use.
+pub fn deliver(spool: &Path, port: u64) -> Result<()> {
     let in_segments = || disk_bytes(spool) as f64 - JOURNAL_BYTES;
     let full = in_segments();
     let begin = Instant::now();
@@ -89,7 +91,7 @@ pub fn drain(spool: &Path, port: u64) -> Result<()> {
     let before = client.stats()?.pending.max(1) as f64;
     let (mut late, mut rate) = (0.0_f64, 0.0);
     loop {
-        // Items go on being delivered while the files are counted, so what was pending before is held against them.
+        // Delivery goes on while the files are counted, so `pending` is read first.
         let pending = client.stats()?.pending as f64;
         late = late.max(in_segments() - full * pending / before);
         if pending == 0.0 {

@@ -1,24 +1,25 @@
-//! Enqueue: how long a call takes, beside calls that keep an item in memory or write it to a file.
+//! Enqueue: how long a call takes, next to calls that keep an item in memory or write it to a file.
 //!
-//! Calls come in bursts that fit into the journal; between them everything is delivered. The peers take turns.
+//! Calls come in bursts that fit in the journal; everything is delivered between them. The peers take turns.
 
 use std::convert::Infallible;
 use std::path::Path;
 
+use crate::figure::ns;
 use crate::latency::{Latencies, median};
 use crate::ours::{self, PATIENCE};
 use crate::peers::{Append, Otel, Ring};
 use crate::plot::{Axis, Line, svg};
-use crate::report::{Reach, Report, ns};
+use crate::sheet::{Reach, Sheet};
 use crate::{Result, items};
 
 const ROUNDS: usize = 7;
 const BURSTS: usize = 20;
 const BURST_ITEMS: usize = 12_000;
-/// So few that they stay in the processor's cache: a caller has just made its item.
+/// Few enough to stay in the CPU's cache: a caller has just made its item.
 const ITEMS: usize = 256;
 
-/// A peer and what its rounds gave.
+/// One of those compared, and the latencies of its rounds.
 struct Contender<'a> {
     name: &'static str,
     burst: Box<dyn FnMut() -> Result<Latencies> + 'a>,
@@ -43,22 +44,21 @@ impl<'a> Contender<'a> {
         median(self.rounds.iter().map(|round| round.at(part)))
     }
 
-    /// The median over the rounds of what this one took, for what `other` took in the same round.
-    fn for_one_of(&self, other: &Self, part: f64) -> f64 {
+    /// The median over the rounds of this one's latency divided by `other`'s in the same round.
+    fn ratio_to(&self, other: &Self, part: f64) -> f64 {
         let rounds = self.rounds.iter().zip(&other.rounds);
         median(rounds.map(|(ours, theirs)| ours.at(part) / theirs.at(part)))
     }
 }
 
-/// Measures and reports; returns the picture of the distributions.
-pub fn run(report: &mut Report, dir: &Path) -> Result<String> {
+/// Measures and reports.
+pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let spans = items::spans(ITEMS);
-    let folder = |name: &str| dir.join(name);
-    let full = ours::taken(&folder("full"), &[])?;
-    let unchecked = ours::taken(&folder("unchecked"), &[("validation", "none")])?;
-    // Batches that no burst fills: as nobody reads the mapped ring, nobody reads the journal until the burst is over.
+    let full = ours::accepted(&dir.join("full"), &[])?;
+    let unchecked = ours::accepted(&dir.join("unchecked"), &[("validation", "none")])?;
+    // No burst fills a batch, so nothing reads the journal during a burst, as nothing reads the mapped ring.
     let alone = [("validation", "none"), ("max_batch_size", "65536"), ("max_batch_bytes", "64 MiB")];
-    let alone = ours::taken(&folder("alone"), &alone)?;
+    let alone = ours::accepted(&dir.join("alone"), &alone)?;
     let (otel, ring, mut append) = (Otel::new(1 << 16), Ring::new(dir)?, Append::new(dir)?);
     let burst = |client: &spanspool::BatchTraceProcessor| {
         let latencies = Latencies::of(BURST_ITEMS, |n| client.enqueue(&spans[n % ITEMS]))?;
@@ -68,7 +68,7 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<String> {
     let mut all = [
         Contender::new("spanspool", || burst(&full)),
         Contender::new("spanspool, validation=none", || burst(&unchecked)),
-        Contender::new("the same, not drained meanwhile", || burst(&alone)),
+        Contender::new("validation=none, no delivery", || burst(&alone)),
         Contender::new("opentelemetry_sdk, in memory", || {
             let latencies = Latencies::of(BURST_ITEMS, |n| {
                 otel.span(n);
@@ -92,34 +92,32 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<String> {
     }
     let [full, unchecked, alone, otel, append, ring] = &all;
     let mut compare = |what: &str, ours: &Contender<'_>, peer: &Contender<'_>, part: f64, most: f64| {
-        let texts = (ns(ours.at(part)), ns(peer.at(part)));
-        let what = format!("enqueue, {what}, beside {}", peer.name);
-        report.ratio(&what, texts.0, texts.1, ours.for_one_of(peer, part), Reach::AtMost(most));
+        let what = format!("enqueue, {what}, vs {}", peer.name);
+        let figures = (ns(ours.at(part)), ns(peer.at(part)));
+        sheet.ratio(&what, figures.0, figures.1, ours.ratio_to(peer, part), Reach::AtMost(most));
     };
     compare("p50", full, otel, 0.5, 1.0);
     compare("p50", full, append, 0.5, 0.3);
     compare("p99.9", full, otel, 0.999, 1.0);
-    compare("validation=none, not drained meanwhile, p50", alone, ring, 0.5, 1.5);
-    report.figure(&format!(
-        "- validation=none, drained meanwhile by the other core: p50 {}.",
-        ns(unchecked.at(0.5))
-    ));
-    Ok(distributions(&all))
+    compare("validation=none, no delivery meanwhile, p50", alone, ring, 0.5, 1.5);
+    sheet.figures("enqueue, validation=none, delivery on the other core", &[("p50", ns(unchecked.at(0.5)))]);
+    sheet.picture("latency.svg", distributions(&all)?);
+    Ok(())
 }
 
-fn distributions(all: &[Contender<'_>]) -> String {
-    // Along the axis lies how rare a call is: 1 in 10 is the slowest tenth.
+fn distributions(all: &[Contender<'_>]) -> Result<String> {
+    // The x axis shows how rare a call is: 10 stands for the slowest tenth.
     let rare = |share: f64| 1.0 / (1.0 - share);
     let shares = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999];
     let marked =
         [(0.0, "min"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
     let x = Axis {
-        title: "share of the calls that took at most so long",
+        title: "share of calls at least as fast",
         marks: marked.map(|(share, label)| (rare(share), label.to_owned())).to_vec(),
         is_log: true,
     };
-    let marks = [10.0, 100.0, 1e3, 10e3, 100e3, 1e6].map(|value| (value, ns(value))).to_vec();
-    let y = Axis { title: "a call", marks, is_log: true };
+    let marks = [10.0, 100.0, 1e3, 10e3, 100e3, 1e6].map(|value| (value, ns(value).to_string())).to_vec();
+    let y = Axis { title: "latency", marks, is_log: true };
     let line = |contender: &Contender<'_>| Line {
         name: contender.name.to_owned(),
         points: shares.map(|share| (rare(share), contender.at(share))).to_vec(),

@@ -1,4 +1,4 @@
-//! Power: enqueues that outlive a power cut, of one thread beside a write in place, and of many.
+//! Power: enqueues that survive a power cut: one thread next to writes in place, and many threads next to one.
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use spanspool::BatchTraceProcessor;
 
+use crate::figure::{ns, rate};
 use crate::latency::Latencies;
 use crate::ours;
 use crate::peers::InPlace;
-use crate::report::{Reach, Report, ns, rate};
+use crate::sheet::{Reach, Sheet};
 use crate::{Result, items};
 
 const ROUNDS: usize = 9;
@@ -19,8 +20,8 @@ const TIME: Duration = Duration::from_millis(700);
 const THREADS: usize = 32;
 
 /// Measures and reports.
-pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
-    // So long that nothing has to be moved out of it: like the peer, it writes each item once.
+pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
+    // Long enough that nothing spills: like the peer, it writes each item once.
     let client = ours::offline(dir, &[("durability", "power"), ("journal_bytes", "1 GiB")])?;
     let mut in_place = InPlace::new(dir)?;
     let spans = items::spans(CALLS);
@@ -30,28 +31,28 @@ pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
         let theirs = Latencies::of(CALLS, |n| in_place.enqueue(&spans[n]))?;
         rounds.push((ours.at(0.5), theirs.at(0.5)));
     }
-    let what = "durability=power, 1 thread, p50, beside pwrite and fdatasync";
-    report.rounds(what, &rounds, ns, Reach::AtMost(1.1));
+    let what = "durability=power, 1 thread, p50, vs pwrite and fdatasync";
+    sheet.rounds(what, &rounds, ns, Reach::AtMost(1.1));
 
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((through(&client, THREADS)?, through(&client, 1)?));
+        rounds.push((throughput(&client, THREADS)?, throughput(&client, 1)?));
     }
-    report.rounds("durability=power, 32 threads beside 1", &rounds, rate, Reach::AtLeast(10.0));
+    sheet.rounds("durability=power, 32 threads vs 1", &rounds, rate, Reach::AtLeast(10.0));
     Ok(())
 }
 
-/// Items a second of `threads` threads at once.
-fn through(client: &BatchTraceProcessor, threads: usize) -> Result<f64> {
-    let (taken, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+/// Items a second of `threads` concurrent threads.
+fn throughput(client: &BatchTraceProcessor, threads: usize) -> Result<f64> {
+    let (accepted, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     let begin = Instant::now();
     std::thread::scope(|scope| {
         for n in 0..threads {
             let span = items::span(n as u64);
-            let (taken, refused) = (&taken, &refused);
+            let (accepted, refused) = (&accepted, &refused);
             scope.spawn(move || {
                 while begin.elapsed() < TIME {
-                    let count = if client.enqueue(&span).is_ok() { taken } else { refused };
+                    let count = if client.enqueue(&span).is_ok() { accepted } else { refused };
                     count.fetch_add(1, Relaxed);
                 }
             });
@@ -59,7 +60,7 @@ fn through(client: &BatchTraceProcessor, threads: usize) -> Result<f64> {
     });
     let seconds = begin.elapsed().as_secs_f64();
     match refused.load(Relaxed) {
-        0 => Ok(taken.load(Relaxed) as f64 / seconds),
-        n => Err(format!("{n} items were refused").into()),
+        0 => Ok(accepted.load(Relaxed) as f64 / seconds),
+        n => Err(format!("{n} items were refused by durability=power").into()),
     }
 }

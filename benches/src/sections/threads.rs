@@ -1,4 +1,4 @@
-//! Threads: what several threads get through, beside one.
+//! Threads: the throughput of several threads next to that of one.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -6,28 +6,29 @@ use std::time::Instant;
 
 use spanspool::BatchTraceProcessor;
 
+use crate::figure::rate;
 use crate::ours::{self, PATIENCE};
-use crate::report::{Reach, Report, rate};
+use crate::sheet::{Reach, Sheet};
 use crate::{Result, items};
 
 const ROUNDS: usize = 9;
 const BURSTS: usize = 20;
-/// Of all threads together: they fit into the journal.
+/// Of all threads together; they fit in the journal.
 const BURST_ITEMS: usize = 24_000;
 
 /// Measures and reports.
-pub fn run(report: &mut Report, dir: &Path) -> Result<()> {
-    let client = ours::taken(dir, &[])?;
+pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
+    let client = ours::accepted(dir, &[])?;
     let spans = items::spans(BURST_ITEMS);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push((round(&client, &spans, 4)?, round(&client, &spans, 1)?));
     }
-    report.rounds("enqueue, 4 threads beside 1", &rounds, rate, Reach::AtLeast(1.0));
+    sheet.rounds("enqueue, 4 threads vs 1", &rounds, rate, Reach::AtLeast(1.0));
     Ok(())
 }
 
-/// Items a second of `threads` threads at once.
+/// Items a second of `threads` concurrent threads.
 fn round(client: &BatchTraceProcessor, spans: &[Vec<u8>], threads: usize) -> Result<f64> {
     let mut busy_s = 0.0;
     for _ in 0..BURSTS {

@@ -1,0 +1,109 @@
+//! Delivery: how fast a backlog goes to an ingest on this machine, next to prepared requests of the same length.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::figure::{ns, rate};
+use crate::latency::median;
+use crate::machine::cpu_s;
+use crate::ours::{self, PATIENCE};
+use crate::peers::post_all;
+use crate::server::Server;
+use crate::sheet::{Reach, Sheet};
+use crate::{Result, items};
+
+const ROUNDS: usize = 3;
+const BATCH_ITEMS: usize = 128;
+const BATCHES: usize = 8_000;
+const DELAY_MS: u64 = 50;
+
+/// How long a delivery took, and how much CPU time of this process.
+#[derive(Clone, Copy)]
+struct Spent {
+    wall_s: f64,
+    cpu_s: f64,
+}
+
+impl Spent {
+    fn by<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Self)> {
+        let (begin, cpu_before) = (Instant::now(), cpu_s());
+        let made = work()?;
+        Ok((made, Self { wall_s: begin.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before }))
+    }
+}
+
+/// Measures and reports.
+pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
+    at_full_speed(sheet, dir)?;
+    with_a_slow_ingest(sheet, dir)
+}
+
+fn at_full_speed(sheet: &mut Sheet, dir: &Path) -> Result<()> {
+    let server = Server::start(0)?;
+    let spans = items::spans(BATCHES * BATCH_ITEMS);
+    let bodies: Vec<Vec<u8>> = spans.chunks(BATCH_ITEMS).map(body).collect();
+    let mut rounds = Vec::new();
+    for n in 0..ROUNDS {
+        let ours = ours_once(&dir.join(n.to_string()), &server.url(), &spans, "1")?;
+        let ((), theirs) = Spent::by(|| post_all(&server.url(), &bodies))?;
+        rounds.push((ours, theirs));
+    }
+    let count = spans.len() as f64;
+    let ours = |of: fn(Spent) -> f64| median(rounds.iter().map(|(ours, _)| of(*ours)));
+    let theirs = |of: fn(Spent) -> f64| median(rounds.iter().map(|(_, theirs)| of(*theirs)));
+    let ratio = median(rounds.iter().map(|(ours, theirs)| theirs.wall_s / ours.wall_s));
+    sheet.ratio(
+        "delivery to an instant ingest, 128 a batch, vs bare ureq",
+        rate(count / ours(|spent| spent.wall_s)),
+        rate(count / theirs(|spent| spent.wall_s)),
+        ratio,
+        Reach::AtLeast(0.9),
+    );
+    let per_item = |seconds: f64| ns(seconds / count * 1e9);
+    let cpu = [
+        ("spanspool", per_item(ours(|spent| spent.cpu_s))),
+        ("bare ureq", per_item(theirs(|spent| spent.cpu_s))),
+    ];
+    sheet.figures("CPU time of the sender for each item delivered", &cpu);
+    Ok(())
+}
+
+/// Concurrent requests make up for an ingest that is slow to answer.
+fn with_a_slow_ingest(sheet: &mut Sheet, dir: &Path) -> Result<()> {
+    let server = Server::start(DELAY_MS)?;
+    let rate_of = |in_flight: u32, batches: usize| {
+        let spans = items::spans(batches * BATCH_ITEMS);
+        let spool = dir.join(format!("in-flight-{in_flight}"));
+        let spent = ours_once(&spool, &server.url(), &spans, &in_flight.to_string())?;
+        Ok::<_, Box<dyn std::error::Error>>(spans.len() as f64 / spent.wall_s)
+    };
+    let (eight, one) = (rate_of(8, 480)?, rate_of(1, 60)?);
+    let what = "delivery, 50 ms a request, max_in_flight=8 vs 1";
+    sheet.ratio(what, rate(eight), rate(one), eight / one, Reach::AtLeast(7.0));
+    Ok(())
+}
+
+/// From opening a spool with `spans` until all of them are delivered.
+fn ours_once(spool: &Path, url: &str, spans: &[Vec<u8>], in_flight: &str) -> Result<Spent> {
+    let client = ours::offline(spool, &[])?;
+    ours::fill(&client, spans, spans.len())?;
+    client.sync()?;
+    drop(client);
+    let (client, spent) = Spent::by(|| {
+        let client = ours::online(spool, url, &[("max_in_flight", in_flight)])?;
+        client.flush(PATIENCE)?;
+        Ok(client)
+    })?;
+    let delivered = client.stats()?.delivered;
+    drop(client);
+    std::fs::remove_dir_all(spool)?;
+    if delivered == spans.len() as u64 {
+        Ok(spent)
+    } else {
+        Err(format!("only {delivered} of {} items were delivered", spans.len()).into())
+    }
+}
+
+fn body(items: &[Vec<u8>]) -> Vec<u8> {
+    [b"{\"data\":[", &items.join(&b","[..])[..], b"]}"].concat()
+}

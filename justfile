@@ -1,0 +1,102 @@
+# The project's commands. `just` lists them; `.ci/run` and `.ci/deep` run the same ones.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# The first release of the oldest Rust that must build the library and the program.
+msrv := `sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml`
+
+# The tests of `just test`: at most a minute after a build.
+fast_tests := "--lib --test api --test exports --test header --test house_rules --test ledger --test readme"
+
+# The test that compares the committed header with the generated one, and the one for generated documentation.
+header_test := "--test header"
+docs_test := "--test readme"
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+
+[private]
+default:
+    @just --list --unsorted
+
+# Format, lints, documentation, header and dependencies.
+check: && deny
+    cargo fmt --all --check
+    cargo clippy --all-targets --all-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    cargo test {{ header_test }}
+
+# The fast subset of the tests.
+test *ARGS:
+    cargo test {{ fast_tests }} {{ ARGS }}
+
+# All tests. Without CI=true, tests that lack a tool say so and are skipped.
+test-all *ARGS:
+    cargo test {{ ARGS }}
+
+# Build with the declared minimum Rust.
+msrv:
+    rustup run {{ msrv }} cargo --version || rustup toolchain install {{ msrv }} --profile minimal --no-self-update
+    cargo +{{ msrv }} check --locked
+
+# Bans, licences and sources of the dependencies; advisories as well where their database can be fetched.
+deny:
+    cargo deny check bans licenses sources
+    .ci/advisories
+
+# Regenerate include/spanspool.h.
+header:
+    SPANSPOOL_UPDATE_HEADER=1 cargo test {{ header_test }}
+
+# Regenerate the table of settings in the documentation.
+docs:
+    SPANSPOOL_UPDATE_README=1 cargo test {{ docs_test }}
+
+# Build the release libraries and the program.
+build:
+    cargo build --release
+    for made in libspanspool.so libspanspool.a spanspool; do test -s {{ target }}/release/$made; done
+
+# Run the demo: an outage, kills and a restart, and every item delivered.
+demo: build
+    {{ target }}/release/spanspool demo
+
+# Build the Python wheel, install it into an environment of its own and import it.
+wheel:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    dir={{ target }}/wheel
+    rm -rf "$dir"
+    python3 -m venv "$dir/venv"
+    pip=("$dir/venv/bin/pip" --quiet --disable-pip-version-check)
+    "${pip[@]}" wheel --no-deps --wheel-dir "$dir" bindings/python
+    "${pip[@]}" install --no-index "$dir"/spanspool-*.whl
+    "$dir/venv/bin/python" -c 'import spanspool; print("spanspool", spanspool.__version__, "from", spanspool.__file__)'
+
+# Measure all sections or those named; see benches/README.md.
+bench *SECTIONS: build
+    cargo run --release --manifest-path benches/Cargo.toml -- {{ SECTIONS }}
+
+# Lint and test the benches, which nothing else builds.
+bench-check:
+    cargo fmt --manifest-path benches/Cargo.toml --check
+    cargo clippy --manifest-path benches/Cargo.toml --all-targets -- -D warnings
+    cargo test --manifest-path benches/Cargo.toml
+
+# Fuzz one target (a file in fuzz/fuzz_targets) for some seconds.
+fuzz TARGET SECONDS="60":
+    fuzz/run {{ TARGET }} {{ SECONDS }}
+
+# Fuzz every target for some seconds.
+fuzz-all SECONDS="10":
+    for target in fuzz/fuzz_targets/*.rs; do fuzz/run "$(basename "$target" .rs)" {{ SECONDS }}; done
+
+# Run the journal under loom. LOOM_MAX_PREEMPTIONS=4 tries more orders.
+models:
+    RUSTFLAGS="--cfg loom" cargo test --lib --target-dir {{ target }}/loom models
+
+# Run the tests of the C ABI, of forks and of exits under AddressSanitizer and ThreadSanitizer.
+sanitizers:
+    cargo test --test sanitizers -- --ignored
+
+# What takes too long for every change.
+deep: bench-check models fuzz-all sanitizers
