@@ -1,0 +1,7 @@
+//! The program.
+
+mod arguments;
+mod check;
+mod demo;
+mod flows;
+mod watch;

@@ -1,0 +1,9 @@
+//! The library as a guest of its process: forks, exits, threads.
+
+mod exit;
+mod fork;
+mod idle;
+mod manners;
+mod prefork;
+mod sanitizers;
+mod valgrind;
