@@ -1,20 +1,16 @@
 //! Client: what tests of a whole client share: opening one, items with numbers, waiting with a deadline, the ledger.
-//!
-//! The test program declares `mod ingest` beside it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use spanspool::{BatchTraceProcessor, Config, LaneStatus, RejectedItem, SpoolView, Stats};
 
 use crate::ingest::{Answer, Ingest, Request, items_of};
+use crate::wait::{PATIENCE, eventually};
 
-/// Longer than any step of a test takes on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 /// As a setting in milliseconds: so long that it never comes in a test.
 pub const NEVER_MS: &str = "3600000";
 
@@ -117,15 +113,6 @@ impl Taken {
 
     pub fn numbers(&self) -> Vec<u64> {
         self.items().iter().map(|item| number_of(item)).collect()
-    }
-}
-
-/// Waits until `condition` holds; fails with `what` when it never does.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
     }
 }
 

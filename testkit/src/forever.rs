@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use crate::{caller, compile_c};
+use crate::compile::compile_c;
+use crate::tools::caller;
 
 pub const THREADS: usize = 8;
 /// Bytes of a thread's counters in the file.

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::cli::spanspool;
+use crate::compile::compile_c;
 use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
-use crate::{TempDir, caller, compile_c, succeed};
-
-/// Longer than any step takes on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+use crate::scratch::TempDir;
+use crate::tools::{caller, succeed};
+use crate::wait::{PATIENCE, until};
 
 /// A user without rights, for tests that run as root.
 pub const NOBODY: u32 = 65534;
@@ -109,29 +110,6 @@ pub fn settings(spool: &Path, endpoint: &str, more: &[&str]) -> Vec<String> {
     own.into_iter().chain(more.iter().map(|setting| (*setting).to_owned())).collect()
 }
 
-/// Waits until `look` finds something.
-pub fn until<T>(deadline: Instant, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Waits until `condition` holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    until(Instant::now() + PATIENCE, what, || condition().then_some(()));
-}
-
-/// A command that runs the `spanspool` program without the machine's OpenAI settings.
-pub fn spanspool(arguments: &[&str]) -> Command {
-    let mut command = caller(crate::program());
-    command.args(arguments);
-    command
-}
-
 /// What `spanspool status --json` says of the spool.
 pub fn status(spool: &Path) -> Value {
     let output = succeed(&mut spanspool(&["status", "--json", "--spool-dir", spool.to_str().unwrap()]));
@@ -156,7 +134,7 @@ pub fn files_below(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The names in `spool`'s folder of lanes.
-pub fn lanes(spool: &Path) -> Vec<String> {
+pub fn lane_names(spool: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(spool.join("lanes")).unwrap();
     let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

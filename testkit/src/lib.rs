@@ -8,13 +8,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::new_without_default,
     reason = "names and tests say what the helpers are for, and a test may stop at what it did not expect"
 )]
 
 pub mod campaign;
 pub mod cli;
 pub mod client;
+pub mod compile;
 pub mod footprint;
 pub mod forever;
 pub mod host;
@@ -23,6 +23,13 @@ pub mod host;
 pub mod ingest;
 pub mod mini_ingest;
 pub mod mount;
-mod programs;
+pub mod scratch;
+pub mod tools;
+pub mod wait;
 
-pub use programs::*;
+pub use compile::{
+    CBuild, compile_c, compile_c_unlinked, compile_cpp, compile_cpp_with, compile_shim, is_instrumented,
+    lib_dir,
+};
+pub use scratch::{TempDir, program, root, target_tmp};
+pub use tools::{caller, have, is_root, skip, succeed, tool};

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{have, is_root, succeed};
+use crate::tools::{have, is_installed, is_root, succeed};
 
 /// A kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,11 @@ impl Kind {
     /// Whether the machine can make and mount one. If not, `test` is skipped with a line that says why.
     pub fn is_available(self, test: &str) -> bool {
         is_root(test) && have(&format!("mkfs.{}", self.name()), "-V", test)
+    }
+
+    /// Whether there is a tool to make one.
+    pub fn is_installed(self) -> bool {
+        is_installed(&format!("mkfs.{}", self.name()), "-V")
     }
 
     /// Options for a copy of a file system that is mounted as well.

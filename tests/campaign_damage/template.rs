@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use spanspool::{Answer, Batch, BatchTraceProcessor, Config, Outcome, SpoolView, TracingExporter};
 
-use testkit::client::{PATIENCE, long_item};
+use testkit::client::long_item;
+use testkit::wait::PATIENCE;
 
 /// A header of the journal's file is so long.
 pub const HEADER_BYTES: usize = 64 << 10;

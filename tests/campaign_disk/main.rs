@@ -17,8 +17,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use testkit::client::{Noise, PATIENCE, Taken, lanes, open, rejected};
+use testkit::client::{Noise, Taken, lanes, open, rejected};
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, campaign, compile_c, compile_shim, have, tool};
 
 const THREADS: usize = 2;

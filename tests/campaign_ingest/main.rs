@@ -24,9 +24,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use spanspool::SpoolView;
 use testkit::client::Noise;
-use testkit::host::wait_until;
 use testkit::ingest::{Answer, Fault, Ingest};
 use testkit::mini_ingest::MiniIngest;
+use testkit::wait::eventually;
 use testkit::{TempDir, campaign, have, root, succeed, tool};
 use trial::{Scene, Way, open};
 
@@ -344,7 +344,7 @@ fn names_that_are_not_found_for_a_while_or_never_looked_up_cost_no_items() {
         let before = scene.stats().retries;
         scene.hand_over(name, 3, vec![]);
         scene.begin_flush(600000);
-        wait_until("attempts", || scene.stats().retries >= before + 3);
+        eventually("attempts", || scene.stats().retries >= before + 3);
         assert_eq!(scene.stats().pending, 3, "{name}");
         fs::write(&answer, "+").unwrap();
         assert_eq!(scene.client.line(), "0");

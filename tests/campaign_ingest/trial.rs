@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use spanspool::{RejectedItem, SpoolView, Stats};
 use testkit::footprint::{Footprint, Peak};
-use testkit::host::{Host, PATIENCE, assert_same_batches, ids_of, settings};
+use testkit::host::{Host, assert_same_batches, ids_of, settings};
 use testkit::ingest::{Answer, Ingest, Request};
+use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller};
 
 /// The backoff in trials: a client that tries more often is busy for nothing.

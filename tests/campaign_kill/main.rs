@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use findings::Findings;
 use scene::{Scene, Setup, Stage, Weather};
-use testkit::client::{Noise, eventually};
+use testkit::client::Noise;
+use testkit::wait::eventually;
 use testkit::{campaign, have, tool};
 use tracer::{KillAt, Run};
 

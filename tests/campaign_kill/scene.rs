@@ -12,7 +12,8 @@ use spanspool::{BackendSpanExporter, BatchTraceProcessor, ErrorKind, RejectedIte
 use crate::findings::{Findings, Handed, SENT_ANEW, prepared};
 use crate::items::{Counters, Kind, PREPARED, Progress, text};
 use crate::record::{Recorder, Sent};
-use testkit::client::{Noise, PATIENCE, eventually};
+use testkit::client::Noise;
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, compile_shim};
 
 /// Items that each of the lanes has that were there before.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::disk::{Disk, Kind, can_make};
 use super::witness::{Mood, Witness};
-use testkit::client::{NEVER_MS, PATIENCE, eventually, item, open};
+use testkit::client::{NEVER_MS, item, open};
+use testkit::wait::{PATIENCE, eventually};
 
 /// The keys in order of arrival, those that come again left out.
 fn keys(ingest: &Witness) -> Vec<String> {

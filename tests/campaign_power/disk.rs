@@ -4,12 +4,12 @@
 //!   Plain                                    Cached
 //!   live     the file system under test      live     the file system under test
 //!     disk.img, a file on                      disk.img, a file on
-//!   outer    xfs                             platter  ext4
+//!   outer    xfs, or btrfs where none is     platter  ext4
 //!                                              platter.img, a file on
-//!                                            outer    xfs
+//!                                            outer    xfs or btrfs
 //! ```
 //! Why a copy is what a power cut leaves: a loop device writes to its file only what the file system above sent to the
-//! disk, so what is in that one's page cache alone is not in the file. `FICLONE` takes the whole file in one instant: xfs
+//! disk, so what is in that one's page cache alone is not in the file. `FICLONE` takes the whole file in one instant: it
 //! keeps every write to it out meanwhile, and each request of a loop device is one write. So a `Plain` capture is a disk
 //! without a cache of its own. A `Cached` disk has one: the page cache of the platter's file system. A flush that arrives at
 //! the upper loop device becomes an fsync of `disk.img` there, which writes to `platter.img`; what was written since the last
@@ -36,7 +36,14 @@ const OUTER_BYTES: u64 = 8 << 30;
 
 /// Whether the machine has what a disk of `kind` takes. If not, `test` is skipped with a line that says why.
 pub fn can_make(kind: Kind, test: &str) -> bool {
-    Kind::Xfs.is_available(test) && kind.is_available(test)
+    // The platter is an ext4.
+    let all = [Kind::Ext4, outer_kind(), kind];
+    all.iter().all(|kind| kind.is_available(test))
+}
+
+/// The file system below all others, which must be able to copy a file in one instant.
+fn outer_kind() -> Kind {
+    if Kind::Btrfs.is_installed() && !Kind::Xfs.is_installed() { Kind::Btrfs } else { Kind::Xfs }
 }
 
 /// The disk, its file system mounted.
@@ -53,8 +60,7 @@ impl Disk {
     pub fn new(kind: Kind, cached: bool) -> Self {
         let dir = TempDir::new("power");
         let image = dir.join("outer.img");
-        File::create(&image).unwrap().set_len(OUTER_BYTES).unwrap();
-        succeed(Command::new("mkfs.xfs").args(["-q", "-f", "-m", "reflink=1"]).arg(&image));
+        outer_kind().make(&image, OUTER_BYTES);
         let outer = Mount::new(&image, "loop", dir.join("outer"));
         let platter = cached.then(|| {
             let image = outer.path().join("platter.img");

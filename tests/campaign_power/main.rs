@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use disk::{Disk, Kind, can_make};
 use program::{AgeLimit, Crew, Preload, unix_ns};
-use testkit::client::{Noise, PATIENCE};
+use testkit::client::Noise;
+use testkit::wait::PATIENCE;
 use testkit::{TempDir, have, tool};
 use verdict::{Before, Findings, judge};
 use witness::{Mood, Witness};

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::stopwatch::{self, Stopwatch};
-use testkit::client::eventually;
+use testkit::wait::eventually;
 use testkit::{caller, compile_c, root, succeed, tool};
 
 /// Threads that enqueue in one process.

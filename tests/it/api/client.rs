@@ -14,10 +14,11 @@ use spanspool::{
 };
 use testkit::TempDir;
 use testkit::client::{
-    HOLD, NEVER_MS, PATIENCE, arrived, assert_all_delivered, assert_ledger, config, enqueue, eventually,
-    item, open, open_offline, rejected, wait_for_state,
+    HOLD, NEVER_MS, arrived, assert_all_delivered, assert_ledger, config, enqueue, item, open, open_offline,
+    rejected, wait_for_state,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::{PATIENCE, eventually};
 
 #[test]
 fn typed_traces_and_spans_arrive_as_their_json() {

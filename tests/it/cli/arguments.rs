@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::process::Stdio;
 
 use spanspool::config::SETTINGS;
-use testkit::cli::{Folder, run, spanspool};
+use testkit::TempDir;
+use testkit::cli::{run, spanspool};
 
 const COMMANDS: [&str; 6] = ["demo", "enqueue", "drain", "status", "cat", "rejected"];
 const OF_A_SPOOL: [&str; 5] = ["enqueue", "drain", "status", "cat", "rejected"];
@@ -98,8 +99,8 @@ fn a_spool_folder_must_be_named() {
 
 #[test]
 fn a_wrong_setting_is_refused_before_anything_is_done() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     for command in [&["enqueue"][..], &["drain"], &["status"], &["cat"], &["rejected", "list"]] {
         for (setting, parts) in [
             ("max_batch_size", &["'max_batch_size'", "KEY=VALUE"][..]),
@@ -128,10 +129,10 @@ fn a_key_on_the_command_line_is_refused_and_not_repeated() {
 
 #[test]
 fn a_file_that_holds_no_key_is_refused_by_its_name() {
-    let folder = Folder::new();
-    let spool = folder.join("");
+    let folder = TempDir::new("cli");
+    let spool = folder.argument("");
     for (file, part) in [
-        (folder.join("absent"), "No such file"),
+        (folder.argument("absent"), "No such file"),
         (folder.write("empty", " \n"), "it is empty"),
         (folder.write("long", "k".repeat(5000)), "4096"),
         (folder.write("two-lines", "sk-secret\nsk-secret"), "visible ASCII"),
@@ -173,15 +174,14 @@ fn rejected_must_be_told_what_to_do_and_with_which_items() {
 fn a_reader_that_has_gone_is_no_fault() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output =
-        spanspool().args(["help", "settings"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let output = spanspool(&["help", "settings"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
 fn output_that_cannot_be_written_is_a_fault() {
     let full: File = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = spanspool().args(["help", "settings"]).stdout(full).output().unwrap();
+    let output = spanspool(&["help", "settings"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
 }

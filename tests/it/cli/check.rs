@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use testkit::cli::{Ended, Folder, run, run_with_input};
+use testkit::TempDir;
+use testkit::cli::{Ended, run, run_with_input};
 
 const THREE: &str = "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c\"}\n";
 
@@ -30,9 +31,9 @@ fn damage(dir: &str, what: &[u8]) {
     change(dir, what, |bytes, at| bytes[at..at + 4].fill(b'X'));
 }
 
-fn spool() -> (Folder, String) {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+fn spool() -> (TempDir, String) {
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     run_with_input(&["enqueue", "--spool-dir", &dir], THREE.as_bytes()).with(0);
     (folder, dir)
 }

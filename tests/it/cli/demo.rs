@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use testkit::cli::{Ended, Folder, run, spanspool};
+use testkit::TempDir;
+use testkit::cli::{Ended, run, spanspool};
 
 /// Plays it with its temporary folder in `folder`, and with an environment that must not matter.
-fn demo(folder: &Folder, more: &[&str]) -> Ended {
-    let mut command = spanspool();
+fn demo(folder: &TempDir, more: &[&str]) -> Ended {
+    let mut command = spanspool(&[]);
     command.arg("demo").args(more).env("TMPDIR", folder.path());
     command.env("OPENAI_API_KEY", "sk-the-real-one").env("ALL_PROXY", "http://127.0.0.1:9");
     command.output().unwrap().into()
@@ -14,7 +15,7 @@ fn demo(folder: &Folder, more: &[&str]) -> Ended {
 
 #[test]
 fn every_acknowledged_item_survives_the_kill_and_arrives() {
-    let folder = Folder::new();
+    let folder = TempDir::new("cli");
     let ended = demo(&folder, &[]).with(0);
     for act in ["1  OFFLINE", "2  KILL", "3  RESTART", "4  ONLINE", "5  VERDICT"] {
         assert!(ended.out.contains(act), "{}", ended.out);
@@ -28,7 +29,7 @@ fn every_acknowledged_item_survives_the_kill_and_arrives() {
 
 #[test]
 fn kept_the_spool_can_be_looked_at() {
-    let folder = Folder::new();
+    let folder = TempDir::new("cli");
     let ended = demo(&folder, &["--keep"]).with(0);
     let dir = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let dir = dir.to_str().unwrap();

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::process::Stdio;
 
 use spanspool::{BatchTraceProcessor, Config};
-use testkit::cli::{Ended, Folder, run, run_with_input, spanspool};
+use testkit::TempDir;
+use testkit::cli::{Ended, run, run_with_input, spanspool};
 use testkit::ingest::{Answer, Ingest, Request, items_of};
 
 const THREE: &str = "{\"id\":\"a\"}\n{\"id\":\"b\", \"n\":[1,2]}\n{\"id\":\"ż\"}\n";
 const SAMPLE: &str = include_str!("../../fixtures/agents-sdk-sample.ndjson");
 
 /// A spool with `lines` in it.
-fn spool_of(lines: &str) -> (Folder, String) {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+fn spool_of(lines: &str) -> (TempDir, String) {
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     run_with_input(&["enqueue", "--spool-dir", &dir], lines.as_bytes()).with(0);
     (folder, dir)
 }
@@ -69,8 +70,8 @@ fn what_was_enqueued_is_in_cat_and_status_and_then_at_the_ingest() {
 
 #[test]
 fn enqueue_reads_a_file_and_stdin_and_sends_nothing() {
-    let folder = Folder::new();
-    let (dir, file) = (folder.join("spool"), folder.write("items", THREE));
+    let folder = TempDir::new("cli");
+    let (dir, file) = (folder.argument("spool"), folder.write("items", THREE));
     let ingest = Ingest::start(taking).unwrap();
     let endpoint = format!("endpoint={}", ingest.url());
     let fixed = [
@@ -93,8 +94,8 @@ fn enqueue_reads_a_file_and_stdin_and_sends_nothing() {
 
 #[test]
 fn a_bad_line_is_named_and_the_rest_is_taken() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     let long = format!("{{\"text\":\"{}\"}}", "x".repeat(5000));
     let input = format!("{{\"n\":1}}\n\n[2]\n  \n{long}\n{{\"n\":6}}\n{{\"n\":7}} {{}}\r\n{{\"n\":8}}\r\n");
     let words = ["enqueue", "--spool-dir", &dir, "--set=max_item_bytes=1KiB", "--json"];
@@ -108,16 +109,17 @@ fn a_bad_line_is_named_and_the_rest_is_taken() {
 
 #[test]
 fn a_file_that_is_not_there_makes_no_spool() {
-    let folder = Folder::new();
-    let ended = run(&["enqueue", "--spool-dir", &folder.join("spool"), &folder.join("absent")]).with(1);
+    let folder = TempDir::new("cli");
+    let ended =
+        run(&["enqueue", "--spool-dir", &folder.argument("spool"), &folder.argument("absent")]).with(1);
     assert!(ended.err.contains("absent: No such file"), "{}", ended.err);
     assert!(!folder.path().join("spool").exists());
 }
 
 #[test]
 fn a_full_spool_stops_enqueue_at_a_line_it_names() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     let words = ["enqueue", "--spool-dir", &dir, "--set=max_queue_size=2"];
     let ended = run_with_input(&words, THREE.as_bytes()).with(1);
     assert!(ended.err.contains("-:3: "), "{}", ended.err);
@@ -127,8 +129,8 @@ fn a_full_spool_stops_enqueue_at_a_line_it_names() {
 
 #[test]
 fn a_folder_that_is_not_there_is_an_error_and_is_not_made() {
-    let folder = Folder::new();
-    let dir = folder.join("mistyped");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("mistyped");
     for words in [
         &["status"][..],
         &["cat"],
@@ -169,8 +171,8 @@ fn what_cannot_be_delivered_in_time_stays() {
 
 #[test]
 fn what_several_processes_left_behind_is_drained() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     // Clients that live at the same time have a lane each; dropped, they leave orphans.
     let clients: Vec<_> = (0..3).map(|n| client(&dir, n)).collect();
     drop(clients);
@@ -184,8 +186,8 @@ fn what_several_processes_left_behind_is_drained() {
 
 #[test]
 fn what_a_running_process_has_is_named_and_left_to_it() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     let _running = client(&dir, 7);
     let ingest = Ingest::start(taking).unwrap();
     let ended = drain(&dir, &ingest.url(), &[]).with(1);
@@ -289,14 +291,14 @@ fn a_reader_of_cat_that_has_gone_is_no_fault() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let command = ["cat", "--spool-dir", &dir];
-    let output = spanspool().args(command).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let output = spanspool(&command).stdout(writer).stderr(Stdio::piped()).output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
 fn an_item_with_line_breaks_is_one_line_in_cat() {
-    let folder = Folder::new();
-    let dir = folder.join("spool");
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
     let client = client(&dir, 1);
     client.enqueue(b"{\r\n  \"id\": \"a\"\n}").unwrap();
     // It only looks: the owner of the lane is this process, and it is running.

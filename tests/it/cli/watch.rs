@@ -7,8 +7,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use testkit::host::{Host, NOBODY, PATIENCE, lanes, settings, spanspool, until, wait_until};
+use testkit::cli::spanspool;
+use testkit::host::{Host, NOBODY, lane_names, settings};
 use testkit::ingest::{Answer, Fault, Ingest};
+use testkit::wait::{PATIENCE, eventually, until};
 use testkit::{TempDir, caller, have, is_root, succeed};
 
 fn status_arguments(spool: &Path) -> [String; 3] {
@@ -44,7 +46,7 @@ fn each_state_of_export_is_shown_with_its_reason() {
     assert_eq!(state(), "idle");
 
     assert_eq!(host.ask("enqueue shown 3"), "0 3");
-    wait_until("sending is shown", || state() == "sending");
+    eventually("sending is shown", || state() == "sending");
     STATUS.store(503, Ordering::SeqCst);
     let backoff = until(Instant::now() + PATIENCE, "a backoff is shown", || {
         // After the request that was never answered; the next one is.
@@ -55,10 +57,10 @@ fn each_state_of_export_is_shown_with_its_reason() {
     assert_eq!(row(&backoff, &pid).unwrap()[2..4], ["backoff", "3"]);
     STATUS.store(401, Ordering::SeqCst);
     assert_eq!(host.ask("flush 500"), "21");
-    wait_until("a hold is shown", || shown(&spool).contains("hold: HTTP 401: because, next attempt in "));
+    eventually("a hold is shown", || shown(&spool).contains("hold: HTTP 401: because, next attempt in "));
     STATUS.store(200, Ordering::SeqCst);
     assert_eq!(host.ask("flush 60000"), "0");
-    wait_until("the end is shown", || {
+    eventually("the end is shown", || {
         row(&shown(&spool), &pid)
             .is_some_and(|words| words[2..4] == ["idle", "0"] && words.contains(&"3".into()))
     });
@@ -156,7 +158,7 @@ fn a_reader_of_another_user_sees_a_living_spool() {
     while !watch.line().contains(&host.pid().to_string()) {}
     host.kill();
     while !watch.line().contains(" orphan ") {}
-    assert_eq!(lanes(&spool).len(), 1);
+    assert_eq!(lane_names(&spool).len(), 1);
     drop(watch);
     fs::remove_dir_all(&open).unwrap();
 }

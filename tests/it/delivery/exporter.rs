@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use spanspool::{BackendSpanExporter, Batch, Config, ErrorKind, Outcome, TracingExporter};
-use testkit::mini_ingest::{MiniIngest, PATIENCE, Reply, answer, ok};
+use testkit::mini_ingest::{MiniIngest, Reply, answer, ok};
+use testkit::wait::PATIENCE;
 
 fn config(url: &str, settings: &[(&str, &str)]) -> Config {
     let mut config = Config::new();

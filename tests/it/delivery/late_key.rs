@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use spanspool::{Batch, BatchTraceProcessor, Outcome, TracingExporter};
 use testkit::TempDir;
-use testkit::client::{PATIENCE, config, eventually, item, number_of, open_offline};
+use testkit::client::{config, item, number_of, open_offline};
+use testkit::wait::{PATIENCE, eventually};
 
 /// Knows keys, notes what came, and holds back its answers until it is told to go on.
 #[derive(Default)]

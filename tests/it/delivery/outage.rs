@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use testkit::TempDir;
 use testkit::client::{
-    BACKOFF, HOLD, NEVER_MS, PATIENCE, Taken, arrived, assert_all_delivered, batch_id, enqueue, eventually,
-    open, wait_for_requests, wait_for_state,
+    BACKOFF, HOLD, NEVER_MS, Taken, arrived, assert_all_delivered, batch_id, enqueue, open,
+    wait_for_requests, wait_for_state,
 };
 use testkit::ingest::{Answer, Fault, Ingest, Request};
+use testkit::wait::{PATIENCE, eventually};
 
 /// An ingest whose first `count` answers are `first` and all later ones 200.
 fn first_answers(count: usize, first: Answer) -> Ingest {

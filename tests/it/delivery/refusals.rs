@@ -9,11 +9,11 @@ use std::time::Duration;
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::TempDir;
 use testkit::client::{
-    HOLD, NEVER_MS, PATIENCE, Taken, arrived, assert_all_delivered, assert_ledger, batch_id, enqueue,
-    eventually, item, lanes, long_item, number_of, open, open_offline, rejected, wait_for_requests,
-    wait_for_state,
+    HOLD, NEVER_MS, Taken, arrived, assert_all_delivered, assert_ledger, batch_id, enqueue, item, lanes,
+    long_item, number_of, open, open_offline, rejected, wait_for_requests, wait_for_state,
 };
 use testkit::ingest::{Answer, Ingest, Request, items_of};
+use testkit::wait::{PATIENCE, eventually};
 
 /// An ingest that refuses requests while told to, and says why.
 struct Picky {

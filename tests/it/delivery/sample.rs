@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use testkit::client::{PATIENCE, batch_id, open, the_header};
+use testkit::client::{batch_id, open, the_header};
 use testkit::ingest::{Answer, Ingest, Request, items_of};
+use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, compile_c, have, root, succeed, tool};
 
 const SAMPLE: &str = "tests/fixtures/agents-sdk-sample.ndjson";

@@ -6,8 +6,10 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use testkit::TempDir;
-use testkit::host::{Host, PATIENCE, files_below, settings, silent, spanspool};
+use testkit::cli::spanspool;
+use testkit::host::{Host, files_below, settings, silent};
 use testkit::ingest::{Answer, Ingest};
+use testkit::wait::PATIENCE;
 
 const KEY: &str = "sk-spanspool-test-0123456789abcdef";
 

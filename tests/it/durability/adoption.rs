@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use testkit::cli::spanspool;
 use testkit::host::{
-    Host, accepting, assert_each_once, kill, lanes, settings, spanspool, status, total, wait_for_items,
-    wait_until,
+    Host, accepting, assert_each_once, kill, lane_names, settings, status, total, wait_for_items,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::eventually;
 use testkit::{TempDir, succeed};
 
 const OFFLINE: &str = "exporter=none";
@@ -32,7 +33,7 @@ fn what_a_killed_process_left_is_delivered_without_a_restart() {
     assert_eq!(living.ask("enqueue own 10"), "0 10");
     assert_eq!(total(&status(&spool), "accepted"), 310);
     dying.kill();
-    wait_until("the lane is removed", || lanes(&spool).len() == 1);
+    eventually("the lane is removed", || lane_names(&spool).len() == 1);
     assert_eq!(living.ask("flush 60000"), "0");
     assert_each_once(&ingest, &[("left", 300), ("own", 10)]);
     assert_eq!(living.ask("stats"), "310 310 0 0 1", "the adopter's ledger has the lane's");
@@ -50,7 +51,7 @@ fn a_lane_with_segments_is_adopted_whole() {
         Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE, "journal_bytes=128KiB", PATIENT]));
     assert_eq!(dying.ask("enqueue left 2000 500"), "0 2000");
     dying.kill();
-    wait_until("the lane is removed", || lanes(&spool).len() == 1);
+    eventually("the lane is removed", || lane_names(&spool).len() == 1);
     assert_each_once(&ingest, &[("left", 2000)]);
     assert_eq!(living.ask("stats"), "2000 2000 0 0 1");
 }
@@ -67,12 +68,12 @@ fn two_adopters_share_the_orphans_and_send_each_item_once() {
     for (host, name) in dying.iter_mut().zip(&names) {
         assert_eq!(host.ask(&format!("enqueue {name} 40")), "0 40");
     }
-    assert_eq!(lanes(&spool).len(), ORPHANS);
+    assert_eq!(lane_names(&spool).len(), ORPHANS);
     let online = settings(&spool, &ingest.url(), &[OFTEN]);
     let mut living = [Host::start(&program, &online), Host::start(&program, &online)];
     dying.iter_mut().for_each(Host::kill);
     let expected: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 40)).collect();
-    wait_until("the lanes are removed", || lanes(&spool).len() == living.len());
+    eventually("the lanes are removed", || lane_names(&spool).len() == living.len());
     assert_each_once(&ingest, &expected);
     let adopted: u64 = living.iter_mut().map(|host| last_number(&host.ask("stats"))).sum();
     assert_eq!(adopted, ORPHANS as u64);
@@ -104,7 +105,7 @@ fn what_a_crash_left_half_made_or_half_removed_vanishes() {
     let mut dying = Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE]));
     assert_eq!(dying.ask("enqueue left 5"), "0 5");
     dying.kill();
-    wait_until("only the living lane and what is not ours is left", || lanes(&spool).len() == 3);
+    eventually("only the living lane and what is not ours is left", || lane_names(&spool).len() == 3);
     assert_each_once(&ingest, &[("left", 5)]);
     assert!(all.join("a file.new").exists() && all.join("a link.gone").is_symlink());
     assert!(!dir.join("lock").exists(), "nothing is made behind the link");
@@ -148,12 +149,12 @@ fn rejected_items_move_to_the_adopters_store_with_their_answer() {
     assert_eq!(dying.ask("stats"), "7 4 3 0 0");
     let before = rejected(&spool);
     dying.kill();
-    wait_until("the lane is removed", || lanes(&spool).len() == 1);
+    eventually("the lane is removed", || lane_names(&spool).len() == 1);
 
     assert!(balances(&spool));
     let moved = rejected(&spool);
     assert_eq!(moved.len(), 3);
-    let own = lanes(&spool).remove(0);
+    let own = lane_names(&spool).remove(0);
     for (old, new) in before.iter().zip(&moved) {
         assert!(new["id"].as_str().unwrap().starts_with(&own), "{new}");
         assert_eq!((&new["status"], &new["batch_id"]), (&400.into(), &old["batch_id"]));
@@ -163,7 +164,7 @@ fn rejected_items_move_to_the_adopters_store_with_their_answer() {
 
     lenient.store(true, std::sync::atomic::Ordering::SeqCst);
     succeed(&mut spanspool(&["rejected", "requeue", "--all", "--spool-dir", spool.to_str().unwrap()]));
-    wait_until("the requeued items are delivered", || total(&status(&spool), "delivered") == 7);
+    eventually("the requeued items are delivered", || total(&status(&spool), "delivered") == 7);
     assert_eq!(rejected(&spool).len(), 0);
     assert!(balances(&spool));
     assert_eq!(total(&status(&spool), "accepted"), 7);
@@ -187,7 +188,7 @@ fn a_lane_is_adopted_while_a_child_of_its_dead_owner_lives() {
     let idle_child = parent.ask("stay");
     assert_eq!(parent.ask("stay enqueue child 3"), "0 3");
     let busy_child = parent.line();
-    assert_eq!(lanes(&spool).len(), 2, "a child that calls nothing has no lane");
+    assert_eq!(lane_names(&spool).len(), 2, "a child that calls nothing has no lane");
     parent.kill();
 
     let third = Host::start(&program, &settings(&spool, &ingest.url(), &[OFTEN]));
@@ -196,7 +197,7 @@ fn a_lane_is_adopted_while_a_child_of_its_dead_owner_lives() {
     assert!(alive(&idle_child) && alive(&busy_child));
     kill(&busy_child);
     kill(&idle_child);
-    wait_until("the child's lane is removed too", || lanes(&spool).len() == 1);
+    eventually("the child's lane is removed too", || lane_names(&spool).len() == 1);
     assert_each_once(&ingest, &[("parent", 2000), ("child", 3)]);
     drop(third);
 }

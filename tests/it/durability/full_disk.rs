@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use testkit::client::{PATIENCE, Taken, assert_ledger, eventually, lanes, open};
+use testkit::client::{Taken, assert_ledger, lanes, open};
 use testkit::forever::{Counters, Forever};
 use testkit::ingest::Ingest;
 use testkit::mount::{Kind, Mount};
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, have, tool};
 
 /// xfs can't be made smaller.

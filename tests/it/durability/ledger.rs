@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use spanspool::Stats;
-use testkit::client::{Taken, assert_ledger, eventually, lanes, settled};
+use testkit::client::{Taken, assert_ledger, lanes, settled};
 use testkit::forever::{Counters, Forever};
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::eventually;
 use testkit::{TempDir, have, tool};
 
 const READINGS: usize = 20_000;

@@ -8,10 +8,11 @@ use std::thread;
 
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::client::{
-    PATIENCE, arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, eventually, item, lane_dir,
-    long_item, open, open_offline, settled,
+    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, long_item, open,
+    open_offline, settled,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, have, succeed, tool};
 
 fn willing() -> Ingest {

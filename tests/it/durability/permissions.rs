@@ -5,11 +5,9 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 use std::time::Instant;
 
-use testkit::host::{
-    Host, NOBODY, PATIENCE, accepting, assert_each_once, files_below, lanes, settings, silent, until,
-    wait_until,
-};
+use testkit::host::{Host, NOBODY, accepting, assert_each_once, files_below, lane_names, settings, silent};
 use testkit::ingest::{Answer, Ingest};
+use testkit::wait::{PATIENCE, eventually, until};
 use testkit::{TempDir, caller, is_root};
 
 /// Opens a spool as `command` does after `umask`, and looks at the modes of all that it makes.
@@ -42,7 +40,7 @@ fn check_modes(umask: &str, user: &[&str]) {
     assert_eq!(rejected.ask("flush 60000"), "0");
     let mut busy = run(&ingest, &["journal_bytes=192KiB", "enqueue_timeout_ms=60000"]);
     assert_eq!(busy.ask("enqueue busy 1000 1000"), "0 1000");
-    wait_until("there are segments", || files_below(&spool).iter().any(|path| path.ends_with("db")));
+    eventually("there are segments", || files_below(&spool).iter().any(|path| path.ends_with("db")));
     let all = until(Instant::now() + PATIENCE, "a segment is whole", || {
         let all = files_below(&spool);
         let modes =
@@ -75,7 +73,7 @@ fn a_lane_behind_a_link_is_passed_over_and_named() {
     let (program, spool, log) = (Host::compile(&dir), dir.join("spool"), dir.join("log"));
     let elsewhere = dir.join("elsewhere");
     lane_of_a_dead_process(&program, &elsewhere, &ingest);
-    let lane = elsewhere.join("lanes").join(lanes(&elsewhere).remove(0));
+    let lane = elsewhere.join("lanes").join(lane_names(&elsewhere).remove(0));
     fs::create_dir_all(spool.join("lanes")).unwrap();
     let link = spool.join("lanes/00000000aaaaaaaa");
     symlink(&lane, &link).unwrap();
@@ -99,7 +97,7 @@ fn a_lane_of_another_user_is_passed_over_and_named() {
     let (dir, ingest) = (TempDir::new("manners-foreign"), accepting());
     let (program, spool, log) = (Host::compile(&dir), dir.join("spool"), dir.join("log"));
     lane_of_a_dead_process(&program, &spool, &ingest);
-    let foreign = lanes(&spool).remove(0);
+    let foreign = lane_names(&spool).remove(0);
     chown(spool.join("lanes").join(&foreign), Some(NOBODY), None).unwrap();
     // What another user left half made must not keep lanes from being adopted either.
     fs::create_dir(spool.join("lanes/00000000bbbbbbbb.new")).unwrap();
@@ -109,7 +107,7 @@ fn a_lane_of_another_user_is_passed_over_and_named() {
         Host::start(&program, &settings(&spool, &ingest.url(), &[&log_setting, "adopt_interval_ms=10"]));
     lane_of_a_dead_process_beside(&program, &spool, &ingest);
     assert_eq!(host.ask("enqueue own 1"), "0 1");
-    wait_until("the orphan is adopted", || lanes(&spool).len() == 3);
+    eventually("the orphan is adopted", || lane_names(&spool).len() == 3);
     assert_eq!(host.ask("flush 60000"), "0");
     assert_each_once(&ingest, &[("own", 1), ("beside", 2)]);
     let log = fs::read_to_string(log).unwrap();

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::client::{
-    BACKOFF, NEVER_MS, PATIENCE, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue,
-    eventually, lane_dir, lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
+    BACKOFF, NEVER_MS, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue, lane_dir,
+    lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
 };
 use testkit::ingest::{Answer, Ingest};
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, have, succeed, tool};
 
 fn willing() -> Ingest {

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use testkit::host::{
-    Host, PATIENCE, accepting, arrivals, assert_each_once, settings, silent, status, total, until, wait_until,
-};
+use testkit::host::{Host, accepting, arrivals, assert_each_once, settings, silent, status, total};
 use testkit::ingest::{Answer, Fault, Ingest};
+use testkit::wait::{PATIENCE, eventually, until};
 use testkit::{
     TempDir, caller, compile_c, compile_c_unlinked, compile_cpp, is_instrumented, lib_dir, succeed,
 };
@@ -31,7 +30,7 @@ fn end_by(way: &str, program: &Path, dir: &TempDir) -> (ExitStatus, Duration) {
     command.arg(way).arg(&counters).args(settings(&spool, &ingest.url(), &["schedule_delay_ms=1"]));
     let mut host = Host::run(&mut command);
     wait_for_request(&ingest);
-    wait_until("every thread had OK for something", || taken(&counters).iter().all(|taken| *taken > 0));
+    eventually("every thread had OK for something", || taken(&counters).iter().all(|taken| *taken > 0));
     let begin = Instant::now();
     host.tell("");
     let ended = until(begin + PATIENCE, "the program ends", || host.process.try_wait().unwrap());
@@ -145,7 +144,7 @@ fn the_library_goes_on_after_dlclose() {
     let ingest =
         Ingest::start(|_| Answer::status(200).fault(Fault::DelayBefore(Duration::from_millis(500)))).unwrap();
     let mut host = run_dlclose("keep", &dir, &ingest);
-    wait_until("the answer is noted after dlclose", || total(&status(&dir.join("spool")), "delivered") == 1);
+    eventually("the answer is noted after dlclose", || total(&status(&dir.join("spool")), "delivered") == 1);
     host.tell("");
     host.end();
     assert_each_once(&ingest, &[("before", 1)]);

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use testkit::host::{
-    Host, PATIENCE, accepting, arrivals, assert_each_once, assert_same_batches, ids_of, lanes, settings,
-    status, total, wait_for_items, wait_until,
+    Host, accepting, arrivals, assert_each_once, assert_same_batches, ids_of, lane_names, settings, status,
+    total, wait_for_items,
 };
 use testkit::ingest::{Answer, Fault, Ingest};
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, is_instrumented, succeed};
 
 #[test]
@@ -37,7 +38,7 @@ fn what_a_child_leaves_is_delivered_by_the_parent() {
     let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &["adopt_interval_ms=50"]));
     assert_eq!(host.ask("fork enqueue child 10"), "0 10");
     assert_eq!(host.line(), "0");
-    wait_until("the child's lane is removed", || lanes(&spool).len() == 1);
+    eventually("the child's lane is removed", || lane_names(&spool).len() == 1);
     assert_each_once(&ingest, &[("child", 10)]);
 }
 
@@ -48,7 +49,7 @@ fn a_child_that_only_frees_the_handle_touches_nothing() {
     let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &[]));
     assert_eq!(host.ask("enqueue parent 5"), "0 5");
     assert_eq!((host.ask("fork free"), host.line()), ("0".into(), "0".into()));
-    assert_eq!(lanes(&spool).len(), 1);
+    assert_eq!(lane_names(&spool).len(), 1);
     assert_eq!(host.ask("flush 60000"), "0");
     assert_each_once(&ingest, &[("parent", 5)]);
 }
@@ -105,7 +106,7 @@ fn a_storm_of_forks_under_load_with_segments_loses_and_repeats_nothing() {
     )));
     let taken: Vec<u64> = (0..4).map(|_| number(&storm.line())).collect();
     assert_eq!(storm.line(), "delivered");
-    wait_until("the children's lanes are removed", || lanes(&spool).len() == 1);
+    eventually("the children's lanes are removed", || lane_names(&spool).len() == 1);
     let names = (0..4).map(|n| format!("thread{n}")).chain((0..40).map(|n| format!("child{n}")));
     let mut arrived = arrivals(&ingest);
     for (name, count) in names.zip(taken.iter().copied().chain([20; 40])) {
@@ -148,7 +149,7 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
     let more = ["journal_bytes=192KiB", &format!("enqueue_timeout_ms={patience_ms}")];
     let mut parent = Host::start(&program, &settings(&spool, &ingest.url(), &more));
     assert_eq!(parent.ask("enqueue parent 1000 1000"), "0 1000");
-    wait_until("there are segments", || has_segments(&spool));
+    eventually("there are segments", || has_segments(&spool));
 
     let again = "flush 60000; enqueue again 50 1000; flush 60000; stats; free";
     let answer = parent.ask(&format!("fork enqueue child 1000 1000; {again}"));
@@ -173,7 +174,7 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
 
 fn has_segments(spool: &Path) -> bool {
     let folder = |lane: &String| spool.join("lanes").join(lane).join("segments");
-    lanes(spool).iter().any(|lane| fs::read_dir(folder(lane)).is_ok_and(|mut all| all.next().is_some()))
+    lane_names(spool).iter().any(|lane| fs::read_dir(folder(lane)).is_ok_and(|mut all| all.next().is_some()))
 }
 
 #[test]

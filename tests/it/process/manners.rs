@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use testkit::host::{Host, PATIENCE, accepting, assert_each_once, files_below, settings, silent, wait_until};
+use testkit::host::{Host, accepting, assert_each_once, files_below, settings, silent};
 use testkit::ingest::{Answer, Ingest};
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, have, succeed};
 
 /// Opens a spool, with a request under way and segments in use.
@@ -15,7 +16,7 @@ fn busy_host(dir: &TempDir, spool: &Path, ingest: &Ingest, more: &[&str]) -> Hos
     let mut host = Host::start(&Host::compile(dir), &settings(spool, &ingest.url(), &more));
     assert_eq!(host.ask("enqueue busy 1000 1000"), "0 1000");
     assert!(ingest.wait_until(Instant::now() + PATIENCE, |requests| !requests.is_empty()));
-    wait_until("there are segments", || files_below(spool).iter().any(|path| path.ends_with("db")));
+    eventually("there are segments", || files_below(spool).iter().any(|path| path.ends_with("db")));
     host
 }
 

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use testkit::host::{Host, assert_same_batches, ids_of, lanes, settings, status, total, wait_until};
+use testkit::host::{Host, assert_same_batches, ids_of, lane_names, settings, status, total};
 use testkit::ingest::{Answer, Ingest, Request};
+use testkit::wait::eventually;
 use testkit::{TempDir, caller, compile_c, is_instrumented};
 
 #[test]
@@ -38,8 +39,8 @@ fn the_survivor_delivers_what_all_the_killed_had_taken() {
 
     let lives = last_number(&until_line(&master, "lives "));
     // The master has the handle that it forked with, and so a lane; the survivor has one.
-    wait_until("the lanes of the dead are removed", || lanes(&spool).len() == 2);
-    wait_until("nothing is pending", || total(&status(&spool), "pending") == 0);
+    eventually("the lanes of the dead are removed", || lane_names(&spool).len() == 2);
+    eventually("nothing is pending", || total(&status(&spool), "pending") == 0);
     let last = until_line(&master, "survivor ");
     assert!(last.starts_with("survivor 0 "), "{last}");
 

@@ -1,71 +1,11 @@
-//! What several test programs share: scratch folders, the built library, other languages' tools.
+//! Programs in C and C++: how they are built against the library under test.
 
 use std::env;
-use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 
-/// A folder of its own, removed with all it holds when dropped.
-pub struct TempDir(PathBuf);
-
-impl TempDir {
-    pub fn new(name: &str) -> Self {
-        Self::new_in(&target_tmp(), name)
-    }
-
-    fn new_in(parent: &Path, name: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = parent.join(unique);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// The same in memory, where syncs cost nothing, if the system has a place for that.
-    pub fn in_memory(name: &str) -> Self {
-        let memory = Path::new("/dev/shm");
-        if memory.is_dir() { Self::new_in(memory, name) } else { Self::new(name) }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        // A folder that can't be removed must not hide what the test found.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The project's folder.
-pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// The folder of the test program, where cargo also leaves the libraries that it built for it.
-fn test_program_dir() -> PathBuf {
-    env::current_exe().unwrap().parent().unwrap().to_path_buf()
-}
-
-/// The `spanspool` program that cargo built for this test run.
-pub fn program() -> PathBuf {
-    test_program_dir().with_file_name("spanspool")
-}
-
-/// A folder below `target` for what the tests make.
-pub fn target_tmp() -> PathBuf {
-    test_program_dir().ancestors().nth(2).unwrap().join("tmp")
-}
+use crate::scratch::{root, test_program_dir};
+use crate::tools::{succeed, tool};
 
 /// The folder with the libspanspool.so that cargo built for this very test run, as a development dependency, or the one
 /// that [`CBuild`] names.
@@ -160,59 +100,4 @@ pub fn compile_shim(source: &str, out: &Path) -> PathBuf {
     command.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]);
     succeed(command.arg(source).arg("-o").arg(&library).arg("-ldl"));
     library
-}
-
-/// The tool that the environment variable `variable` names, else `default`.
-pub fn tool(variable: &str, default: &str) -> String {
-    env::var(variable).ok().filter(|v| !v.is_empty()).unwrap_or_else(|| default.into())
-}
-
-/// Whether `tool` can be run. If not, a line on standard error says that `test` is skipped; with CI=true it fails.
-pub fn have(tool: &str, version_flag: &str, test: &str) -> bool {
-    let found = Command::new(tool).arg(version_flag).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    skip(test, &format!("{tool}, which is not installed"))
-}
-
-/// Says on standard error that `test` is left out for want of `need`; with CI=true it fails. Always `false`.
-pub fn skip(test: &str, need: &str) -> bool {
-    assert_ne!(env::var("CI").as_deref(), Ok("true"), "{test} needs {need}; CI=true allows no skipping");
-    // Written past the test harness, which would swallow it.
-    io::stderr().write_all(format!("SKIPPED {test}: it needs {need}\n").as_bytes()).unwrap();
-    false
-}
-
-/// Whether the tests run as root. If not, a line on standard error says that `test` is skipped; with CI=true it fails.
-pub fn is_root(test: &str) -> bool {
-    if fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
-        return true;
-    }
-    skip(test, "root, to act as several users")
-}
-
-/// Runs `command`, which must end with exit code 0.
-pub fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-/// A command that runs `program` with the library of [`lib_dir`] and without the machine's OpenAI settings.
-///
-/// cargo sets `LD_LIBRARY_PATH` to folders of which the first may hold an older library, and it beats an rpath.
-pub fn caller(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
-    for name in ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"] {
-        command.env_remove(name);
-    }
-    command.env("LD_LIBRARY_PATH", lib_dir());
-    command
 }
