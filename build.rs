@@ -1,5 +1,5 @@
 //! Writes the C header to `OUT_DIR/spanspool.h`, with the feature `c-abi`. The copy in `include/` is compared with it
-//! by `tests/header.rs`: a build never writes into the source folder, which may be read-only.
+//! by `tests/it/abi/header.rs`: a build never writes into the source folder, which may be read-only.
 
 #[cfg(feature = "c-abi")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

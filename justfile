@@ -6,11 +6,11 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 msrv := `sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml`
 
 # The tests of `just test`: at most a minute after a build.
-fast_tests := "--lib --test api --test exports --test header --test house_rules --test ledger --test readme"
+fast_tests := "--lib --test it"
 
 # The test that compares the committed header with the generated one, and the one for generated documentation.
-header_test := "--test header"
-docs_test := "--test readme"
+header_test := "--test it header"
+docs_test := "--test it readme"
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 
@@ -27,7 +27,7 @@ check: && deny
 
 # The fast subset of the tests.
 test *ARGS:
-    cargo test {{ fast_tests }} {{ ARGS }}
+    cargo test {{ fast_tests }} -- --skip long:: {{ ARGS }}
 
 # All tests. Without CI=true, tests that lack a tool say so and are skipped.
 test-all *ARGS:
@@ -49,7 +49,7 @@ header:
 
 # Regenerate the table of settings in the documentation.
 docs:
-    SPANSPOOL_UPDATE_README=1 cargo test {{ docs_test }}
+    SPANSPOOL_UPDATE_DOCS=1 cargo test {{ docs_test }} -- --test-threads=1
 
 # Build the release libraries and the program.
 build:
@@ -96,7 +96,7 @@ models:
 
 # Run the tests of the C ABI, of forks and of exits under AddressSanitizer and ThreadSanitizer.
 sanitizers:
-    cargo test --test sanitizers -- --ignored
+    cargo test --test it sanitizers -- --ignored
 
 # What takes too long for every change.
 deep: bench-check models fuzz-all sanitizers

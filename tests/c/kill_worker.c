@@ -6,7 +6,7 @@
  *
  * Thread t keeps two numbers in the mapped file COUNTERS: how many items it ever handed to enqueue, stored before the
  * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on behind them.
- * tests/campaign/kill/items.rs knows the text of item n of thread t. */
+ * tests/campaign_kill/items.rs knows the text of item n of thread t. */
 
 #include "settings.h"
 #include <fcntl.h>

@@ -1,0 +1,248 @@
+//! Trial: items that a client hands to an ingest which first does something hostile, and what must hold whatever it did.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use spanspool::{RejectedItem, SpoolView, Stats};
+use testkit::footprint::{Footprint, Peak};
+use testkit::host::{Host, assert_same_batches, ids_of, settings};
+use testkit::ingest::{Answer, Ingest, Request};
+use testkit::wait::PATIENCE;
+use testkit::{TempDir, caller};
+
+/// The backoff in trials: a client that tries more often is busy for nothing.
+const BASE_DELAY: Duration = Duration::from_millis(2);
+const MAX_DELAY: Duration = Duration::from_millis(8);
+/// What an attempt for each `flush`, which opens the gate twice, adds to those of the backoff.
+const ATTEMPTS_OF_A_FLUSH: usize = 2;
+/// What a client may take more than in the beginning, whatever the ingest does.
+const MAX_GROWTH: Footprint = Footprint { rss_kib: 8 << 10, fds: 3, threads: 1, disk_kib: 0 };
+
+/// A client in a process of its own, and the ingest that it knows.
+pub struct Scene {
+    pub client: Host,
+    pub ingest: Ingest,
+    pub spool: PathBuf,
+    stage: Arc<Mutex<Stage>>,
+    peak: Option<Peak>,
+    enqueued: BTreeSet<String>,
+    arrived: BTreeSet<String>,
+    /// Of the last delivery: when it ended, and how many retries there had been.
+    since: Instant,
+    retries: u64,
+    /// How many flushes there were since then.
+    flushes: usize,
+}
+
+/// What the ingest is to answer next, and the requests that came.
+#[derive(Default)]
+struct Stage {
+    script: VecDeque<Answer>,
+    requests: Vec<Request>,
+}
+
+/// How a client is started.
+#[derive(Default, Clone)]
+pub struct Way<'a> {
+    /// Settings besides those of every trial.
+    pub settings: &'a [&'a str],
+    pub variables: &'a [(&'a str, &'a str)],
+}
+
+impl Scene {
+    pub fn new(dir: &TempDir, way: &Way) -> Self {
+        Self::at("127.0.0.1", dir, way)
+    }
+
+    /// With an ingest that the client knows as `host`.
+    pub fn at(host: &str, dir: &TempDir, way: &Way) -> Self {
+        let stage: Arc<Mutex<Stage>> = Arc::default();
+        let ingest = start_ingest(&stage, 0);
+        let url = ingest.url().replace("127.0.0.1", host);
+        let spool = dir.join("spool");
+        Self {
+            client: open(dir, &spool, &url, way),
+            ingest,
+            spool,
+            stage,
+            peak: None,
+            enqueued: BTreeSet::new(),
+            arrived: BTreeSet::new(),
+            since: Instant::now(),
+            retries: 0,
+            flushes: 0,
+        }
+    }
+
+    /// Stops the ingest and starts it again on the same port.
+    pub fn restart_ingest(&mut self) {
+        self.ingest.stop();
+        self.ingest = start_ingest(&self.stage, self.ingest.port());
+    }
+
+    /// Enqueues `count` items that the ingest answers with `answers` first, and then takes; gives the requests.
+    pub fn trial(&mut self, name: &str, count: usize, answers: Vec<Answer>) -> Vec<Request> {
+        self.hand_over(name, count, answers);
+        self.deliver(name)
+    }
+
+    /// Enqueues `count` items that the ingest is to answer with `answers` first.
+    pub fn hand_over(&mut self, name: &str, count: usize, answers: Vec<Answer>) {
+        // After the first batch: what that needs for ever is no growth.
+        if self.peak.is_none() && !self.enqueued.is_empty() {
+            self.peak = Some(Peak::watch(self.client.pid()));
+        }
+        self.stage.lock().unwrap().script = answers.into();
+        assert_eq!(self.client.ask(&format!("enqueue {name} {count}")), format!("0 {count}"), "{name}");
+        self.enqueued.extend((0..count).map(|n| format!("{name}-{n}")));
+    }
+
+    /// Begins a flush; the client's next line is its status.
+    pub fn begin_flush(&mut self, timeout_ms: u64) {
+        self.flushes += 1;
+        self.client.tell(&format!("flush {timeout_ms}"));
+    }
+
+    pub fn flush(&mut self, timeout_ms: u64) -> String {
+        self.begin_flush(timeout_ms);
+        self.client.line()
+    }
+
+    /// Flushes until every item is settled; gives the requests since the last call.
+    pub fn deliver(&mut self, name: &str) -> Vec<Request> {
+        let deadline = Instant::now() + PATIENCE;
+        // An ingest may ask for a day's patience: only another flush goes against that.
+        while self.flush(5000) != "0" {
+            assert!(Instant::now() < deadline, "{name}: not delivered; {:?}", self.stats());
+        }
+        let mut requests = self.take_requests();
+        // An ingest that answers ahead reads the request later.
+        while !self.lost().is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+            requests.extend(self.take_requests());
+        }
+        let retries = self.stats().retries;
+        let attempts = requests.len().max((retries - self.retries) as usize);
+        let bound = attempts_within(self.since.elapsed()) + ATTEMPTS_OF_A_FLUSH * self.flushes;
+        assert!(attempts <= bound, "{name}: {attempts} attempts, not {bound}");
+        self.assert_sound(name);
+        (self.since, self.retries, self.flushes) = (Instant::now(), retries, 0);
+        requests
+    }
+
+    /// The requests since the last call, which must repeat nothing but whole batches.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        self.ingest.take_requests();
+        let requests = std::mem::take(&mut self.stage.lock().unwrap().requests);
+        assert_same_batches(&requests);
+        self.arrived.extend(requests.iter().flat_map(ids_of));
+        requests
+    }
+
+    /// Nothing is pending, and all that holds at any time holds.
+    pub fn assert_sound(&self, name: &str) {
+        let stats = self.stats();
+        let settled = (stats.accepted, stats.delivered + stats.rejected, stats.pending);
+        assert_eq!(settled, (self.enqueued.len() as u64, stats.accepted, 0), "{name}: {stats:?}");
+        assert_eq!(self.rejected().len() as u64, stats.rejected, "{name}");
+        assert_eq!(self.lost(), [""; 0], "{name}");
+        self.assert_modest(name);
+    }
+
+    /// The client takes no more of the machine than it may.
+    pub fn assert_modest(&self, name: &str) {
+        let (Some(now), Some(peak)) = (Footprint::of(self.client.pid()), &self.peak) else { return };
+        let (first, most) = (peak.first(), peak.so_far());
+        assert!(
+            most.rss_kib <= first.rss_kib + MAX_GROWTH.rss_kib,
+            "{name}: {first:?}, {most:?}, now {now:?}"
+        );
+        assert!(most.fds <= first.fds + MAX_GROWTH.fds, "{name}: {first:?}, {most:?}, now {now:?}");
+        assert!(
+            most.threads <= first.threads + MAX_GROWTH.threads,
+            "{name}: {first:?}, {most:?}, now {now:?}"
+        );
+    }
+
+    /// Items that the client took and that neither arrived nor lie in the rejected store.
+    pub fn lost(&self) -> Vec<String> {
+        let aside: Vec<String> =
+            self.rejected().iter().map(|r| String::from_utf8(r.json.clone()).unwrap()).collect();
+        let is_aside = |id: &&String| aside.iter().any(|json| json.contains(&format!("\"{id}\"")));
+        let not_arrived = self.enqueued.iter().filter(|id| !self.arrived.contains(*id));
+        not_arrived.filter(|id| !is_aside(id)).cloned().collect()
+    }
+
+    pub fn stats(&self) -> Stats {
+        SpoolView::open(&self.spool).unwrap().lanes().unwrap().remove(0).stats
+    }
+
+    pub fn rejected(&self) -> Vec<RejectedItem> {
+        SpoolView::open(&self.spool).unwrap().rejected().unwrap()
+    }
+
+    /// One line of what it took: the items, and the most memory and threads of the client beyond those at its start.
+    pub fn figures(&self) -> String {
+        let stats = self.stats();
+        let growth = self.peak.as_ref().map_or_else(String::new, |peak| {
+            let (first, most) = (peak.first(), peak.so_far());
+            format!(
+                "; client at most {} KiB more than {}, {} threads more than {}, {} fds more than {}",
+                most.rss_kib - first.rss_kib,
+                first.rss_kib,
+                most.threads - first.threads,
+                first.threads,
+                most.fds - first.fds,
+                first.fds
+            )
+        });
+        format!(
+            "{} items, {} delivered, {} rejected, {} lost, {} retries{growth}",
+            stats.accepted,
+            stats.delivered,
+            stats.rejected,
+            self.lost().len(),
+            stats.retries
+        )
+    }
+}
+
+fn start_ingest(stage: &Arc<Mutex<Stage>>, port: u16) -> Ingest {
+    let stage = stage.clone();
+    let answer = move |request: &Request| {
+        let mut stage = stage.lock().unwrap();
+        stage.requests.push(request.clone());
+        stage.script.pop_front().unwrap_or_else(|| Answer::status(200))
+    };
+    Ingest::start_on(port, answer).unwrap()
+}
+
+/// Starts a client process on `spool`, which sends nothing but by `flush`.
+pub fn open(dir: &TempDir, spool: &Path, url: &str, way: &Way) -> Host {
+    let base = format!("base_delay_ms={}", BASE_DELAY.as_millis());
+    let max = format!("max_delay_ms={}", MAX_DELAY.as_millis());
+    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", &base, &max];
+    let mut command = caller(Host::compile(dir));
+    command.args(settings(spool, url, &[&common, way.settings].concat()));
+    // A host that is not this machine would be asked for by way of a proxy.
+    for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    let client = Host::run(command.envs(way.variables.iter().copied()));
+    assert_eq!(client.line(), "ready");
+    client
+}
+
+/// How many attempts the backoff has room for, the first included; jitter only makes it fewer.
+pub fn attempts_within(time: Duration) -> usize {
+    let (mut attempts, mut delay, mut left) = (1, BASE_DELAY, time);
+    while let Some(rest) = left.checked_sub(delay) {
+        (left, delay, attempts) = (rest, (delay * 2).min(MAX_DELAY), attempts + 1);
+    }
+    attempts
+}

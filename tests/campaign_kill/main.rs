@@ -1,0 +1,245 @@
+//! "OK means never lost" under SIGKILL: at any moment, before and after every system call, and between two instructions.
+//!
+//! `SPANSPOOL_TRIALS=10000 cargo test --test campaign_kill -- --nocapture` makes each of the three ways as long as that;
+//! `SPANSPOOL_SEED` repeats one.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod findings;
+mod items;
+mod record;
+mod scene;
+mod tracer;
+
+use std::os::unix::process::ExitStatusExt;
+use std::thread;
+use std::time::Duration;
+
+use findings::Findings;
+use scene::{Scene, Setup, Stage, Weather};
+use testkit::client::Noise;
+use testkit::wait::eventually;
+use testkit::{campaign, have, tool};
+use tracer::{KillAt, Run};
+
+/// Rounds that no worker lives to see the end of.
+const UNTIL_KILLED: u64 = 1_000_000;
+/// A worker is killed at some moment of this time.
+const MAX_LIFE: Duration = Duration::from_millis(120);
+
+/// A way to kill, its trials, and what they found.
+struct Campaign {
+    way: &'static str,
+    seed: u64,
+    trials: u64,
+    kills: u64,
+    found: Findings,
+}
+
+impl Campaign {
+    fn new(way: &'static str) -> Self {
+        let seed = campaign::seed(way);
+        Self { way, seed, trials: 0, kills: 0, found: Findings::default() }
+    }
+
+    /// Ends a trial: delivers the rest, and fails when anything is not as promised.
+    fn judge(&mut self, mut scene: Scene, kills: u64, ledger: Result<(), String>, how: &dyn std::fmt::Debug) {
+        let mut found = scene.deliver_rest();
+        found.amiss.extend(ledger.err());
+        let setup = scene.setup.clone();
+        let max_resent = kills * setup.max_resent() + scene.shutdowns();
+        if !found.is_clean(kills, max_resent, setup.max_in_flight == 1) {
+            let (way, seed, trial) = (self.way, self.seed, self.trials);
+            let kept = scene.keep();
+            panic!(
+                "{way}: SPANSPOOL_SEED={seed} trial {trial} {setup:?} {how:?}: {found:?}; kept in {}",
+                kept.display()
+            );
+        }
+        self.trials += 1;
+        self.kills += kills;
+        self.found.add(found);
+        if self.trials.is_multiple_of(250) {
+            self.report();
+        }
+    }
+
+    /// Prints the line of figures.
+    fn report(&self) {
+        let Self { way, seed, trials, kills, found } = self;
+        println!(
+            "{way}: seed={seed} trials={trials} kills={kills} acknowledged={} delivered={} rejected={} lost={} invented={} \
+             torn={} twice={} sent_anew={} counted_twice={} resent_batches={}",
+            found.acknowledged,
+            found.delivered,
+            found.rejected,
+            found.lost.len(),
+            found.invented.len(),
+            found.torn.len(),
+            found.twice.len(),
+            found.sent_anew.len(),
+            found.counted_twice,
+            found.resent
+        );
+    }
+}
+
+fn have_compiler() -> bool {
+    have(&tool("CC", "cc"), "--version", "campaign_kill")
+}
+
+/// Starts a worker, lets it live for `life`, and kills it.
+fn kill_after(scene: &Scene, life: Duration) {
+    let mut worker = scene.worker(UNTIL_KILLED, "-").spawn().unwrap();
+    thread::sleep(life);
+    worker.kill().unwrap();
+    let status = worker.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
+}
+
+#[test]
+fn killed_at_any_moment() {
+    if !have_compiler() {
+        return;
+    }
+    let mut campaign = Campaign::new("killed at any moment");
+    let mut noise = Noise::new(campaign.seed);
+    let stage = Stage::new("kill-moments");
+    for trial in 0..campaign::trials(20) {
+        let mut scene = Scene::new(&stage, Setup::new(&mut noise));
+        // Now and then a spool outlives many deaths.
+        let kills = if trial % 20 == 0 { 10 } else { 1 + noise.below(8) / 6 };
+        let lives: Vec<_> =
+            (0..kills).map(|_| Duration::from_micros(noise.below(MAX_LIFE.as_micros() as u64))).collect();
+        let mut ledger = Ok(());
+        for life in &lives {
+            kill_after(&scene, *life);
+            ledger = ledger.and(scene.after_death());
+        }
+        campaign.judge(scene, kills, ledger, &lives);
+    }
+    campaign.report();
+}
+
+/// The runs that are killed at each of their stops: short, and all of a client's life. The first one does everything: it enqueues,
+/// forms batches, moves items into segments, has batches accepted and refused, adopts and shuts down.
+fn traced_setups() -> [Setup; 4] {
+    let plain = Setup {
+        threads: 1,
+        items: 48,
+        ingest: Weather::Up,
+        orphans: false,
+        power: false,
+        small_journal: true,
+        max_in_flight: 1,
+        max_batch_size: 128,
+    };
+    let orphans = Setup { orphans: true, threads: 2, items: 24, ..plain.clone() };
+    [
+        orphans.clone(),
+        Setup { max_in_flight: 4, max_batch_size: 16, ..orphans },
+        Setup { orphans: true, ingest: Weather::Failing, power: true, ..plain.clone() },
+        Setup { ingest: Weather::Down, threads: 2, power: true, ..plain },
+    ]
+}
+
+/// Runs the worker of `setup` until it is killed, and looks at what became of everything.
+fn trace(campaign: &mut Campaign, stage: &Stage, setup: &Setup, at: KillAt) -> Run {
+    let mut scene = Scene::new(stage, setup.clone());
+    let run = tracer::run(&mut scene.worker(1, "t"), at);
+    let ledger = scene.after_death();
+    campaign.judge(scene, run.killed.into(), ledger, &(at, &run));
+    run
+}
+
+#[test]
+fn killed_at_every_system_call() {
+    if !have_compiler() {
+        return;
+    }
+    let mut campaign = Campaign::new("killed at system calls");
+    let mut noise = Noise::new(campaign.seed);
+    let stage = Stage::new("kill-calls");
+    let setups = traced_setups();
+    let trials = campaign::trials(20);
+    // Every stop in turn, or some of them when there are few trials.
+    let (furthest, patience) = if trials < 1000 { (200, 1) } else { (1, 20) };
+    let (mut which, mut stop, mut missed) = (0, 0, 0);
+    for _ in 0..trials {
+        stop += 1 + noise.below(furthest);
+        let run = trace(&mut campaign, &stage, &setups[which], KillAt::Stop(stop));
+        missed = if run.killed { 0 } else { missed + 1 };
+        // How many stops a run has is a matter of how its threads meet.
+        if missed == patience {
+            println!("killed at system calls: run {which} ends before stop {stop}");
+            (which, stop, missed) = ((which + 1) % setups.len(), 0, 0);
+        }
+    }
+    campaign.report();
+}
+
+#[test]
+fn killed_between_two_instructions() {
+    if !have_compiler() {
+        return;
+    }
+    let mut campaign = Campaign::new("killed between two instructions");
+    let mut noise = Noise::new(campaign.seed);
+    let stage = Stage::new("kill-steps");
+    let setups = traced_setups();
+    let runs = setups.each_ref().map(|setup| trace(&mut campaign, &stage, setup, KillAt::Never));
+    for _ in 0..campaign::trials(20) {
+        let which = noise.below(setups.len() as u64) as usize;
+        let at = if noise.below(2) == 0 {
+            KillAt::Enqueue { nth: 1 + noise.below(runs[which].enqueues), steps: 1 + noise.below(4000) }
+        } else {
+            KillAt::Behind { stop: 1 + noise.below(runs[which].stops), steps: 1 + noise.below(2000) }
+        };
+        trace(&mut campaign, &stage, &setups[which], at);
+    }
+    campaign.report();
+}
+
+#[test]
+fn a_snapshot_that_a_death_left_half_written_costs_nothing() {
+    if !have_compiler() {
+        return;
+    }
+    let stage = Stage::new("kill-snapshot");
+    let setup = traced_setups()[0].clone();
+    let mut scene = Scene::new(&stage, setup);
+    assert!(!scene.segments().is_empty());
+    for segment in scene.segments() {
+        std::fs::write(segment.join("snap.00000000000FFFFF.generating"), [7; 100]).unwrap();
+    }
+    let found = scene.deliver_rest();
+    assert!(found.acknowledged > 0 && found.is_clean(0, 0, true), "{found:?}");
+}
+
+#[test]
+fn control_without_the_journals_writes_everything_taken_is_lost() {
+    if !have_compiler() {
+        return;
+    }
+    let stage = Stage::new("kill-control");
+    for writes in [true, false] {
+        let mut scene = Scene::new(&stage, Setup { ingest: Weather::Down, ..traced_setups()[0].clone() });
+        let mut worker = scene.worker(UNTIL_KILLED, "-");
+        if !writes {
+            scene.without_journal_writes(&mut worker);
+        }
+        let mut worker = worker.spawn().unwrap();
+        eventually("items are taken", || scene.acknowledged() >= 40);
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        let ledger = scene.after_death();
+        let (taken, found) = (scene.acknowledged(), scene.deliver_rest());
+        if writes {
+            assert!(ledger.is_ok() && found.is_clean(1, 0, true), "{ledger:?} {found:?}");
+        } else {
+            let lost = found.lost.len() as u64;
+            assert!(ledger.is_err() && (40..=taken).contains(&lost), "{ledger:?} {taken} taken, {lost} lost");
+            println!("without the journal's writes: lost={lost} of {taken} acknowledged");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The Rust interface.
+
+mod client;
+mod model;

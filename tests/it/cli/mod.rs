@@ -1,0 +1,8 @@
+//! The program.
+
+mod arguments;
+mod check;
+mod demo;
+mod flows;
+mod help;
+mod watch;

@@ -1,0 +1,448 @@
+//! What `BackendSpanExporter` sends, and what it makes of every kind of answer.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use spanspool::{BackendSpanExporter, Batch, Config, ErrorKind, Outcome, TracingExporter};
+use testkit::mini_ingest::{MiniIngest, Reply, answer, ok};
+use testkit::wait::PATIENCE;
+
+fn config(url: &str, settings: &[(&str, &str)]) -> Config {
+    let mut config = Config::new();
+    config.set("endpoint", url).unwrap();
+    for (key, value) in settings {
+        config.set(key, value).unwrap();
+    }
+    config
+}
+
+fn exporter(url: &str, settings: &[(&str, &str)]) -> BackendSpanExporter {
+    BackendSpanExporter::new(&config(url, settings)).unwrap()
+}
+
+const ITEMS: [&str; 2] = [r#"{ "object":"trace", "id":"trace_1" }"#, r#"{"object":"trace.span","x":1e-07}"#];
+const BODY: &str = r#"{"data":[{ "object":"trace", "id":"trace_1" },{"object":"trace.span","x":1e-07}]}"#;
+
+fn batch(key_name: &str) -> Batch {
+    let mut batch = Batch::new("lane", 7, key_name);
+    for item in ITEMS {
+        batch.push(item.as_bytes());
+    }
+    batch
+}
+
+/// What becomes of a batch when the ingest does this.
+fn outcome_of(reply: Reply) -> Outcome {
+    let ingest = MiniIngest::start(vec![reply]);
+    let outcome = exporter(&ingest.url(), &[]).export(&batch(""), None);
+    assert_eq!(ingest.request().body, BODY.as_bytes());
+    outcome
+}
+
+/// Runs the calling test in a process of its own with these variables and none of those the exporter reads.
+/// In the parent it gives false once the child has passed.
+fn in_child(variables: &[(&str, &str)]) -> bool {
+    const MARK: &str = "SPANSPOOL_TEST_CHILD";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let test = thread::current().name().unwrap().to_owned();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", &test, "--nocapture"]).env(MARK, "1");
+    for name in
+        ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"]
+    {
+        child.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    let output = child.envs(variables.iter().copied()).output().unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
+}
+
+#[test]
+fn a_request_is_what_the_ingest_takes() {
+    let ingest = MiniIngest::start(vec![]);
+    let settings =
+        [("api_key", "sk-1"), ("organization", "org-1"), ("project", "proj-1"), ("header.X-Team", "a b")];
+    let outcome = exporter(&ingest.url(), &settings).export(&batch(""), None);
+    assert_eq!(outcome, Outcome::Accepted { status: 200 });
+
+    let request = ingest.request();
+    assert_eq!(request.head[0], "POST /v1/traces/ingest HTTP/1.1");
+    assert_eq!(String::from_utf8(request.body.clone()).unwrap(), BODY);
+    let mut names: Vec<String> =
+        request.head[1..].iter().map(|l| l.split_once(": ").unwrap().0.to_ascii_lowercase()).collect();
+    names.sort();
+    let expected = "accept authorization content-length content-type host idempotency-key openai-beta \
+                    openai-organization openai-project user-agent x-team";
+    assert_eq!(names.join(" "), expected);
+    for (name, value) in [
+        ("Authorization", "Bearer sk-1"),
+        ("Content-Type", "application/json"),
+        ("OpenAI-Beta", "traces=v1"),
+        ("OpenAI-Organization", "org-1"),
+        ("OpenAI-Project", "proj-1"),
+        ("X-Team", "a b"),
+        ("Idempotency-Key", "lane-7-2-23c0c805"),
+        ("User-Agent", concat!("spanspool/", env!("CARGO_PKG_VERSION"))),
+        ("Content-Length", &BODY.len().to_string()),
+    ] {
+        assert_eq!(request.header(name), [value], "{name}");
+    }
+}
+
+#[test]
+fn a_users_header_takes_the_place_of_ours() {
+    let ingest = MiniIngest::start(vec![]);
+    let settings = [("header.openai-beta", "traces=v2"), ("header.User-Agent", "mine/1")];
+    exporter(&ingest.url(), &settings).export(&batch(""), None);
+    let request = ingest.request();
+    assert_eq!(request.header("OpenAI-Beta"), ["traces=v2"]);
+    assert_eq!(request.header("User-Agent"), ["mine/1"]);
+}
+
+#[test]
+fn the_status_decides_the_outcome() {
+    for status in [200, 202, 204] {
+        let reply = Reply::Bytes(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into());
+        assert_eq!(outcome_of(reply), Outcome::Accepted { status });
+    }
+    for status in [408, 409, 425, 429, 500, 502, 503, 504] {
+        let reason = format!("HTTP {status}: why");
+        assert_eq!(outcome_of(answer(status, &[], b"why")), Outcome::Retry { status, after: None, reason });
+    }
+    for status in [401, 403, 404, 405, 410] {
+        let reason = format!("HTTP {status}: why");
+        assert_eq!(outcome_of(answer(status, &[], b"why")), Outcome::Hold { status, reason });
+    }
+    for status in [400, 413, 422] {
+        let answer = match outcome_of(answer(status, &[], b"\xff\x00why")) {
+            Outcome::TooLarge(answer) if status == 413 => answer,
+            Outcome::Refused(answer) if status != 413 => answer,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((answer.status, answer.body), (status, b"\xff\x00why".to_vec()));
+    }
+    let forbidden = outcome_of(answer(503, &["x-should-retry: false"], b""));
+    assert_eq!(forbidden, Outcome::Hold { status: 503, reason: "HTTP 503".into() });
+}
+
+#[test]
+fn the_wait_the_ingest_asks_for_is_passed_on() {
+    let after = |headers: &[&str]| match outcome_of(answer(503, headers, b"")) {
+        Outcome::Retry { status: 503, after, .. } => after,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(after(&["Retry-After: 120"]), Some(Duration::from_secs(120)));
+    assert_eq!(after(&["Retry-After: 120", "Retry-After-Ms: 1500"]), Some(Duration::from_millis(1500)));
+    assert_eq!(after(&["Retry-After: Sun, 06 Nov 1994 08:49:37 GMT"]), Some(Duration::ZERO));
+    let day = Duration::from_secs(86_400);
+    assert_eq!(after(&["Retry-After: Fri, 31 Dec 9999 23:59:59 GMT"]), Some(day), "no longer than a day");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = MiniIngest::start(vec![]);
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("Location: {}", elsewhere.url());
+        let outcome = outcome_of(answer(status, &[&location], b"gone"));
+        assert_eq!(outcome, Outcome::Hold { status, reason: format!("HTTP {status}: gone") });
+    }
+    assert!(elsewhere.is_quiet());
+}
+
+#[test]
+fn a_connection_serves_many_requests_whatever_the_answers() {
+    let long = vec![b'x'; 50_000];
+    let replies = [200, 503, 401, 400, 413, 302].map(|status| answer(status, &[], &long));
+    let ingest = MiniIngest::start(replies.into_iter().collect());
+    let exporter = exporter(&ingest.url(), &[]);
+    for _ in 0..7 {
+        exporter.export(&batch(""), None);
+        assert_eq!(ingest.request().connection, 0);
+    }
+}
+
+#[test]
+fn a_connection_the_ingest_has_closed_is_replaced() {
+    let close = answer(200, &["Connection: close"], b"");
+    let ingest = MiniIngest::start(vec![close]);
+    let exporter = exporter(&ingest.url(), &[]);
+    for connection in 0..2 {
+        assert_eq!(exporter.export(&batch(""), None), Outcome::Accepted { status: 200 });
+        assert_eq!(ingest.request().connection, connection);
+    }
+}
+
+#[test]
+fn a_body_without_end_does_not_hold_up_its_status() {
+    for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"] {
+        assert_eq!(outcome_of(Reply::Endless(head)), Outcome::Accepted { status: 200 });
+    }
+    let Outcome::Refused(answer) = outcome_of(Reply::Endless("HTTP/1.1 400 X\r\n\r\n")) else { panic!() };
+    assert_eq!(answer.body, [b'x'; spanspool::Answer::MAX_BYTES]);
+}
+
+#[test]
+fn a_body_that_breaks_off_or_stalls_does_not_change_its_status() {
+    let ingest = MiniIngest::start(vec![
+        Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec()),
+        Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n".to_vec()),
+    ]);
+    let exporter = exporter(&ingest.url(), &[]);
+    for connection in 0..2 {
+        assert_eq!(exporter.export(&batch(""), None), Outcome::Accepted { status: 200 });
+        assert_eq!(ingest.request().connection, connection, "a stalled connection is not used again");
+    }
+}
+
+#[test]
+fn no_answer_or_a_broken_one_is_worth_another_try() {
+    let long_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    for reply in [
+        Reply::Close,
+        Reply::Bytes(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()),
+        Reply::Bytes(b"HTTP/1.1 abc\r\n\r\n".to_vec()),
+        Reply::Bytes(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec()),
+        Reply::Bytes(b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        Reply::Bytes(long_head.into_bytes()),
+    ] {
+        let outcome = outcome_of(reply);
+        assert!(matches!(outcome, Outcome::Retry { status: 0, after: None, .. }), "{outcome:?}");
+    }
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("http://{unused}/"), "http://nowhere.invalid/".into()] {
+        let outcome = exporter(&url, &[]).export(&batch(""), None);
+        let Outcome::Retry { status: 0, reason, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(!reason.is_empty());
+    }
+}
+
+#[test]
+fn the_deadline_and_the_request_timeout_end_a_request() {
+    let ingest = MiniIngest::start(vec![Reply::Silence, Reply::Silence]);
+    let (done, outcomes) = channel();
+    let url = ingest.url();
+    thread::spawn(move || {
+        let patient = exporter(&url, &[("request_timeout_ms", "86400000")]);
+        done.send(patient.export(&batch(""), Some(Instant::now() + Duration::from_millis(200)))).unwrap();
+        done.send(patient.export(&batch(""), Some(Instant::now()))).unwrap();
+        let hasty = exporter(&url, &[("request_timeout_ms", "200")]);
+        done.send(hasty.export(&batch(""), None)).unwrap();
+    });
+    for _ in 0..3 {
+        let outcome = outcomes.recv_timeout(PATIENCE).unwrap();
+        let Outcome::Retry { status: 0, reason, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("timeout"), "{reason}");
+    }
+}
+
+#[test]
+fn shutdown_ends_what_is_in_flight_and_all_that_comes_after() {
+    let ingest = MiniIngest::start(vec![Reply::Silence]);
+    let exporter = Arc::new(exporter(&ingest.url(), &[("request_timeout_ms", "86400000")]));
+    let (done, outcomes) = channel();
+    let sending = exporter.clone();
+    thread::spawn(move || {
+        for _ in 0..2 {
+            done.send(sending.export(&batch(""), None)).unwrap();
+        }
+    });
+    ingest.request();
+    exporter.shutdown();
+    for _ in 0..2 {
+        let outcome = outcomes.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(outcome, Outcome::Retry { status: 0, .. }), "{outcome:?}");
+    }
+    assert!(ingest.is_quiet());
+}
+
+#[test]
+fn a_body_may_be_compressed() {
+    let ingest = MiniIngest::start(vec![]);
+    exporter(&ingest.url(), &[("request_compression", "gzip")]).export(&batch(""), None);
+    let request = ingest.request();
+    assert_eq!(request.header("Content-Encoding"), ["gzip"]);
+    let mut body = String::new();
+    flate2::read::GzDecoder::new(&request.body[..]).read_to_string(&mut body).unwrap();
+    assert_eq!(body, BODY);
+}
+
+#[test]
+fn keys_go_by_their_names_and_can_be_replaced() {
+    let ingest = MiniIngest::start(vec![]);
+    let exporter = exporter(&ingest.url(), &[("api_key", "sk-1")]);
+    let sent = |name: &str| {
+        assert_eq!(exporter.export(&batch(name), None), Outcome::Accepted { status: 200 });
+        ingest.request().header("Authorization").concat()
+    };
+    assert_eq!(exporter.export(&batch("team"), None), Outcome::NoKey);
+    exporter.set_named_key("team", "sk-team");
+    assert_eq!(sent("team"), "Bearer sk-team");
+    assert_eq!(sent(""), "Bearer sk-1");
+    exporter.set_api_key("sk-2");
+    exporter.set_api_key("bad\r\nkey");
+    assert_eq!(sent(""), "Bearer sk-2");
+}
+
+#[test]
+fn without_a_key_the_openai_endpoint_is_not_asked_and_a_custom_one_is() {
+    if !in_child(&[]) {
+        return;
+    }
+    let outcome = BackendSpanExporter::new(&Config::new()).unwrap().export(&batch(""), None);
+    let Outcome::Hold { status: 0, reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("no API key"), "{reason}");
+
+    let ingest = MiniIngest::start(vec![]);
+    assert_eq!(exporter(&ingest.url(), &[]).export(&batch(""), None), Outcome::Accepted { status: 200 });
+    assert_eq!(ingest.request().header("Authorization"), [""; 0]);
+}
+
+#[test]
+fn the_environment_is_read_once_and_a_proxy_is_not_asked_for_this_machine() {
+    let variables = [("OPENAI_API_KEY", "sk-env"), ("OPENAI_ORG_ID", ""), ("OPENAI_PROJECT_ID", "proj-env")];
+    if !in_child(&[&variables[..], &[("ALL_PROXY", "http://127.0.0.1:9")]].concat()) {
+        return;
+    }
+    let ingest = MiniIngest::start(vec![]);
+    assert_eq!(exporter(&ingest.url(), &[]).export(&batch(""), None), Outcome::Accepted { status: 200 });
+    let request = ingest.request();
+    assert_eq!(request.header("Authorization"), ["Bearer sk-env"]);
+    assert_eq!(request.header("OpenAI-Organization"), [""; 0]);
+    assert_eq!(request.header("OpenAI-Project"), ["proj-env"]);
+
+    let away = exporter("https://ingest.invalid/", &[]).export(&batch(""), None);
+    let Outcome::Retry { reason, .. } = away else { panic!("{away:?}") };
+    assert!(reason.contains("refused"), "the proxy at port 9 was asked: {reason}");
+}
+
+#[test]
+fn a_variable_that_can_not_be_used_is_an_error() {
+    if !in_child(&[("OPENAI_PROJECT_ID", "a\nb"), ("https_proxy", "socks5://127.0.0.1:1")]) {
+        return;
+    }
+    let error = BackendSpanExporter::new(&config("http://127.0.0.1/", &[])).err().unwrap();
+    assert!(error.message().contains("OPENAI_PROJECT_ID"), "{error}");
+    let error =
+        BackendSpanExporter::new(&config("http://ingest.example/", &[("project", "p")])).err().unwrap();
+    assert!(error.message().contains("proxy"), "{error}");
+}
+
+#[test]
+fn a_key_is_not_sent_over_plain_http_to_another_machine() {
+    let exporter = exporter("http://ingest.invalid/", &[("api_key", "sk-1")]);
+    let outcome = exporter.export(&batch(""), None);
+    let Outcome::Hold { status: 0, reason } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("plain http") && !reason.contains("sk-1"), "{reason}");
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn tls_ingest() -> MiniIngest {
+    let chain = vec![CertificateDer::from_pem_file(fixture("tls/server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(fixture("tls/server.key")).unwrap();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let tls = Arc::new(tls);
+    MiniIngest::start_with(vec![ok(), ok()], move |stream| {
+        let connection = rustls::ServerConnection::new(tls.clone()).map_err(std::io::Error::other)?;
+        Ok(rustls::StreamOwned::new(connection, stream))
+    })
+}
+
+#[test]
+fn a_ca_file_makes_its_own_roots_trusted() {
+    let ingest = tls_ingest();
+    let url = format!("https://localhost:{}/", ingest.port);
+    let outcome = exporter(&url, &[]).export(&batch(""), None);
+    let Outcome::Retry { status: 0, reason, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("certificate"), "{reason}");
+
+    let ca_file = fixture("tls/ca.pem");
+    let settings = [("ca_file", ca_file.to_str().unwrap()), ("api_key", "sk-1")];
+    let trusting = exporter(&url, &settings);
+    for _ in 0..2 {
+        assert_eq!(trusting.export(&batch(""), None), Outcome::Accepted { status: 200 });
+        let request = ingest.request();
+        assert_eq!(request.connection, 1, "the first connection was not trusted, the second is kept");
+        assert_eq!(request.body, BODY.as_bytes());
+    }
+    let deadline = Some(Instant::now() + Duration::from_secs(50));
+    assert_eq!(trusting.export(&batch(""), deadline), Outcome::Accepted { status: 200 });
+    assert_eq!(ingest.request().connection, 1, "a request with a deadline shares the connections");
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_an_error_that_names_it() {
+    for (name, kind) in [
+        ("tls/absent.pem", ErrorKind::Io),
+        ("tls/server.key", ErrorKind::InvalidArgument),
+        ("truncate-vectors.ndjson", ErrorKind::InvalidArgument),
+    ] {
+        let file = fixture(name);
+        let config = config("https://localhost/", &[("ca_file", file.to_str().unwrap())]);
+        let error = BackendSpanExporter::new(&config).err().unwrap();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(name), "{error}");
+    }
+}
+
+/// Answers the head of every request, and closes with the body unread.
+fn hasty_ingest(answer: &'static str) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (sender, heads) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            sender.send(String::from_utf8(head).unwrap()).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (url, heads)
+}
+
+#[test]
+fn an_answer_given_before_the_body_was_sent_is_heard_at_the_next_try() {
+    // More than the buffers between the two ends hold.
+    let mut large = Batch::new("lane", 0, "");
+    large.push(&vec![b'1'; 64 << 20]);
+    let (url, heads) = hasty_ingest("HTTP/1.1 413 X\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig");
+    let asking = exporter(&url, &[]);
+    let outcome = asking.export(&large, None);
+    assert!(matches!(outcome, Outcome::Retry { status: 0, .. }), "{outcome:?}");
+    assert!(!heads.recv_timeout(PATIENCE).unwrap().contains("100-continue"));
+    let Outcome::TooLarge(answer) = asking.export(&large, None) else { panic!("not heard") };
+    assert_eq!((answer.status, &answer.body[..]), (413, &b"big"[..]));
+    assert!(heads.recv_timeout(PATIENCE).unwrap().contains("expect: 100-continue"));
+}
+
+#[test]
+fn an_ingest_that_does_not_like_to_be_asked_is_not_asked_again() {
+    let mut large = Batch::new("lane", 0, "");
+    large.push(&vec![b'1'; 64 << 20]);
+    let (url, heads) = hasty_ingest("HTTP/1.1 417 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let asking = exporter(&url, &[]);
+    for asks in [false, true, false] {
+        asking.export(&large, None);
+        assert_eq!(heads.recv_timeout(PATIENCE).unwrap().contains("100-continue"), asks);
+    }
+}

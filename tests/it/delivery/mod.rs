@@ -1,0 +1,9 @@
+//! The way to the ingest.
+
+mod exporter;
+mod late_key;
+mod outage;
+mod refusals;
+mod sample;
+mod scripted_ingest;
+mod secrets;

@@ -1,0 +1,4 @@
+//! What is written about the library and its sources.
+
+mod house_rules;
+mod readme;

@@ -1,0 +1,388 @@
+//! Every limit holds, and the ledger says what each of them cost.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use spanspool::{BatchTraceProcessor, ErrorKind};
+use testkit::client::{
+    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, long_item, open,
+    open_offline, settled,
+};
+use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::{PATIENCE, eventually};
+use testkit::{TempDir, caller, compile_c, have, succeed, tool};
+
+fn willing() -> Ingest {
+    Ingest::start(|_| Answer::status(200)).unwrap()
+}
+
+/// Delivers what the spool holds and gives the numbers of what came.
+fn deliver(spool: &Path, settings: &[(&str, &str)]) -> Vec<u64> {
+    let ingest = willing();
+    let client = open(spool, &ingest.url(), settings);
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!(stats.pending, 0);
+    arrived(&ingest)
+}
+
+/// Says whether the item was taken; no answer but OK and FULL is allowed.
+fn takes(client: &BatchTraceProcessor, item: &str) -> bool {
+    match client.enqueue(item.as_bytes()) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn full_queue_refuses_the_newest() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let client = open_offline(&spool, &[("max_queue_size", "10")]);
+    let taken = Vec::from_iter((0..20).filter(|n| takes(&client, &item(*n))));
+    assert_eq!(taken, Vec::from_iter(0..10));
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.accepted, stats.pending), (10, 10));
+    drop(client);
+    assert_eq!(deliver(&spool, &[("max_queue_size", "10")]), taken);
+}
+
+#[test]
+fn full_queue_drops_the_oldest() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let settings = [("max_queue_size", "10"), ("overflow", "drop_oldest"), ("max_batch_size", "4")];
+    let client = open_offline(&spool, &settings);
+    for n in 0..100 {
+        enqueue(&client, [n]);
+        let stats = client.stats().unwrap();
+        assert_ledger(&stats);
+        assert!(stats.pending <= 10, "{stats:?}");
+    }
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.accepted, stats.dropped_overflow), (100, 100 - stats.pending));
+    assert!(stats.pending >= 6, "no more than a batch goes at once: {stats:?}");
+    drop(client);
+    assert_eq!(deliver(&spool, &settings), Vec::from_iter(stats.dropped_overflow..100));
+}
+
+#[test]
+fn queue_has_room_again_once_items_are_delivered() {
+    let dir = TempDir::new("limits");
+    let ingest = willing();
+    let client = open(&dir.join("spool"), &ingest.url(), &[("max_queue_size", "10")]);
+    for n in 0..200 {
+        eventually("room for one more", || takes(&client, &item(n)));
+    }
+    client.flush(PATIENCE).unwrap();
+    assert_eq!(arrived(&ingest), Vec::from_iter(0..200));
+    assert_all_delivered(&client, 200);
+}
+
+/// Runs `work` while another thread measures what the lane takes on disk; gives the most that it saw.
+fn most_on_disk(spool: &Path, work: impl FnOnce()) -> u64 {
+    let lane = lane_dir(spool);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Relaxed) {
+                most = most.max(disk_usage(&lane));
+            }
+            most
+        });
+        // Also when `work` panics: else the scope would wait for ever.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Relaxed);
+        let most = watcher.join().unwrap();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        most
+    })
+}
+
+/// Fills a spool of `max_spool_bytes` far beyond its limit, delivers it and gives (accepted, arrived) numbers.
+fn overfill(max_spool_bytes: u64, overflow: &str) -> (Vec<u64>, Vec<u64>) {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let limit = max_spool_bytes.to_string();
+    let settings = [("max_spool_bytes", &*limit), ("overflow", overflow), ("enqueue_timeout_ms", "5000")];
+    let count = 2 * max_spool_bytes / 4000;
+    let mut accepted = Vec::new();
+
+    let client = open_offline(&spool, &settings);
+    let mut most = most_on_disk(&spool, || {
+        let mut refusals = 0;
+        for n in 0..count {
+            if takes(&client, &long_item(n, 4000)) {
+                accepted.push(n);
+            } else {
+                refusals += 1;
+            }
+            assert_ledger(&client.stats().unwrap());
+            if refusals == 100 {
+                break;
+            }
+        }
+    });
+    let before = client.stats().unwrap();
+    assert_eq!(before.accepted, accepted.len() as u64);
+    assert_eq!(before.pending, before.accepted - before.dropped_overflow);
+    drop(client);
+
+    let ingest = willing();
+    let client = open(&spool, &ingest.url(), &settings);
+    most = most.max(most_on_disk(&spool, || client.flush(PATIENCE).unwrap()));
+    let after = client.stats().unwrap();
+    assert_ledger(&after);
+    assert_eq!((after.accepted, after.pending), (before.accepted, 0));
+    // With drop_oldest the second client may go on making the room that the first had begun to make.
+    assert!(after.dropped_overflow == before.dropped_overflow || overflow == "drop_oldest", "{after:?}");
+    assert_eq!(after.delivered + after.dropped_overflow, after.accepted);
+    assert!(most <= max_spool_bytes, "{most} bytes on disk with max_spool_bytes={max_spool_bytes}");
+    // The limit is put to use, not kept by taking nothing.
+    assert!(most >= max_spool_bytes / 3, "{most} of {max_spool_bytes}");
+    (accepted, arrived(&ingest))
+}
+
+#[test]
+fn full_disk_allowance_refuses_the_newest() {
+    for mib in [1, 32] {
+        let (accepted, arrived) = overfill(mib << 20, "reject");
+        assert!(
+            !accepted.is_empty() && accepted.len() < ((2 * mib) << 20) as usize / 4000,
+            "{}",
+            accepted.len()
+        );
+        assert!(arrived == accepted, "{} arrived, {} accepted", arrived.len(), accepted.len());
+    }
+}
+
+#[test]
+fn full_disk_allowance_drops_the_oldest() {
+    for mib in [1, 32] {
+        let (accepted, arrived) = overfill(mib << 20, "drop_oldest");
+        assert_eq!(accepted.len() as u64, 2 * (mib << 20) / 4000, "every item is taken");
+        let dropped = accepted.len() - arrived.len();
+        assert!(dropped > 0, "{} arrived", arrived.len());
+        assert!(
+            arrived.len() as u64 >= (mib << 20) / 4000 / 8,
+            "only {} of the newest are left",
+            arrived.len()
+        );
+        assert!(arrived == accepted[dropped..], "it is the oldest that were dropped");
+    }
+}
+
+#[test]
+fn items_older_than_max_age_are_dropped_and_counted() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let settings = [("max_batch_size", "10"), ("max_age_s", "1")];
+    let client = open_offline(&spool, &settings);
+    enqueue(&client, 0..10);
+    eventually("items grow old", || client.stats().unwrap().oldest_pending_age_ms > 1200);
+    enqueue(&client, 10..15);
+    assert_eq!(client.stats().unwrap().pending, 15);
+    drop(client);
+
+    let ingest = willing();
+    let client = open(&spool, &ingest.url(), &[("max_batch_size", "10"), ("max_age_s", "3600")]);
+    client.flush(PATIENCE).unwrap();
+    assert_all_delivered(&client, 15);
+
+    let client = open_offline(&dir.join("other"), &settings);
+    enqueue(&client, 0..10);
+    eventually("items grow old", || client.stats().unwrap().oldest_pending_age_ms > 1200);
+    drop(client);
+    let ingest = willing();
+    let client = open(&dir.join("other"), &ingest.url(), &settings);
+    enqueue(&client, 10..15);
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.accepted, stats.delivered, stats.dropped_expired), (15, 5, 10));
+    assert_eq!(arrived(&ingest), [10, 11, 12, 13, 14]);
+}
+
+#[test]
+fn items_grow_old_in_a_long_outage() {
+    let dir = TempDir::new("limits");
+    let ingest = Ingest::start(|_| Answer::status(503)).unwrap();
+    let client = open(&dir.join("spool"), &ingest.url(), &[("max_age_s", "1")]);
+    enqueue(&client, 0..10);
+    eventually("all are dropped", || client.stats().unwrap().dropped_expired == 10);
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.pending, settled(&stats)), (0, 10));
+}
+
+#[test]
+fn item_of_15_mib_arrives_in_its_place() {
+    let dir = TempDir::new("limits");
+    let ingest = willing();
+    let client = open(&dir.join("spool"), &ingest.url(), &[]);
+    let items: Vec<String> =
+        (0..21).map(|n| long_item(n, if n % 10 == 5 { 15 << 20 } else { 100 })).collect();
+    for item in &items {
+        client.enqueue(item.as_bytes()).unwrap();
+    }
+    client.flush(PATIENCE).unwrap();
+    assert_all_delivered(&client, 21);
+    assert!(ingest.requests().iter().flat_map(items_of).eq(items), "not the same items in the same order");
+}
+
+#[test]
+fn long_item_does_not_overtake_what_its_thread_enqueued_before() {
+    if !have(&tool("CC", "cc"), "--version", "overtake") {
+        return;
+    }
+    let dir = TempDir::new("limits");
+    let ingest = willing();
+    let program = compile_c("tests/c/overtake.c", dir.path());
+    succeed(caller(program).arg(dir.join("spool")).arg(ingest.url()));
+    assert_eq!(arrived(&ingest), [0, 1, 2]);
+}
+
+#[test]
+fn item_of_15_mib_that_was_left_behind_is_sent_by_the_next_client() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let client = open_offline(&spool, &[]);
+    for n in 0..3 {
+        client.enqueue(long_item(n, if n == 1 { 15 << 20 } else { 100 }).as_bytes()).unwrap();
+    }
+    drop(client);
+    assert_eq!(deliver(&spool, &[]), [0, 1, 2]);
+}
+
+#[test]
+fn item_without_room_is_refused_and_hurts_no_other() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let client = open_offline(&spool, &[("max_spool_bytes", "20 MiB")]);
+    assert!(takes(&client, &item(0)));
+    assert!(!takes(&client, &long_item(1, 15 << 20)));
+    assert!(takes(&client, &item(2)));
+    assert_eq!(
+        client.enqueue(long_item(3, (16 << 20) + 1).as_bytes()).unwrap_err().kind(),
+        ErrorKind::ItemTooLarge
+    );
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!(stats.accepted, 2);
+    drop(client);
+    assert_eq!(deliver(&spool, &[]), [0, 2]);
+}
+
+/// Enqueues `each` items from each of 8 threads; gives how many were refused as FULL on the way.
+fn from_eight_threads(client: &BatchTraceProcessor, each: u64, bytes: usize) -> u64 {
+    thread::scope(|scope| {
+        let enqueuers = Vec::from_iter((0..8).map(|thread| {
+            scope.spawn(move || {
+                let numbers = (0..each).map(|n| thread << 32 | n);
+                numbers
+                    .map(|n| {
+                        let item = long_item(n, bytes);
+                        let mut refused = 0;
+                        eventually("the item is taken", || {
+                            let taken = takes(client, &item);
+                            refused += u64::from(!taken);
+                            taken
+                        });
+                        refused
+                    })
+                    .sum::<u64>()
+            })
+        }));
+        enqueuers.into_iter().map(|enqueuer| enqueuer.join().unwrap()).sum()
+    })
+}
+
+/// The items of [`from_eight_threads`] arrived once each, those of a thread in order.
+fn assert_from_eight_threads(arrived: &[u64], each: u64) {
+    assert_eq!(arrived.len() as u64, 8 * each);
+    for thread in 0..8 {
+        let mine = arrived.iter().filter(|n| **n >> 32 == thread).map(|n| n & 0xffff_ffff);
+        assert!(mine.eq(0..each), "thread {thread}");
+    }
+}
+
+#[test]
+fn durability_power_takes_from_eight_threads() {
+    let dir = TempDir::new("limits");
+    let ingest = willing();
+    let client = open(&dir.join("spool"), &ingest.url(), &[("durability", "power")]);
+    assert_eq!(from_eight_threads(&client, 100, 200), 0);
+    client.flush(PATIENCE).unwrap();
+    assert_all_delivered(&client, 800);
+    assert_from_eight_threads(&arrived(&ingest), 100);
+}
+
+#[test]
+fn tiny_journal_that_is_full_refuses_what_it_cannot_hold_and_keeps_the_rest() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let client = open_offline(&spool, &[("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "0")]);
+    let refused = from_eight_threads(&client, 500, 1000);
+    assert!(refused > 0, "the journal was never full");
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.accepted, stats.pending), (4000, 4000));
+    drop(client);
+    assert_from_eight_threads(&deliver(&spool, &[]), 500);
+}
+
+#[test]
+fn tiny_journal_that_is_full_is_waited_for() {
+    let dir = TempDir::new("limits");
+    let spool = dir.join("spool");
+    let client = open_offline(&spool, &[("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "60000")]);
+    assert_eq!(from_eight_threads(&client, 500, 1000), 0);
+    drop(client);
+    assert_from_eight_threads(&deliver(&spool, &[]), 500);
+}
+
+/// KiB of the mapped journal that were written and have not reached the disk; `None` where the kernel or the file
+/// system does not tell.
+fn unsynced_kib(spool: &Path) -> Option<u64> {
+    let journal = lane_dir(spool).join("journal");
+    let maps = fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut mine = false;
+    let mut kib = None;
+    for line in maps.lines() {
+        if line.contains('-') && !line.contains("kB") {
+            mine = line.ends_with(journal.to_str()?);
+        } else if mine
+            && let Some(dirty) = line.strip_prefix("Shared_Dirty:").or(line.strip_prefix("Private_Dirty:"))
+        {
+            *kib.get_or_insert(0) += dirty.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+        }
+    }
+    kib
+}
+
+#[test]
+fn sync_brings_the_journal_to_the_disk() {
+    const WRITTEN_KIB: u64 = 6 << 10;
+    // Now and then the pages ahead of the newest item are made ready, and so written to, just behind the first look.
+    eventually("a sync leaves less that is not on the disk", || {
+        let dir = TempDir::new("limits");
+        let spool = dir.join("spool");
+        let client = open_offline(&spool, &[("sync_interval_ms", "86400000")]);
+        for n in 0..WRITTEN_KIB {
+            client.enqueue(long_item(n, 1024).as_bytes()).unwrap();
+        }
+        let before = unsynced_kib(&spool);
+        client.sync().unwrap();
+        let after = unsynced_kib(&spool);
+        before.zip(after).is_none_or(|(before, after)| after + WRITTEN_KIB / 2 <= before)
+    });
+}

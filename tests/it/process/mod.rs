@@ -1,0 +1,10 @@
+//! The library as a guest of its process: forks, exits, threads.
+
+mod exit;
+mod few_threads;
+mod fork;
+mod idle;
+mod manners;
+mod prefork;
+mod sanitizers;
+mod valgrind;
