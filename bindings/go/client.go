@@ -1,7 +1,6 @@
 package spanspool
 
-// #include <spanspool.h>
-// #include <stdlib.h>
+// #include "call.h"
 import "C"
 
 import (
@@ -12,9 +11,9 @@ import (
 )
 
 // A Client is an open spool, and the native threads that deliver from it. Its methods may be called by any number of
-// goroutines at once; after [Client.Shutdown] they return [ErrShutDown].
+// goroutines at once. After [Client.Shutdown] they return [ErrShutDown], except for [Client.Stats].
 //
-// A client that becomes unreachable is closed as by [Client.Close], but that is a safety net: the runtime says neither
+// A client that becomes unreachable is closed as by [Client.Close]. That is a safety net: the runtime promises neither
 // when nor whether it does so.
 type Client struct {
 	spool *spool
@@ -23,9 +22,10 @@ type Client struct {
 // Open opens the spool in config.SpoolDir, takes over what dead processes left in it, and begins to deliver.
 // OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID are read here.
 //
-// The error says what was wrong and what is allowed: [ErrUnknownKey] or [ErrInvalidArgument] for a setting, [ErrIO] when
-// the folder can't be made, written or filled up to journal_bytes; [ErrInvalidArgument] also when the library has another
-// version than the header this was built with.
+// The error says what was wrong and what is allowed:
+//   - [ErrUnknownSetting] or [ErrInvalidArgument] for a setting
+//   - [ErrIO] when the folder can't be made, written or filled up to journal_bytes
+//   - [ErrInvalidArgument] when the library has another version than the header that the program was built with
 func Open(config Config) (*Client, error) {
 	if err := checkVersion(); err != nil {
 		return nil, err
@@ -40,29 +40,31 @@ func Open(config Config) (*Client, error) {
 		return nil, err
 	}
 	client := &Client{spool: opened}
-	// In a goroutine of its own: a request under way can hold it up, and other finalisers would have to wait.
+	// In a goroutine of its own: a request under way can delay it, and other finalisers would have to wait.
 	runtime.SetFinalizer(client, func(client *Client) { go client.spool.close() })
 	return client, nil
 }
 
-// Enqueue takes one item, a JSON object in UTF-8. It is copied, and travels as it is. When Enqueue returns nil the item
-// is durable as the setting durability says, and will be delivered, by this process or by the next one on the same
-// SpoolDir. It waits for no network, and for the disk at most enqueue_timeout_ms. It allocates nothing unless it fails.
+// Enqueue accepts one item, a JSON object in UTF-8. The item is copied, and sent as it is. When Enqueue returns nil the
+// item is durable as [Config].Durability says. It will be delivered by this process or by the next one on the same
+// SpoolDir. Enqueue waits for no network, and for the disk at most EnqueueTimeout. It allocates nothing unless it
+// fails.
 //
-// On an error ([ErrInvalidItem], [ErrItemTooLarge], [ErrFull], [ErrIO], [ErrShutDown]) nothing was stored; but with
-// durability=power an item that could not be synced (ErrIO) may still be delivered.
+// On an error ([ErrInvalidItem], [ErrItemTooLarge], [ErrFull], [ErrIO], [ErrShutDown]) nothing was stored. One
+// exception: with Durability "power" an item that could not be synced (ErrIO) may still be delivered.
 func (c *Client) Enqueue(item []byte) error {
 	defer runtime.KeepAlive(c)
 	if !c.spool.enter() {
 		return shutDown()
 	}
 	defer c.spool.mu.RUnlock()
-	return failure(C.spanspool_enqueue(c.spool.handle, chars(item), C.size_t(len(item))))
+	return failed(C.spanspool_go_enqueue(c.spool.handle, chars(item), C.size_t(len(item))))
 }
 
-// EnqueueAs is Enqueue for an item that is to be sent with the key that [Client.SetNamedKey] gives under name, before or
-// after this call. The spool keeps the name, never the key. Items whose name has no key when their turn comes are set
-// aside in the rejected store and go on their way as soon as it has one. name has 1 to 255 bytes, else [ErrInvalidArgument].
+// EnqueueAs is Enqueue for an item that is to be sent with the key that [Client.SetNamedKey] gives under name, before
+// or after this call. The spool keeps the name, never the key. Items whose name has no key when their turn comes are
+// set aside in the rejected store. They are sent as soon as the name has a key. name has 1 to 255 bytes, else the error
+// is [ErrInvalidArgument].
 func (c *Client) EnqueueAs(name string, item []byte) error {
 	defer runtime.KeepAlive(c)
 	text, err := cText("the name of a key", name)
@@ -70,22 +72,22 @@ func (c *Client) EnqueueAs(name string, item []byte) error {
 		return err
 	}
 	defer C.free(unsafe.Pointer(text))
-	return c.spool.use(func(handle *C.spanspool) C.spanspool_status {
-		return C.spanspool_enqueue_as(handle, text, chars(item), C.size_t(len(item)))
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome {
+		return C.spanspool_go_enqueue_as(handle, text, chars(item), C.size_t(len(item)))
 	})
 }
 
 // chars is the memory of item as C wants it. The library copies it during the call and keeps no pointer.
 //
-// The functions that take it must not be marked `#cgo noescape`: they may log, and that runs Go code, which may move the
-// stack.
+// The functions that take it must not be marked `#cgo noescape`: they may log, and that runs Go code, which may move
+// the stack.
 func chars(item []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(item))) }
 
-// Flush sends at once, whatever a backoff or a hold says, and waits until every item enqueued before was delivered or
+// Flush sends at once, also during a backoff or a hold, and waits until every item enqueued before was delivered or
 // rejected, or until ctx is done.
 //
-// In the latter case the error is [ErrTimeout] and ctx.Err() as well; what is left stays in the spool and is delivered
-// later. A wait that was given up keeps a thread for up to 30 seconds.
+// When ctx is done first, the error is both [ErrTimeout] and ctx.Err(). What is left stays in the spool and is
+// delivered later. A wait that was given up keeps a thread for up to 30 seconds.
 func (c *Client) Flush(ctx context.Context) error {
 	defer runtime.KeepAlive(c)
 	if c.spool.closing.Load() {
@@ -97,13 +99,13 @@ func (c *Client) Flush(ctx context.Context) error {
 // Sync waits until every item enqueued before is on stable storage, so that a power cut can't take it.
 func (c *Client) Sync() error {
 	defer runtime.KeepAlive(c)
-	return c.spool.use(func(handle *C.spanspool) C.spanspool_status { return C.spanspool_sync(handle) })
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome { return C.spanspool_go_sync(handle) })
 }
 
 // Wake says that the network is back: it ends a backoff or a hold and tries now. It does not wait.
 func (c *Client) Wake() error {
 	defer runtime.KeepAlive(c)
-	return c.spool.use(func(handle *C.spanspool) C.spanspool_status { return C.spanspool_wake(handle) })
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome { return C.spanspool_go_wake(handle) })
 }
 
 // SetAPIKey replaces the API key and tries at once what was waiting for one. The key is kept in memory only.
@@ -114,8 +116,8 @@ func (c *Client) SetAPIKey(key string) error {
 		return err
 	}
 	defer C.free(unsafe.Pointer(text))
-	return c.spool.use(func(handle *C.spanspool) C.spanspool_status {
-		return C.spanspool_set_api_key(handle, text)
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome {
+		return C.spanspool_go_set_api_key(handle, text)
 	})
 }
 
@@ -133,23 +135,19 @@ func (c *Client) SetNamedKey(name, key string) error {
 		return err
 	}
 	defer C.free(unsafe.Pointer(keyText))
-	return c.spool.use(func(handle *C.spanspool) C.spanspool_status {
-		return C.spanspool_set_named_key(handle, nameText, keyText)
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome {
+		return C.spanspool_go_set_named_key(handle, nameText, keyText)
 	})
 }
 
-// Stats reads the counters as they are now.
+// Stats reads the counters as they are now. After [Client.Shutdown] they are those at its end.
 func (c *Client) Stats() (Stats, error) {
 	defer runtime.KeepAlive(c)
-	var raw C.spanspool_stats
-	err := c.spool.use(func(handle *C.spanspool) C.spanspool_status {
-		return C.spanspool_get_stats(handle, &raw, C.sizeof_spanspool_stats)
-	})
-	return statsOf(&raw), err
+	return c.spool.stats()
 }
 
-// Shutdown takes no more items, delivers until ctx is done, stops the threads and frees everything. Calls that other
-// goroutines are in end soon. A second Shutdown waits for the first and returns the same.
+// Shutdown accepts no more items, delivers until ctx is done, stops the threads and frees everything. Calls in other
+// goroutines end soon. A second Shutdown waits for the first and returns the same.
 //
 // It returns nil when all was delivered or rejected, and [ErrTimeout] when items stay in the spool for the next client.
 // With a ctx that is never done it waits as long as the ingest is away.

@@ -14,30 +14,57 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 )
 
-// A Config says where the spool is, where items go, and what the limits are. What is left out has the library's
-// default. It may be used for any number of clients, one after another or at once.
+// NoWait stands for no time at all in a duration of [Config], where 0 stands for the default. It is allowed for
+// ScheduleDelay (every item is sent at once) and EnqueueTimeout.
+const NoWait time.Duration = -1
+
+// A Config says where the spool is, where items go, and what the limits are. What is left at its zero value has the
+// library's default. A config may be used for any number of clients, one after another or at once.
+//
+// Durations are whole milliseconds, MaxAge whole seconds; anything finer is an [ErrInvalidArgument].
 type Config struct {
-	// SpoolDir is the folder that keeps the items; it is made when absent. Required.
+	// SpoolDir is the folder that keeps the items. It is made when absent. Required.
 	SpoolDir string
 	// Endpoint is the ingest that batches are posted to, an http:// or https:// URL.
 	Endpoint string
-	// APIKey is sent as "Authorization: Bearer". If empty, OPENAI_API_KEY is read when the client is opened. It is never
-	// written to disk or to a log.
+	// APIKey is sent as "Authorization: Bearer". If empty, OPENAI_API_KEY is read when the client is opened. It is
+	// never written to disk or to a log.
 	APIKey string
 	// Durability is what a nil error of Enqueue survives: "process", the death of the process, or "power", a power cut.
 	Durability string
-	// MaxSpoolBytes is the number of bytes on disk at most, of this process's lane.
+	// MaxSpoolBytes limits the bytes on disk of this client's lane.
 	MaxSpoolBytes int64
+
+	// ScheduleDelay is the longest wait before a batch that is not full is sent.
+	ScheduleDelay time.Duration
+	// EnqueueTimeout is the longest that Enqueue waits for room in the journal.
+	EnqueueTimeout time.Duration
+	// ConnectTimeout is the longest wait for a connection.
+	ConnectTimeout time.Duration
+	// RequestTimeout is the longest wait for a whole request.
+	RequestTimeout time.Duration
+	// BaseDelay is the first backoff after a failed attempt. It doubles from there, up to MaxDelay.
+	BaseDelay time.Duration
+	// MaxDelay is the longest backoff, and the time between probes on hold.
+	MaxDelay time.Duration
+	// MaxAge drops older pending items, and counts them as expired.
+	MaxAge time.Duration
+	// SyncInterval is the longest time that accepted items wait for stable storage, with Durability "process".
+	SyncInterval time.Duration
+	// AdoptInterval is how often the lanes of dead processes are searched for.
+	AdoptInterval time.Duration
+
 	// Headers are further headers of every request.
 	Headers map[string]string
-	// Settings are all others by their names in the C header, such as "schedule_delay_ms": "1000".
+	// Settings are all others by their names in the C header, such as "overflow": "drop_oldest".
 	Settings map[string]string
-	// Logger receives what the library has to say: an ingest that refuses, items set aside or dropped, at debug level why
-	// a call failed. Without one nothing is said anywhere. Its handler is called on threads of the library's, several at
-	// once, and must not call the client.
+	// Logger receives the library's log: an ingest that refuses, items set aside or dropped, and at debug level why a
+	// call failed. Without one nothing is logged. Its handler is called on the library's threads, several at once, and
+	// must not call the client.
 	Logger *slog.Logger
 }
 
@@ -68,6 +95,11 @@ func (c Config) settings() (map[string]string, error) {
 	if c.MaxSpoolBytes != 0 {
 		typed["max_spool_bytes"] = strconv.FormatInt(c.MaxSpoolBytes, 10)
 	}
+	durations, err := c.durations()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(typed, durations)
 	for name, value := range c.Headers {
 		typed["header."+name] = value
 	}
@@ -83,8 +115,44 @@ func (c Config) settings() (map[string]string, error) {
 	return all, nil
 }
 
-// open makes a handle of the library's. logger is the number of a cgo.Handle with a *slog.Logger, or 0.
-func (c Config) open(logger cgo.Handle) (*C.spanspool, error) {
+// durations are the settings that are durations, by their names in C, as texts; empty for the default.
+func (c Config) durations() (map[string]string, error) {
+	texts := make(map[string]string)
+	for _, d := range []struct {
+		field string
+		name  string
+		value time.Duration
+		unit  time.Duration
+	}{
+		{"ScheduleDelay", "schedule_delay_ms", c.ScheduleDelay, time.Millisecond},
+		{"EnqueueTimeout", "enqueue_timeout_ms", c.EnqueueTimeout, time.Millisecond},
+		{"ConnectTimeout", "connect_timeout_ms", c.ConnectTimeout, time.Millisecond},
+		{"RequestTimeout", "request_timeout_ms", c.RequestTimeout, time.Millisecond},
+		{"BaseDelay", "base_delay_ms", c.BaseDelay, time.Millisecond},
+		{"MaxDelay", "max_delay_ms", c.MaxDelay, time.Millisecond},
+		{"MaxAge", "max_age_s", c.MaxAge, time.Second},
+		{"SyncInterval", "sync_interval_ms", c.SyncInterval, time.Millisecond},
+		{"AdoptInterval", "adopt_interval_ms", c.AdoptInterval, time.Millisecond},
+	} {
+		switch {
+		case d.value == 0:
+		case d.value == NoWait && d.field == "MaxAge":
+			return nil, invalid("MaxAge can't be NoWait; 0 keeps items for ever")
+		case d.value == NoWait:
+			texts[d.name] = "0"
+		case d.value < 0:
+			return nil, invalid("%s is negative: %v", d.field, d.value)
+		case d.value%d.unit != 0:
+			return nil, invalid("%s is %v; it must be a multiple of %v", d.field, d.value, d.unit)
+		default:
+			texts[d.name] = strconv.FormatInt(int64(d.value/d.unit), 10)
+		}
+	}
+	return texts, nil
+}
+
+// open makes a handle of the library. logger is the number of a cgo.Handle with a *slog.Logger, or 0.
+func (c Config) open(logger cgo.Handle) (*C.spanspool_client, error) {
 	settings, err := c.settings()
 	if err != nil {
 		return nil, err
@@ -102,7 +170,7 @@ func (c Config) open(logger cgo.Handle) (*C.spanspool, error) {
 		}
 	}
 	var why [1024]C.char
-	var handle *C.spanspool
+	var handle *C.spanspool_client
 	status := C.spanspool_init(config, &handle, &why[0], C.size_t(len(why)))
 	return handle, explained(status, &why[0])
 }
@@ -120,14 +188,6 @@ func set(config *C.spanspool_config, name, value string) error {
 	defer C.free(unsafe.Pointer(text))
 	var why [1024]C.char
 	return explained(C.spanspool_config_set(config, key, text, &why[0], C.size_t(len(why))), &why[0])
-}
-
-// explained makes an error of a status and the text that came with it.
-func explained(status C.spanspool_status, why *C.char) error {
-	if text := C.GoString(why); status != C.SPANSPOOL_OK && text != "" {
-		return &Error{Status: Status(status), Message: text}
-	}
-	return failure(status)
 }
 
 // cText is value as a C string, to be freed. C would take a NUL inside for its end and act on half of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"spanspool.example/spanspool"
 )
@@ -11,8 +12,8 @@ import (
 // An item of 500 bytes, and a spool that keeps what it has room for and then drops the oldest.
 func enqueueing(t testing.TB) (*spanspool.Client, []byte) {
 	client := open(t, spanspool.Config{Settings: map[string]string{
-		"exporter": "none", "max_spool_bytes": "64 MiB", "overflow": "drop_oldest", "enqueue_timeout_ms": "60000",
-	}})
+		"exporter": "none", "overflow": "drop_oldest",
+	}, MaxSpoolBytes: 64 << 20, EnqueueTimeout: time.Minute})
 	text := []byte(item("", 0))
 	return client, []byte(strings.Replace(string(text), `"-0"`, `"`+strings.Repeat("x", 500-len(text)+2)+`"`, 1))
 }

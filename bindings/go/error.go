@@ -1,9 +1,11 @@
 package spanspool
 
-// #include <spanspool.h>
+// #include "call.h"
 import "C"
 
-// A Status is what the library answers when it does not answer OK. It is what [errors.Is] compares with:
+import "unsafe"
+
+// A Status is what the library answers instead of OK. It is what [errors.Is] compares with:
 //
 //	if errors.Is(err, spanspool.ErrFull) { … }
 //
@@ -11,16 +13,16 @@ import "C"
 type Status int32
 
 const (
-	// ErrInvalidArgument: an argument or a setting is not allowed; nothing was changed. Mend the call.
+	// ErrInvalidArgument: an argument or a setting is not allowed; nothing was changed. Correct the call.
 	ErrInvalidArgument Status = C.SPANSPOOL_ERR_INVALID_ARGUMENT
-	// ErrInvalidItem: the item is not exactly one JSON object in UTF-8; nothing was stored. Mend the item.
+	// ErrInvalidItem: the item is not exactly one JSON object in UTF-8; nothing was stored. Correct the item.
 	ErrInvalidItem Status = C.SPANSPOOL_ERR_INVALID_ITEM
 	// ErrItemTooLarge: the item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
 	ErrItemTooLarge Status = C.SPANSPOOL_ERR_ITEM_TOO_LARGE
-	// ErrUnknownKey: no setting has that name.
-	ErrUnknownKey Status = C.SPANSPOOL_ERR_UNKNOWN_KEY
+	// ErrUnknownSetting: there is no setting of that name; nothing was changed. Correct the name.
+	ErrUnknownSetting Status = C.SPANSPOOL_ERR_UNKNOWN_SETTING
 	// ErrFull: the spool is at its limit and overflow is reject, or the journal had no room within
-	// enqueue_timeout_ms; nothing was stored. Count the item as lost, or try again later.
+	// EnqueueTimeout; nothing was stored. Count the item as lost, or try again later.
 	ErrFull Status = C.SPANSPOOL_ERR_FULL
 	// ErrTimeout: the time was over first. What was not delivered stays in the spool and is delivered later.
 	ErrTimeout Status = C.SPANSPOOL_ERR_TIMEOUT
@@ -60,6 +62,23 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Status}
 	}
 	return []error{e.Status, e.cause}
+}
+
+// failed makes an error of the outcome of a call on a handle.
+func failed(outcome C.spanspool_go_outcome) error {
+	if outcome.status == C.SPANSPOOL_OK {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(outcome.text))
+	return explained(outcome.status, outcome.text)
+}
+
+// explained makes an error of a status and a text, which may be nil.
+func explained(status C.spanspool_status, text *C.char) error {
+	if status == C.SPANSPOOL_OK || text == nil || *text == 0 {
+		return failure(status)
+	}
+	return &Error{Status: Status(status), Message: C.GoString(text)}
 }
 
 // failure makes an error of a status that has no text of its own.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"spanspool.example/spanspool"
 )
@@ -27,7 +28,7 @@ var statuses = map[string]spanspool.Status{
 	"INVALID_ARGUMENT": spanspool.ErrInvalidArgument,
 	"INVALID_ITEM":     spanspool.ErrInvalidItem,
 	"ITEM_TOO_LARGE":   spanspool.ErrItemTooLarge,
-	"UNKNOWN_KEY":      spanspool.ErrUnknownKey,
+	"UNKNOWN_SETTING":  spanspool.ErrUnknownSetting,
 	"FULL":             spanspool.ErrFull,
 	"TIMEOUT":          spanspool.ErrTimeout,
 	"SHUT_DOWN":        spanspool.ErrShutDown,
@@ -69,10 +70,68 @@ func TestEveryCounterOfTheHeaderIsInStats(t *testing.T) {
 		t.Fatalf("%d in the header, %d here", len(fields), kind.NumField())
 	}
 	for at, field := range fields {
-		want := strings.ReplaceAll(field[1], "_", "")
+		// A duration needs no unit in its name.
+		want := strings.ReplaceAll(strings.TrimSuffix(field[1], "_ms"), "_", "")
 		if got := kind.Field(at).Name; !strings.EqualFold(got, want) {
-			t.Errorf("%s stands where the header has %s", got, field[1])
+			t.Errorf("%s is where the header has %s", got, field[1])
 		}
+	}
+	if age := reflect.TypeFor[time.Duration](); kind.Field(9).Type != age {
+		t.Errorf("%s is no duration", kind.Field(9).Name)
+	}
+}
+
+func TestEveryExportStateOfTheHeaderHasAName(t *testing.T) {
+	found := regexp.MustCompile(`SPANSPOOL_EXPORT_(\w+) = (\d+)`).FindAllStringSubmatch(header(t), -1)
+	if len(found) < 4 {
+		t.Fatalf("%d in the header", len(found))
+	}
+	for _, state := range found {
+		number, _ := strconv.ParseUint(state[2], 10, 64)
+		if got := spanspool.ExportState(number).String(); got != strings.ToLower(state[1]) {
+			t.Errorf("%s = %d is %q here", state[1], number, got)
+		}
+	}
+	if got := spanspool.ExportState(77).String(); got != "ExportState(77)" {
+		t.Error(got)
+	}
+}
+
+func TestDurationsThatDoNotFitAreErrors(t *testing.T) {
+	for text, config := range map[string]spanspool.Config{
+		"ScheduleDelay is 1.5ms; it must be a multiple of 1ms": {ScheduleDelay: 1500 * time.Microsecond},
+		"MaxAge is 1.5s; it must be a multiple of 1s":          {MaxAge: 1500 * time.Millisecond},
+		"MaxAge can't be NoWait":                               {MaxAge: spanspool.NoWait},
+		"BaseDelay is negative: -1s":                           {BaseDelay: -time.Second},
+		"connect_timeout_ms='0'":                               {ConnectTimeout: spanspool.NoWait},
+		"1 to 86400000":                                        {RequestTimeout: 2_000_000 * time.Hour},
+		"adopt_interval_ms is set twice": {
+			AdoptInterval: time.Second, Settings: map[string]string{"adopt_interval_ms": "1000"},
+		},
+	} {
+		config.SpoolDir = t.TempDir()
+		client, err := spanspool.Open(config)
+		if client != nil || !errors.Is(err, spanspool.ErrInvalidArgument) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestEveryDurationIsASetting(t *testing.T) {
+	config := spanspool.Config{Settings: map[string]string{"exporter": "none"}}
+	set := reflect.ValueOf(&config).Elem()
+	durations := 0
+	for at := range set.NumField() {
+		if field := set.Field(at); field.Type() == reflect.TypeFor[time.Duration]() {
+			field.Set(reflect.ValueOf(2 * time.Second))
+			durations++
+		}
+	}
+	// All of them reach the library, which accepts them, and the text names each.
+	text := open(t, config)
+	names := regexp.MustCompile(`\w+_(ms|s)\b`).FindAllString(config.String(), -1)
+	if text == nil || durations != 9 || len(names) != durations {
+		t.Errorf("%d durations, %q", durations, names)
 	}
 }
 
@@ -91,7 +150,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		text   string
 	}{
 		"no folder":      {spanspool.Config{}, spanspool.ErrInvalidArgument, "spool_dir"},
-		"unknown":        {settings("shelf_life", "3"), spanspool.ErrUnknownKey, "shelf_life"},
+		"unknown":        {settings("shelf_life", "3"), spanspool.ErrUnknownSetting, "shelf_life"},
 		"bad value":      {settings("jitter", "7"), spanspool.ErrInvalidArgument, "0 to 1"},
 		"bad endpoint":   {spanspool.Config{SpoolDir: dir, Endpoint: "not a url"}, spanspool.ErrInvalidArgument, "'not a url'"},
 		"bad durability": {spanspool.Config{SpoolDir: dir, Durability: "much"}, spanspool.ErrInvalidArgument, "process, power"},
@@ -115,11 +174,12 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 
 func TestEnqueueSaysWhatIsWrong(t *testing.T) {
 	client := open(t, spanspool.Config{Settings: map[string]string{
-		"exporter": "none", "max_queue_size": "1", "max_item_bytes": "1 KiB", "enqueue_timeout_ms": "0",
-	}})
+		"exporter": "none", "max_queue_size": "1", "max_item_bytes": "1 KiB",
+	}, EnqueueTimeout: spanspool.NoWait})
 	check := func(what string, err error, status spanspool.Status) {
 		t.Helper()
-		if !errors.Is(err, status) || err.Error() != "spanspool: "+status.Error() {
+		// The text says more than the phrase of the status does.
+		if !errors.Is(err, status) || !strings.HasPrefix(err.Error(), "spanspool: ") || strings.HasSuffix(err.Error(), status.Error()) {
 			t.Errorf("%s: %v", what, err)
 		}
 		for _, other := range statuses {
@@ -137,7 +197,11 @@ func TestEnqueueSaysWhatIsWrong(t *testing.T) {
 	check("a long name", client.EnqueueAs(strings.Repeat("x", 256), []byte(item("a", 0))), spanspool.ErrInvalidArgument)
 	check("no key", client.SetAPIKey(""), spanspool.ErrInvalidArgument)
 	enqueue(t, client, item("fits", 0))
-	check("no room", client.Enqueue([]byte(item("over", 0))), spanspool.ErrFull)
+	full := client.Enqueue([]byte(item("over", 0)))
+	check("no room", full, spanspool.ErrFull)
+	if !strings.Contains(full.Error(), "max_queue_size") {
+		t.Errorf("which limit? %v", full)
+	}
 	for _, err := range []error{
 		client.EnqueueAs("a\x00b", []byte(item("a", 0))), client.SetAPIKey("a\x00b"),
 		client.SetNamedKey("a\x00b", "c"), client.SetNamedKey("a", "b\x00c"),

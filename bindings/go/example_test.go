@@ -15,7 +15,7 @@ import (
 )
 
 func Example() {
-	// An ingest that takes everything, and a folder for the spool.
+	// An ingest that accepts everything, and a folder for the spool.
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	dir, err := os.MkdirTemp("", "spool")
@@ -25,10 +25,10 @@ func Example() {
 	defer os.RemoveAll(dir)
 
 	client, err := spanspool.Open(spanspool.Config{
-		SpoolDir: dir,
-		Endpoint: server.URL,
-		Logger:   slog.Default().With("part", "traces"),
-		Settings: map[string]string{"schedule_delay_ms": "1000"},
+		SpoolDir:      dir,
+		Endpoint:      server.URL,
+		ScheduleDelay: time.Second,
+		Logger:        slog.Default().With("part", "traces"),
 	})
 	if err != nil {
 		log.Fatal(err) // says which setting is wrong, and what is allowed
@@ -74,5 +74,5 @@ func ExampleExporter() {
 	if errors.As(err, &failed) {
 		fmt.Println(failed.Index, failed.Err)
 	}
-	// Output: 1 spanspool: the item is not exactly one JSON object in UTF-8
+	// Output: 1 spanspool: item is not a JSON object: it must begin with '{'
 }

@@ -7,17 +7,17 @@ import (
 	"fmt"
 )
 
-// An Exporter takes finished traces and spans as values. It stands in the place of an exporter that posts them to the
-// ingest itself and gives up after a few tries: the same call, but when it returns nil nothing can get lost any more, and
-// no network was waited for. It may be used by any number of goroutines.
+// An Exporter accepts finished traces and spans as values. It replaces an exporter that posts them to the ingest itself
+// and gives up after a few tries. When its call returns nil, the items are durable, and it waited for no network. It
+// may be used by any number of goroutines.
 type Exporter struct {
 	client *Client
 }
 
-// NewExporter makes an exporter that puts items into client, which stays the caller's: who opened it shuts it down.
+// NewExporter makes an exporter that puts items into client. The caller still owns the client and shuts it down.
 func NewExporter(client *Client) *Exporter { return &Exporter{client: client} }
 
-// An ExportError says which item could not be exported. Those before it are stored, it and those behind it are not.
+// An ExportError says which item could not be exported. Those before it are stored; it and those after it are not.
 type ExportError struct {
 	// Index of the item among those given to Export, from 0.
 	Index int
@@ -29,8 +29,8 @@ func (e *ExportError) Error() string { return fmt.Sprintf("item %d: %v", e.Index
 // Unwrap gives the reason, such as [ErrFull].
 func (e *ExportError) Unwrap() error { return e.Err }
 
-// Export stores items in their order. Each becomes one JSON object by [encoding/json], so that a [json.Marshaler] has its
-// say; <, > and & are left as they are. A []byte and a [json.RawMessage] are JSON already and travel as they are.
+// Export stores items in their order. Each becomes one JSON object by [encoding/json], so a [json.Marshaler] is used;
+// <, > and & are left as they are. A []byte and a [json.RawMessage] are JSON already and are sent as they are.
 //
 // It stops at the first item that fails, or before the next one when ctx is done, with an [*ExportError].
 func (e *Exporter) Export(ctx context.Context, items ...any) error {

@@ -28,10 +28,10 @@ type ingest struct {
 	url      string
 	mu       sync.Mutex
 	requests []request
-	changed  chan struct{} // has something in it when a request came that nobody has looked at
+	changed  chan struct{} // has something in it when a request came since the last look
 }
 
-// newIngest answers as answer says; nil: everything is taken. A request is kept before it is answered.
+// newIngest answers as answer says; nil: everything is accepted. A request is kept before it is answered.
 func newIngest(t testing.TB, answer http.HandlerFunc) *ingest {
 	in := &ingest{changed: make(chan struct{}, 1)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,7 @@ func (in *ingest) keep(header http.Header, data []json.RawMessage) {
 	}
 }
 
-// all is what came in so far.
+// all returns what came in so far.
 func (in *ingest) all() []request {
 	in.mu.Lock()
 	defer in.mu.Unlock()

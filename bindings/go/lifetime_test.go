@@ -16,7 +16,7 @@ import (
 	"spanspool.example/spanspool"
 )
 
-func TestAClientThatNobodyHoldsIsClosed(t *testing.T) {
+func TestAnUnreachableClientIsClosed(t *testing.T) {
 	dir, in := t.TempDir(), newIngest(t, nil)
 	func() {
 		client, err := spanspool.Open(spanspool.Config{SpoolDir: dir, Endpoint: nowhere})
@@ -26,7 +26,7 @@ func TestAClientThatNobodyHoldsIsClosed(t *testing.T) {
 		enqueue(t, client, item("forgotten", 0))
 	}()
 	// Its lane is free only when it was closed; then another client takes over what it left.
-	open(t, spanspool.Config{SpoolDir: dir, Endpoint: in.url, Settings: map[string]string{"adopt_interval_ms": "20"}})
+	open(t, spanspool.Config{SpoolDir: dir, Endpoint: in.url, AdoptInterval: 20 * time.Millisecond})
 	in.waitFor(t, "the item of the forgotten client", func(items []string) bool { return len(items) > 0 }, runtime.GC)
 	if got := in.items(); !slices.Equal(got, []string{item("forgotten", 0)}) {
 		t.Errorf("came: %q", got)
@@ -50,7 +50,7 @@ func TestAClientInACallIsNotClosed(t *testing.T) {
 		answer <- err
 	}()
 	rounds := 0
-	in.waitFor(t, "the request, and collections behind it", func(items []string) bool {
+	in.waitFor(t, "the request, and collections after it", func(items []string) bool {
 		return len(items) > 0 && rounds > 20
 	}, func() {
 		runtime.GC()
@@ -64,8 +64,8 @@ func TestAClientInACallIsNotClosed(t *testing.T) {
 	}
 }
 
-// Every method in many goroutines while others shut the client down: nothing is used after it is freed, and what was
-// taken with nil is there for the next client, each item once.
+// Every method in many goroutines while others shut the client down: nothing is used after it is freed, and every
+// accepted item is there for the next client, once.
 func TestCallsRaceWithShutdown(t *testing.T) {
 	for round := range 8 {
 		dir := t.TempDir()
@@ -85,7 +85,12 @@ func TestCallsRaceWithShutdown(t *testing.T) {
 		}
 		for id, call := range []func(int) error{
 			func(n int) error { return client.Flush(within(t, 3*time.Millisecond)) },
-			func(n int) error { _, err := client.Stats(); return err },
+			func(n int) error {
+				if _, err := client.Stats(); err != nil {
+					return err
+				}
+				return client.Wake()
+			},
 			func(n int) error { return client.Sync() },
 			func(n int) error { return client.Wake() },
 			func(n int) error { return client.SetAPIKey("sk") },

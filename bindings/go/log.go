@@ -1,6 +1,6 @@
 package spanspool
 
-// #include <stdint.h>
+// #include <spanspool.h>
 import "C"
 
 import (
@@ -9,7 +9,7 @@ import (
 	"runtime/cgo"
 )
 
-// spanspoolGoLog hands a line of the library's to the logger behind handle. It runs on threads of the library's own.
+// spanspoolGoLog hands a log line of the library to the logger of handle. It runs on threads of the library.
 //
 //export spanspoolGoLog
 func spanspoolGoLog(level C.int32_t, message *C.char, handle C.uintptr_t) {
@@ -19,14 +19,14 @@ func spanspoolGoLog(level C.int32_t, message *C.char, handle C.uintptr_t) {
 	}
 }
 
-// slogLevel: 1 error, 2 warning, 3 change of state, 4 debug.
+// slogLevel is the level of the library in slog's terms.
 func slogLevel(level int32) slog.Level {
 	switch level {
-	case 1:
+	case C.SPANSPOOL_LOG_ERROR:
 		return slog.LevelError
-	case 2:
+	case C.SPANSPOOL_LOG_WARN:
 		return slog.LevelWarn
-	case 3:
+	case C.SPANSPOOL_LOG_INFO:
 		return slog.LevelInfo
 	default:
 		return slog.LevelDebug

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"spanspool.example/spanspool"
 )
@@ -45,7 +46,7 @@ func TestTheLibraryLogsToSlog(t *testing.T) {
 		})
 		config := spanspool.Config{
 			SpoolDir: t.TempDir(), Endpoint: in.url, APIKey: "sk-secret", Logger: said.logger(level),
-			Settings: map[string]string{"schedule_delay_ms": "0", "base_delay_ms": "1", "max_delay_ms": "20"},
+			ScheduleDelay: spanspool.NoWait, BaseDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond,
 		}
 		client := open(t, config)
 		enqueue(t, client, item("log", 0))
@@ -55,7 +56,7 @@ func TestTheLibraryLogsToSlog(t *testing.T) {
 		}
 		in.waitFor(t, "the delivery", func([]string) bool { return stats(t, client).Delivered == 1 }, func() {})
 		client.Close()
-		said.logger(level).Info("behind the end", "config", config)
+		said.logger(level).Info("after the end", "config", config)
 	}
 	has := func(said *lines, level, text string) bool {
 		for _, line := range strings.Split(said.String(), "\n") {

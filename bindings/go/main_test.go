@@ -8,7 +8,7 @@ import (
 	"spanspool.example/spanspool"
 )
 
-// The test program is its own child, too: what it does then stands in childDoes.
+// The test program is its own child, too. This environment variable says what it does then.
 const childDoes = "SPANSPOOL_GO_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// openOnce says what Open says.
+// openOnce prints what Open returns.
 func openOnce() {
 	client, err := spanspool.Open(spanspool.Config{SpoolDir: os.Args[1]})
 	if err != nil {
@@ -32,7 +32,7 @@ func openOnce() {
 	fmt.Println("open", client.Close())
 }
 
-// enqueueForEver tells each item that was taken.
+// enqueueForEver prints each item that was accepted.
 func enqueueForEver() {
 	client, err := spanspool.Open(spanspool.Config{SpoolDir: os.Args[1], Endpoint: nowhere})
 	if err != nil {

@@ -22,7 +22,7 @@ func child(t *testing.T, word, dir string) *exec.Cmd {
 	return command
 }
 
-func TestWhatAKilledProcessTookArrives(t *testing.T) {
+func TestWhatAKilledProcessAcceptedArrives(t *testing.T) {
 	dir := t.TempDir()
 	process := child(t, "enqueue", dir)
 	output, err := process.StdoutPipe()
@@ -53,22 +53,22 @@ func TestWhatAKilledProcessTookArrives(t *testing.T) {
 	if err := client.Shutdown(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
-	// What the child was about to tell came as well.
+	// What the child had no time to print came as well.
 	got := in.items()
 	if len(got) < len(taken) || !slices.Equal(got[:len(taken)], taken) {
-		t.Fatalf("%d were taken, %d came", len(taken), len(got))
+		t.Fatalf("%d were accepted, %d came", len(taken), len(got))
 	}
 	for n, text := range got {
 		if text != item("killed", n) {
 			t.Fatalf("number %d is %q", n, text)
 		}
 	}
-	t.Logf("%d told by a child that was killed, %d delivered by the next process", len(taken), len(got))
+	t.Logf("%d printed by a child that was killed, %d delivered by the next process", len(taken), len(got))
 }
 
 func TestALibraryOfAnotherVersionIsRefused(t *testing.T) {
 	if static {
-		t.Skip("the library that is inside is the one it was built with")
+		t.Skip("a static program contains the library that it was built with")
 	}
 	shim := filepath.Join(t.TempDir(), "other_version.so")
 	compiler := os.Getenv("CC")

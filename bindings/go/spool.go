@@ -1,6 +1,6 @@
 package spanspool
 
-// #include <spanspool.h>
+// #include "call.h"
 import "C"
 
 import (
@@ -17,29 +17,31 @@ const (
 	// A flush that nobody waits for any more ends after this. Each new one ends a backoff, so it must not be short: the
 	// ingest would be asked as often. It is the default of max_delay_ms.
 	flushSlice = 30 * time.Second
-	// What calls that raced with a shutdown have just taken gets this long to be delivered, if all else was.
+	// What calls that raced with a shutdown have just enqueued gets this long to be delivered, if all else was.
 	lastSlice = time.Second
 )
 
-// A spool is the handle of the library's with what keeps it valid: whoever uses it holds mu for reading, whoever frees
-// it holds mu for writing. It is apart from Client, so that a wait that was given up keeps the spool, not the client.
+// A spool is a handle of the library and what keeps it valid: a call holds mu for reading, and mu is held for writing
+// while the handle is freed. It is separate from Client, so that a wait that was given up keeps the spool, not the
+// client.
 type spool struct {
 	mu     sync.RWMutex
-	handle *C.spanspool // nil when freed
-	logger cgo.Handle   // 0: none
+	handle *C.spanspool_client // nil when freed
+	last   Stats               // the counters at the shutdown's end, when handle is nil
+	logger cgo.Handle          // 0: none
 
-	closing atomic.Bool   // set by whoever shuts it down
+	closing atomic.Bool   // set by the first shutdown
 	closed  chan struct{} // closed when outcome is there
 	outcome error
 }
 
 // use runs one call on the handle.
-func (s *spool) use(call func(*C.spanspool) C.spanspool_status) error {
+func (s *spool) use(call func(*C.spanspool_client) C.spanspool_go_outcome) error {
 	if !s.enter() {
 		return shutDown()
 	}
 	defer s.mu.RUnlock()
-	return failure(call(s.handle))
+	return failed(call(s.handle))
 }
 
 // enter holds the handle valid until mu.RUnlock. false: it was shut down, and there is nothing to unlock.
@@ -55,9 +57,21 @@ func (s *spool) enter() bool {
 	return true
 }
 
-// settle sends at once and waits until all that was taken is delivered or rejected, or until ctx is done.
+// stats reads the counters, also after the shutdown.
+func (s *spool) stats() (Stats, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.handle == nil {
+		return s.last, nil
+	}
+	var raw C.spanspool_stats
+	err := failed(C.spanspool_go_get_stats(s.handle, &raw))
+	return statsOf(&raw), err
+}
+
+// settle sends at once and waits until every item is delivered or rejected, or until ctx is done.
 //
-// Nothing can interrupt the library's flush, so it runs in a goroutine, which is left alone when ctx is done first.
+// Nothing can interrupt the library's flush, so it runs in a goroutine, which is abandoned when ctx is done first.
 func (s *spool) settle(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -81,17 +95,17 @@ func (s *spool) settle(ctx context.Context) error {
 	}
 }
 
-// flush is one call of the library's, also while the spool is being shut down.
+// flush is one flush of the library, also while the spool is being shut down.
 func (s *spool) flush(wait time.Duration) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.handle == nil {
 		return shutDown()
 	}
-	return failure(C.spanspool_flush(s.handle, milliseconds(wait)))
+	return failed(C.spanspool_go_flush(s.handle, milliseconds(wait)))
 }
 
-// wait waits for whoever came first to shut it down, and has the same outcome.
+// wait waits for the first shutdown, and has the same outcome.
 func (s *spool) wait(ctx context.Context) error {
 	select {
 	case <-s.closed:
@@ -115,10 +129,14 @@ func (s *spool) shutdown(ctx context.Context) error {
 	if s.settle(ctx) == nil {
 		last = min(lastSlice, timeLeft(ctx))
 	}
-	// This ends the calls that others are in, the flush that was left alone included.
-	s.outcome = failure(C.spanspool_shutdown(s.handle, milliseconds(last)))
+	// This ends the calls in other goroutines, the abandoned flush included.
+	s.outcome = failed(C.spanspool_go_shutdown(s.handle, milliseconds(last)))
 	if cause := ctx.Err(); cause != nil && errors.Is(s.outcome, ErrTimeout) {
 		s.outcome = outOfTime(cause)
+	}
+	counters, err := s.stats()
+	if err == nil {
+		s.last = counters
 	}
 	s.mu.Lock()
 	C.spanspool_free(s.handle)
@@ -129,7 +147,7 @@ func (s *spool) shutdown(ctx context.Context) error {
 	return s.outcome
 }
 
-// forgetLogger is for when the library says nothing more.
+// forgetLogger lets go of the logger, once the library logs nothing more.
 func (s *spool) forgetLogger() {
 	if s.logger != 0 {
 		s.logger.Delete()

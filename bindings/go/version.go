@@ -5,7 +5,7 @@ import "C"
 
 import "fmt"
 
-// Version is the version of the library that is running, such as "0.1.0".
+// Version is the version of the library that is running, such as "0.2.0".
 func Version() string { return C.GoString(C.spanspool_version()) }
 
 // checkVersion tells whether the library that was loaded has the interface of the header this was built with. Until 1.0

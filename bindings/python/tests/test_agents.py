@@ -30,12 +30,12 @@ from spanspool.openai_agents import key_name
 KEY = "sk-tracing-0123456789abcdef"
 
 
-def both(ingest: Ingest, spool: Path, flush_timeout_ms: int = 60_000) -> SpoolTraceProcessor:
+def both(ingest: Ingest, spool: Path, flush_timeout: float = 60) -> SpoolTraceProcessor:
     """Sends each item to /sdk by the SDK's own exporter, and to /spool by way of a spool."""
     exporter = BackendSpanExporter(api_key="sk-default", endpoint=ingest.url("/sdk"))
     set_trace_processors([BatchTraceProcessor(exporter)])
     processor = SpoolTraceProcessor(
-        spool_dir=spool, endpoint=ingest.url("/spool"), api_key="sk-default", flush_timeout_ms=flush_timeout_ms
+        spool_dir=spool, endpoint=ingest.url("/spool"), api_key="sk-default", flush_timeout=flush_timeout
     )
     add_trace_processor(processor)
     return processor
@@ -97,7 +97,7 @@ def test_every_kind_of_span_was_compared(ingest: Ingest, spool: Path) -> None:
 
 
 def test_a_runs_own_key_is_used_and_is_nowhere_on_disk(ingest: Ingest, spool: Path) -> None:
-    both(ingest, spool, flush_timeout_ms=500)
+    both(ingest, spool, flush_timeout=0.5)
     # Nothing is accepted at first, so that all of it is on disk when that is searched.
     ingest.answer = lambda request: 200 if request.path == "/sdk" else 503
     single(RunConfig(tracing={"api_key": KEY}))
@@ -134,7 +134,7 @@ def test_a_key_that_cannot_be_sent_costs_no_item(ingest: Ingest, spool: Path, ca
         pass
     flush_traces()
     assert processor.stats().rejected == 1 and not ingest.requests()
-    assert "cannot be used" in caplog.text and "two" not in caplog.text
+    assert "can't be used" in caplog.text and "two" not in caplog.text
 
 
 @pytest.mark.parametrize("off", ["true", "1", "TRUE"])
@@ -218,7 +218,7 @@ def test_what_ends_while_it_is_shut_down_is_not_lost(
     processor.shutdown(0)
     with Client(spool, endpoint=ingest.url()) as client:
         ingest.wait_until("all items", lambda: len({ident(item) for item in ingest.accepted()}) >= 3 * 20 * 10)
-        client.flush(60_000)
+        client.flush(60)
     assert len(ends) == 3 * 20
 
 
@@ -236,7 +236,7 @@ def test_what_cannot_be_stored_is_an_error_in_the_log_and_none_in_the_run(
 
 def test_a_refusing_ingest_is_told_once(ingest: Ingest, spool: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "spanspool")
-    processor = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url(), flush_timeout_ms=500)
+    processor = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url(), flush_timeout=0.5)
     set_trace_processors([processor])
 
     def lines() -> list[str]:
@@ -245,10 +245,9 @@ def test_a_refusing_ingest_is_told_once(ingest: Ingest, spool: Path, caplog: pyt
     ingest.answer = lambda request: 401
     single(RunConfig())
     flush_traces()
-    assert "stay in the spool" in lines()[0]
+    assert "answers 401" in lines()[0] and "stay in the spool" in lines()[1]
     single(RunConfig())
     single(RunConfig())
-    assert [line for line in lines() if "answers 401" in line] == lines()[1:]
     assert len(lines()) == 2
 
     ingest.answer = lambda request: 400 if any(i.get("workflow_name") == "bad" for i in request.items) else 200
@@ -256,7 +255,7 @@ def test_a_refusing_ingest_is_told_once(ingest: Ingest, spool: Path, caplog: pyt
         pass
     flush_traces()
     single(RunConfig())
-    assert lines()[-2] == "the ingest takes items again"
+    assert lines()[-2] == "the ingest accepts items again"
     assert "1 items are set aside" in lines()[-1]
 
 
@@ -270,7 +269,7 @@ def test_an_event_loop_goes_on_while_the_ingest_hangs(ingest: Ingest, spool: Pat
         return 200
 
     ingest.answer = hang
-    set_trace_processors([SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url(), schedule_delay_ms=0)])
+    set_trace_processors([SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url(), schedule_delay=0)])
 
     async def run() -> None:
         with trace("first"):

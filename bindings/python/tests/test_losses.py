@@ -75,8 +75,8 @@ def test_an_outage_longer_than_the_sdks_patience(
     ingest: Ingest, spool: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     theirs = BatchTraceProcessor(BackendSpanExporter(api_key="sk", endpoint=ingest.url("/sdk")))
-    settings = {"base_delay_ms": 100, "max_delay_ms": 500}
-    ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout_ms=500, **settings)  # type: ignore[arg-type]
+    settings = {"base_delay": 0.1, "max_delay": 0.5}
+    ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout=0.5, **settings)  # type: ignore[arg-type]
     set_trace_processors([ours, theirs])
     taken: list[tuple[str, str]] = []
 
@@ -114,7 +114,7 @@ def test_a_burst_while_the_ingest_hangs(
 
     ingest.answer = hang
     theirs = BatchTraceProcessor(BackendSpanExporter(api_key="sk", endpoint=ingest.url("/sdk")))
-    ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout_ms=60_000)
+    ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout=60)
     set_trace_processors([ours, theirs])
     taken: list[tuple[str, str]] = []
     with trace("burst") as run:

@@ -38,7 +38,7 @@ def test_exit_leaves_to_the_next_process_what_a_hanging_ingest_does_not_take(ing
     over.set()
     ingest.answer = lambda request: 200
     with Client(spool, endpoint=ingest.url()) as client:
-        client.flush(60_000)
+        client.flush(60)
     assert set(by_ident(ingest.accepted())) == set(taken)
 
 
@@ -53,7 +53,7 @@ def test_forked_processes_lose_nothing(how: str, ingest: Ingest, spool: Path) ->
     assert len(taken) >= 4 * 21
     with Client(spool, endpoint=ingest.url()) as client:
         ingest.wait_until("all items", lambda: {ident(item) for item in ingest.accepted()} >= set(taken))
-        client.flush(60_000)
+        client.flush(60)
     assert {ident(item) for item in ingest.accepted()} == set(taken)
     # A child that ended while it sent what a dead sibling had left makes its batch come again.
     assert_same_batches(ingest.requests())

@@ -1,6 +1,6 @@
-"""spanspool: traces and spans are durable before the call returns, and delivered whenever the ingest can be reached.
+"""spanspool: traces and spans are durable before the call returns, and delivered when the ingest can be reached.
 
-`SpoolTraceProcessor` is a processor for the OpenAI Agents SDK, `Client` takes any JSON object.
+`SpoolTraceProcessor` is a processor for the OpenAI Agents SDK. `Client` takes any JSON object.
 """
 
 from __future__ import annotations
@@ -8,15 +8,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._client import Client
-from ._errors import SpanspoolError, Status
+from ._errors import (
+    ArgumentError,
+    CorruptError,
+    FullError,
+    InternalError,
+    ItemError,
+    ItemTooLargeError,
+    LockedError,
+    SettingError,
+    ShutDownError,
+    SpanspoolError,
+    Status,
+    StorageError,
+    TimeoutError,
+)
 from ._library import version
 from ._settings import Settings
-from ._stats import Stats
+from ._stats import ExportState, Stats
 
 if TYPE_CHECKING:
     from .openai_agents import SpoolTraceProcessor
 
-__all__ = ["Client", "Settings", "SpanspoolError", "SpoolTraceProcessor", "Stats", "Status", "__version__"]
+__all__ = [
+    "ArgumentError",
+    "Client",
+    "CorruptError",
+    "ExportState",
+    "FullError",
+    "InternalError",
+    "ItemError",
+    "ItemTooLargeError",
+    "LockedError",
+    "SettingError",
+    "Settings",
+    "ShutDownError",
+    "SpanspoolError",
+    "SpoolTraceProcessor",
+    "Stats",
+    "Status",
+    "StorageError",
+    "TimeoutError",
+    "__version__",
+]
 
 __version__ = version()
 

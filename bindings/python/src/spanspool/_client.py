@@ -3,115 +3,162 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ._errors import ArgumentError, SettingError, Status, error_of
 from ._json import encode
-from ._library import LIBRARY, c_text, check
-from ._settings import Path, Settings, setting_texts
+from ._library import LIBRARY, last_error, phrase
+from ._reporter import Reporter
+from ._settings import Path, Settings, default_spool_dir, setting_texts
 from ._stats import RawStats, Stats
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Buffer, Self, Unpack
+
+    Item = Buffer | str | Mapping[str, object]
+
+logger = logging.getLogger("spanspool")
+
+# What the library takes for "without end".
+_FOREVER_MS = 2**64 - 1
+# A flush that nobody waits for any more ends after this. Each new one ends a backoff, so it must not be short: the
+# ingest would be asked as often. It is the default of max_delay.
+_FLUSH_SLICE = 30.0
 
 
 class Client:
     """An open spool, and the native threads that deliver from it.
 
-    When `enqueue` returns, the item is durable as the setting ``durability`` says, and it will be delivered by this
-    process or by the next one on the same ``spool_dir``. All methods may be called from any thread, several at
-    once, and none holds the GIL while it waits. After ``fork`` the child's first call opens a lane of its own.
+    When `enqueue` returns, the item is durable as the setting ``durability`` says. It will be delivered by this process
+    or by the next one on the same ``spool_dir``. All methods may be called from any thread, several at once, and none
+    holds the GIL while it waits. After ``fork`` the child's first call opens a lane of its own.
 
-    Every method raises `SpanspoolError`, whose ``status`` says what happened; after `shutdown` that is
-    ``Status.SHUT_DOWN``. As a context manager it is shut down at the end, with 5 seconds for delivering.
+    Every method raises subclasses of `SpanspoolError`; after `shutdown` that is `ShutDownError`, except for `stats`.
+    As a context manager the client is shut down at the end, with 5 seconds for delivering.
+
+    What a person should know goes to the log ``spanspool``: an ingest that refuses or is away, items set aside or
+    dropped. The client looks for such changes in the calls that the program makes, at most once a second, and in every
+    `flush`, `stats` and `shutdown`.
     """
 
     # The class keeps it, because at the interpreter's end the modules may be gone before the last client.
     _free = LIBRARY.spanspool_free
 
-    def __init__(self, spool_dir: Path, **settings: Unpack[Settings]) -> None:
+    def __init__(self, spool_dir: Path | None = None, **settings: Unpack[Settings]) -> None:
         """Opens the spool in the folder ``spool_dir``, which is made when absent, and begins to deliver.
 
-        ``settings`` have the names and the meanings of the library's own. ``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and
-        ``OPENAI_PROJECT_ID`` are read here.
+        Without ``spool_dir`` the folder is ``$SPANSPOOL_DIR``, else ``$XDG_STATE_HOME/spanspool``, else
+        ``~/.local/state/spanspool``. Programs that send to different ingests need different folders.
 
-        Raises `SpanspoolError`: ``UNKNOWN_KEY`` or ``INVALID_ARGUMENT`` for a setting, ``IO`` when the folder can't be
+        ``settings`` are those of `Settings`. ``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID`` are read
+        here.
+
+        Raises `SettingError` for a setting that is unknown or has a bad value, `StorageError` when the folder can't be
         made or filled up to ``journal_bytes``.
         """
         self._handle = ctypes.c_void_p()
-        why = ctypes.create_string_buffer(1024)
+        folder = default_spool_dir() if spool_dir is None else spool_dir
+        texts = setting_texts({"spool_dir": folder, **settings})
         config = LIBRARY.spanspool_config_new()
+        why = ctypes.create_string_buffer(1024)
         try:
-            for name, value in setting_texts(spool_dir, settings):
-                key, text = c_text("the name of a setting", name), c_text(f"the setting {name}", value)
-                status = LIBRARY.spanspool_config_set(config, key, text, why, len(why))
-                check(status, why.value.decode())
+            for name, in_c, text in texts:
+                value = _c_text(f"the setting {name}", text, SettingError)
+                status = LIBRARY.spanspool_config_set(config, _c_text("a setting's name", in_c), value, why, len(why))
+                _check_setting(status, why.value)
             status = LIBRARY.spanspool_init(config, ctypes.byref(self._handle), why, len(why))
-            check(status, why.value.decode())
+            _check_setting(status, why.value)
         finally:
             LIBRARY.spanspool_config_free(config)
+        self._reporter = Reporter(os.fsdecode(folder))
 
-    def enqueue(self, item: bytes | str | Mapping[str, object]) -> None:
-        """Takes one item: a JSON object as bytes or text, which travels as it is, or a mapping to make one of.
+    def enqueue(self, item: Item) -> None:
+        """Accepts one item: a JSON object as bytes or text, which is sent as it is, or a mapping to make one of.
 
-        It waits for no network, and for the disk at most ``enqueue_timeout_ms``.
+        Bytes may be any object with a buffer, such as ``bytearray`` or ``memoryview``; they are copied. It waits for no
+        network, and for the disk at most ``enqueue_timeout``.
 
-        Raises `SpanspoolError`: ``INVALID_ITEM``, ``ITEM_TOO_LARGE``, ``FULL``, ``IO``, ``SHUT_DOWN``. The item was not
-        stored then.
+        Raises `ItemError`, `ItemTooLargeError`, `FullError`, `StorageError` or `ShutDownError`. The item was not stored
+        then; but with ``durability="power"`` an item that could not be synced (`StorageError`) may still be delivered.
         """
         json = _bytes(item)
-        check(LIBRARY.spanspool_enqueue(self._handle, json, len(json)))
+        status = LIBRARY.spanspool_enqueue(self._handle, json, len(json))
+        if status:
+            self._fail(status)
+        if time.monotonic() >= self._reporter.due:
+            self._look()
 
-    def enqueue_as(self, name: str, item: bytes | str | Mapping[str, object]) -> None:
+    def enqueue_as(self, name: str, item: Item) -> None:
         """As `enqueue`, for an item to be sent with the key that `set_named_key` gives under ``name``, now or later.
 
-        The spool keeps the name, never the key. ``name`` has 1 to 255 bytes.
+        The spool keeps the name, never the key. ``name`` has 1 to 255 bytes. Items whose name has no key when it is
+        their turn are set aside in the rejected store. They are sent as soon as the name has a key.
         """
         json = _bytes(item)
-        check(LIBRARY.spanspool_enqueue_as(self._handle, c_text("the name of a key", name), json, len(json)))
+        status = LIBRARY.spanspool_enqueue_as(self._handle, _c_text("the name of a key", name), json, len(json))
+        if status:
+            self._fail(status)
+        if time.monotonic() >= self._reporter.due:
+            self._look()
 
     def set_api_key(self, key: str) -> None:
         """Replaces the API key and tries at once what was waiting for one. The key is kept in memory only."""
-        check(LIBRARY.spanspool_set_api_key(self._handle, c_text("the API key", key)))
+        self._check(LIBRARY.spanspool_set_api_key(self._handle, _c_text("the API key", key)))
 
     def set_named_key(self, name: str, key: str) -> None:
         """Sets the key for items that were enqueued under ``name``, those set aside for want of it included.
 
         It is kept in memory only: a new process has to set it again.
         """
-        check(
-            LIBRARY.spanspool_set_named_key(self._handle, c_text("the name of a key", name), c_text("the API key", key))
-        )
+        texts = _c_text("the name of a key", name), _c_text("the API key", key)
+        self._check(LIBRARY.spanspool_set_named_key(self._handle, *texts))
 
     def wake(self) -> None:
         """Says that the network is back: ends a backoff or a hold and tries now. Does not wait."""
-        check(LIBRARY.spanspool_wake(self._handle))
+        self._check(LIBRARY.spanspool_wake(self._handle))
 
     def sync(self) -> None:
         """Waits until every item enqueued before is on stable storage, so that a power cut can't take it."""
-        check(LIBRARY.spanspool_sync(self._handle))
+        self._check(LIBRARY.spanspool_sync(self._handle))
 
-    def flush(self, timeout_ms: int) -> None:
+    def flush(self, timeout: float | None = None) -> None:
         """Sends at once and waits until every item enqueued before was delivered or rejected.
 
-        Raises `SpanspoolError` with ``TIMEOUT`` when ``timeout_ms`` passed first; what is left stays in the spool and
-        is delivered later.
+        ``timeout`` is a number of seconds, as large as you like; None waits for ever, 0 or less does not wait. On the
+        main thread a signal handler runs while it waits; Ctrl-C ends it with ``KeyboardInterrupt``.
+
+        Raises `TimeoutError` when the time was over first. What is left stays in the spool and is delivered later.
         """
-        check(LIBRARY.spanspool_flush(self._handle, max(0, timeout_ms)))
+        end = math.inf if timeout is None else time.monotonic() + _seconds(timeout)
+        status, text = self._interruptible(lambda given_up: self._flush_until(end, given_up))
+        self._look()
+        if status:
+            raise error_of(status, text)
 
     def stats(self) -> Stats:
-        """The counters as they are now."""
-        raw = RawStats()
-        check(LIBRARY.spanspool_get_stats(self._handle, ctypes.byref(raw), ctypes.sizeof(raw)))
-        return raw.stats()
+        """The counters as they are now; after `shutdown` as they were at its end."""
+        stats = self._read_stats()
+        self._reporter.look(stats)
+        return stats
 
-    def shutdown(self, timeout_ms: int) -> None:
-        """Takes no more items, delivers until ``timeout_ms`` passed, and stops the threads.
+    def shutdown(self, timeout: float | None = 5.0) -> None:
+        """Accepts no more items, delivers until ``timeout`` passed, and stops the threads.
 
-        Raises `SpanspoolError` with ``TIMEOUT`` when items are left: they stay in the spool for the next client.
+        ``timeout`` is as for `flush`. Ctrl-C ends the wait in the same way; then the delivery goes on until its time or
+        the program is over.
+
+        Raises `TimeoutError` when items are left. They stay in the spool for the next client.
         """
-        check(LIBRARY.spanspool_shutdown(self._handle, max(0, timeout_ms)))
+        status, text = self._shut_down(timeout)
+        if status:
+            raise error_of(status, text)
 
     def __enter__(self) -> Self:
         return self
@@ -119,16 +166,127 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The status is not asked for: what is left stays in the spool, and an error of the block counts for more.
-        LIBRARY.spanspool_shutdown(self._handle, 5000)
+        # Nothing is lost when it fails, and an error of the block counts for more.
+        status, text = self._shut_down(5.0)
+        if status not in (Status.OK, Status.SHUT_DOWN):
+            logger.warning("not all items are delivered, they stay in the spool: %s", text)
 
     def __del__(self) -> None:
-        # A thread inside a call holds a reference to the client, so nobody is in one now.
+        # A thread inside a call holds a reference to the client, so no thread is in one now.
         self._free(self._handle)
 
+    def _shut_down(self, timeout: float | None) -> tuple[int, str]:
+        limit = _FOREVER_MS if timeout is None else _milliseconds(_seconds(timeout))
+        outcome = self._interruptible(lambda _: self._outcome(LIBRARY.spanspool_shutdown(self._handle, limit)))
+        self._look()
+        return outcome
 
-def _bytes(item: bytes | str | Mapping[str, object]) -> bytes:
+    def _flush_until(self, end: float, given_up: threading.Event) -> tuple[int, str]:
+        while True:
+            left = end - time.monotonic()
+            limit = _milliseconds(min(left, _FLUSH_SLICE))
+            status, text = self._outcome(LIBRARY.spanspool_flush(self._handle, limit))
+            if status != Status.TIMEOUT or left <= _FLUSH_SLICE or given_up.is_set():
+                return status, text
+
+    def _interruptible(self, wait: Callable[[threading.Event], tuple[int, str]]) -> tuple[int, str]:
+        """What ``wait`` gives, with signal handlers run while it waits. Its argument is set when one of them raises.
+
+        Python runs signal handlers on the main thread only, and not while that is in native code.
+        """
+        given_up, done = threading.Event(), threading.Event()
+        if threading.current_thread() is not threading.main_thread():
+            return wait(given_up)
+        outcome: list[tuple[int, str]] = []
+
+        def run() -> None:
+            try:
+                outcome.append(wait(given_up))
+            finally:
+                done.set()
+
+        try:
+            try:
+                threading.Thread(target=run, name="spanspool-wait", daemon=True).start()
+            except RuntimeError:
+                # At the interpreter's end there are no new threads.
+                return wait(given_up)
+            done.wait()
+        except BaseException:
+            given_up.set()
+            raise
+        return outcome[0]
+
+    def _read_stats(self) -> Stats:
+        raw = RawStats()
+        self._check(LIBRARY.spanspool_get_stats(self._handle, ctypes.byref(raw), ctypes.sizeof(raw)))
+        return raw.stats()
+
+    def _look(self) -> None:
+        """Logs what changed."""
+        raw = RawStats()
+        if LIBRARY.spanspool_get_stats(self._handle, ctypes.byref(raw), ctypes.sizeof(raw)) == Status.OK:
+            self._reporter.look(raw.stats())
+
+    def _check(self, status: int) -> None:
+        if status:
+            self._fail(status)
+
+    def _fail(self, status: int) -> None:
+        raise error_of(*self._outcome(status))
+
+    def _outcome(self, status: int) -> tuple[int, str]:
+        """A status with its text. To be called on the thread that made the call, before another call."""
+        return status, (last_error(self._handle) or phrase(status)) if status else ""
+
+
+def _seconds(timeout: float) -> float:
+    """A timeout of any size, 0 or more."""
+    try:
+        if math.isnan(timeout):
+            raise ArgumentError("timeout=nan: it must be a number of seconds")
+        return max(0.0, float(timeout))
+    except OverflowError:
+        # An integer of hundreds of digits.
+        return math.inf if timeout > 0 else 0.0
+
+
+def _milliseconds(seconds: float) -> int:
+    """Rounded up, so that the library does not answer just before the time is over."""
+    if seconds >= _FOREVER_MS / 1000:
+        return _FOREVER_MS
+    return max(0, math.ceil(seconds * 1000))
+
+
+def _check_setting(status: int, why: bytes) -> None:
+    if status == Status.INVALID_ARGUMENT:
+        error = SettingError(why.decode(errors="replace"))
+        error.status = Status.INVALID_ARGUMENT
+        raise error
+    if status:
+        raise error_of(status, why.decode(errors="replace"))
+
+
+def _c_text(what: str, value: str | bytes, kind: type[ArgumentError] = ArgumentError) -> bytes:
+    """``value`` as a C string. C would take a NUL inside for its end and act on half of it."""
+    try:
+        encoded = value if isinstance(value, bytes) else value.encode()
+    except UnicodeEncodeError as error:
+        raise kind(f"{what} can't be written in UTF-8") from error
+    if b"\0" in encoded:
+        raise kind(f"{what} has a NUL character in it")
+    return encoded
+
+
+def _bytes(item: Item) -> bytes:
     if isinstance(item, bytes):
         return item
-    # Half a surrogate pair goes through, for the library to refuse it by name.
-    return item.encode("utf-8", "surrogatepass") if isinstance(item, str) else encode(item)
+    if isinstance(item, str):
+        # Half a surrogate pair goes through, for the library to refuse it by name.
+        return item.encode("utf-8", "surrogatepass")
+    if isinstance(item, Mapping):
+        return encode(item)
+    try:
+        return bytes(memoryview(item))
+    except TypeError:
+        raise TypeError(f"an item is a mapping, a text or bytes, not {type(item).__name__}") from None

@@ -7,16 +7,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Stands for a value that JSON has no form for.
+# Stands for a value that JSON can't express.
 NOTHING = object()
 
 
 def encode(item: Mapping[str, Any], *, previews: bool = False) -> bytes:
     """``item`` as compact JSON in UTF-8.
 
-    What JSON cannot say does not cost the rest of the item. As in the SDK, values without a form in JSON are left
-    out, keys become texts, and half a surrogate pair becomes "?". With ``previews`` a span's input or output without a
-    form in JSON is replaced by an object that says what it was, which is what the SDK sends to OpenAI.
+    A value that JSON can't express does not cost the rest of the item. As in the SDK, such values are left out, keys
+    become texts, and half a surrogate pair becomes "?". With ``previews`` a span's input or output that JSON can't
+    express is replaced by an object that says what it was, as the SDK does for OpenAI.
     """
     plain = dict(item)
     try:
@@ -31,7 +31,7 @@ def _dumps(value: object, *, allow_nan: bool) -> str:
 
 
 def _sendable(value: object, above: tuple[int, ...] = ()) -> object:
-    """``value`` without what JSON cannot say, or `NOTHING`. ``above`` are the ids of what it lies in."""
+    """``value`` without what JSON can't express, or `NOTHING`. ``above`` are the ids of what it lies in."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, float):
@@ -58,7 +58,7 @@ def _sendable_within(value: object, above: tuple[int, ...]) -> object:
 
 
 def _key_text(key: object) -> str | None:
-    """The text that json.dumps makes of a key; None for one that it cannot send."""
+    """The text that json.dumps makes of a key; None for one that it can't send."""
     if isinstance(key, str):
         return key
     if key is None or isinstance(key, (bool, int, float)):

@@ -10,11 +10,10 @@ import os
 from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
-from ._errors import SpanspoolError, Status
 from ._stats import RawStats
 
 # SPANSPOOL_VERSION_NUMBER of the header that the prototypes below follow.
-HEADER_VERSION = 0x000100
+HEADER_VERSION = 0x000200
 
 # Every function that is called from here: what it gives, what it takes.
 PROTOTYPES: dict[str, tuple[type, list[type]]] = {
@@ -25,6 +24,7 @@ PROTOTYPES: dict[str, tuple[type, list[type]]] = {
     "spanspool_config_free": (type(None), [c_void_p]),
     "spanspool_config_set": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
     "spanspool_init": (c_int32, [c_void_p, POINTER(c_void_p), c_char_p, c_size_t]),
+    "spanspool_last_error": (c_size_t, [c_void_p, c_char_p, c_size_t]),
     "spanspool_enqueue": (c_int32, [c_void_p, c_char_p, c_size_t]),
     "spanspool_enqueue_as": (c_int32, [c_void_p, c_char_p, c_char_p, c_size_t]),
     "spanspool_set_api_key": (c_int32, [c_void_p, c_char_p]),
@@ -50,12 +50,12 @@ def _load() -> ctypes.CDLL:
             function.argtypes = arguments
     except (OSError, AttributeError) as error:
         hint = "" if named else "; install the wheel, or name one that you built in SPANSPOOL_LIBRARY"
-        raise ImportError(f"spanspool cannot use the library {path}: {error}{hint}") from error
+        raise ImportError(f"spanspool can't use the library {path}: {error}{hint}") from error
     found = int(library.spanspool_version_number())
     # Until 1.0 the second number is the one that says whether two versions fit together.
     if found >> 8 != HEADER_VERSION >> 8:
         raise ImportError(
-            f"spanspool cannot use the library {path}: it is version {_dotted(found)}, "
+            f"spanspool can't use the library {path}: it is version {_dotted(found)}, "
             f"and this package is made for {_dotted(HEADER_VERSION)}"
         )
     return library
@@ -69,21 +69,20 @@ LIBRARY = _load()
 
 
 def version() -> str:
-    """The version of the library that is running, such as "0.1.0"."""
+    """The version of the library that is running, such as "0.2.0"."""
     text: bytes = LIBRARY.spanspool_version()
     return text.decode()
 
 
-def check(status: int, text: str = "") -> None:
-    """Raises `SpanspoolError` unless ``status`` is OK, with the library's own phrase when there is no ``text``."""
-    if status != Status.OK:
-        phrase: bytes = LIBRARY.spanspool_status_str(status)
-        raise SpanspoolError(status, text or phrase.decode())
+def phrase(status: int) -> str:
+    """The library's phrase for a status."""
+    text: bytes = LIBRARY.spanspool_status_str(status)
+    return text.decode()
 
 
-def c_text(what: str, value: str) -> bytes:
-    """``value`` as a C string. C would take a NUL inside for its end and act on half of it."""
-    encoded = value.encode()
-    if b"\0" in encoded:
-        raise SpanspoolError(Status.INVALID_ARGUMENT, f"{what} has a NUL character in it")
-    return encoded
+def last_error(handle: c_void_p) -> str:
+    """The text of the calling thread's last failed call on a handle."""
+    length = LIBRARY.spanspool_last_error(handle, None, 0)
+    text = ctypes.create_string_buffer(length + 1)
+    LIBRARY.spanspool_last_error(handle, text, len(text))
+    return text.value.decode(errors="replace")

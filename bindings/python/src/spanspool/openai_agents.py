@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agents.tracing import Span, Trace, TracingProcessor
 
 from ._client import Client
-from ._errors import SpanspoolError, Status
+from ._errors import ShutDownError, SpanspoolError
 from ._json import encode
 from ._settings import Path, Settings
 from ._stats import Stats
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 OPENAI_ENDPOINT = "https://api.openai.com/v1/traces/ingest"
-EXPORT_STATE_HOLD = 3
 
 logger = logging.getLogger("spanspool")
 
@@ -33,36 +32,38 @@ os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, a
 class SpoolTraceProcessor(TracingProcessor):
     """Keeps each trace and span of the OpenAI Agents SDK in a spool on disk from the moment it ends, and delivers it.
 
-    ``set_trace_processors([SpoolTraceProcessor(spool_dir="…")])`` puts it in the place of the SDK's own exporter;
-    ``add_trace_processor(…)`` puts it beside that one: an ingest that is the same for both gets everything twice.
+    ``set_trace_processors([SpoolTraceProcessor(spool_dir="…")])`` replaces the SDK's own exporter with it.
+    ``add_trace_processor(…)`` adds it next to that one; an ingest that is the same for both gets everything twice.
 
     What arrives is what the SDK's own exporter would send. A run's ``tracing={"api_key": …}`` is honoured: its items
-    are sent with that key, which stays in memory; the spool keeps a name made from it (`key_name`). After a
-    restart they wait in the rejected store until a run brings the same key.
+    are sent with that key, which stays in memory. The spool keeps a name made from it (`key_name`). After a restart
+    they wait in the rejected store until a run has the same key.
 
-    No method waits for the network but `force_flush` and `shutdown`. None raises unless it says so: what could not be
-    stored, for a full disk or a limit, is an error in the log ``spanspool``, and so are refusals of the ingest. All may
-    be called from any thread, inside an event loop, and after ``fork``.
+    Only `force_flush` and `shutdown` wait for the network. No method raises unless it says so. What could not be
+    stored, because of a full disk or a limit, is an error in the log ``spanspool``. So is what the ingest refuses.
+    All methods may be called from any thread, inside an event loop, and after ``fork``.
     """
 
-    def __init__(self, spool_dir: Path, *, flush_timeout_ms: int = 10_000, **settings: Unpack[Settings]) -> None:
-        """Opens the spool in the folder ``spool_dir``; ``settings`` are those of `spanspool.Client`.
+    def __init__(
+        self, spool_dir: Path | None = None, *, flush_timeout: float | None = 10.0, **settings: Unpack[Settings]
+    ) -> None:
+        """Opens the spool in the folder ``spool_dir``; it and ``settings`` are as for `spanspool.Client`.
 
-        With ``OPENAI_AGENTS_DISABLE_TRACING`` set to ``true`` or ``1`` nothing is opened, made or sent until the
-        program turns tracing on after all. ``flush_timeout_ms`` is the longest that ``flush_traces()`` waits for.
+        ``flush_timeout`` is the longest that ``flush_traces()`` waits, in seconds; None is for ever. With
+        ``OPENAI_AGENTS_DISABLE_TRACING`` set to ``true`` or ``1`` nothing is opened, made or sent until the program
+        turns tracing on after all.
 
-        Raises `SpanspoolError` when the settings or the folder cannot be used.
+        Raises `SpanspoolError` when the settings or the folder can't be used.
         """
         self._spool_dir = spool_dir
         self._settings: Settings = settings
-        self._flush_timeout_ms = flush_timeout_ms
+        self._flush_timeout = flush_timeout
         self._needs_key = not settings.get("api_key") and not os.environ.get("OPENAI_API_KEY")
         endpoint = settings.get("endpoint") or OPENAI_ENDPOINT
         sanitize = settings.get("sanitize") or "auto"
         is_openai = endpoint.rstrip("/") == OPENAI_ENDPOINT
         self._previews = sanitize == "always" or (sanitize == "auto" and is_openai)
-        self._troubles = (False, 0, 0)
-        # The client, and the names of the keys that it was told: once each, as that looks through the rejected store.
+        # The client, and the names of the keys that it has. Each is set once, as that searches the rejected store.
         self._opened: tuple[Client, set[str]] | None = None
         if os.environ.get("OPENAI_AGENTS_DISABLE_TRACING", "").lower() not in ("true", "1"):
             self._open()
@@ -72,13 +73,13 @@ class SpoolTraceProcessor(TracingProcessor):
         self._store(trace)
 
     def on_trace_end(self, trace: Trace) -> None:
-        """Stores nothing, as a trace is stored when it starts; says in the log when the ingest is in the way."""
+        """Stores nothing, as a trace is stored when it starts. Logs what changed with the ingest."""
         opened = self._opened
         if opened:
             try:
-                self._report(opened[0].stats())
+                opened[0].stats()
             except SpanspoolError as error:
-                logger.debug("the spool's counters cannot be read: %s", error)
+                logger.debug("the spool's counters can't be read: %s", error)
 
     def on_span_start(self, span: Span[Any]) -> None:
         """Does nothing: a span is stored when it ends."""
@@ -88,7 +89,7 @@ class SpoolTraceProcessor(TracingProcessor):
         self._store(span)
 
     def force_flush(self) -> None:
-        """Sends what was stored so far at once and waits for the answers, ``flush_timeout_ms`` at most.
+        """Sends what was stored so far at once and waits for the answers, for ``flush_timeout`` at most.
 
         What is not delivered by then stays in the spool and is delivered later.
         """
@@ -96,7 +97,7 @@ class SpoolTraceProcessor(TracingProcessor):
         if not opened:
             return
         try:
-            opened[0].flush(self._flush_timeout_ms)
+            opened[0].flush(self._flush_timeout)
         except SpanspoolError as error:
             logger.warning("traces are not all delivered yet, they stay in the spool: %s", error)
 
@@ -109,9 +110,8 @@ class SpoolTraceProcessor(TracingProcessor):
             opened, self._opened = self._opened, None
         if not opened:
             return
-        timeout_s = 5.0 if timeout is None else min(timeout, 86_400.0)
         try:
-            opened[0].shutdown(int(1000 * timeout_s))
+            opened[0].shutdown(5.0 if timeout is None else timeout)
         except SpanspoolError as error:
             logger.warning("traces are not all delivered, they stay in the spool: %s", error)
 
@@ -157,27 +157,27 @@ class SpoolTraceProcessor(TracingProcessor):
         opened = self._open()
         try:
             self._enqueue_to(*opened, key, json)
-        except SpanspoolError as error:
-            if error.status == Status.SHUT_DOWN and self._opened is not opened:
+        except ShutDownError:
+            if self._opened is not opened:
                 return False
             raise
         return True
 
-    def _enqueue_to(self, client: Client, told: set[str], key: str | None, json: bytes) -> None:
+    def _enqueue_to(self, client: Client, named: set[str], key: str | None, json: bytes) -> None:
         if not key:
             self._take_late_key(client)
             client.enqueue(json)
             return
         name = key_name(key)
-        if name not in told:
+        if name not in named:
             try:
                 client.set_named_key(name, key)
+            except ShutDownError:
+                raise
             except SpanspoolError as error:
-                if error.status == Status.SHUT_DOWN:
-                    raise
                 # The item is kept all the same: without a key that can be sent it waits in the rejected store.
-                logger.error("the API key of a run cannot be used as it should: %s", error)
-            told.add(name)
+                logger.error("the API key of a run can't be used as it should: %s", error)
+            named.add(name)
         client.enqueue_as(name, json)
 
     def _take_late_key(self, client: Client) -> None:
@@ -187,34 +187,15 @@ class SpoolTraceProcessor(TracingProcessor):
             try:
                 client.set_api_key(key)
             except SpanspoolError as error:
-                logger.error("OPENAI_API_KEY cannot be used: %s", error)
-
-    def _report(self, stats: Stats) -> None:
-        """Logs what changed for the worse since the last time, and a hold's end."""
-        held, rejected, dropped = self._troubles
-        dropped_now = stats.dropped_overflow + stats.dropped_expired + stats.dropped_corrupt
-        self._troubles = (stats.export_state == EXPORT_STATE_HOLD, stats.rejected, dropped_now)
-        if self._troubles[0] and not held:
-            answer = f"answers {stats.last_http_status}" if stats.last_http_status else "cannot be used"
-            logger.warning("the ingest %s: %d items wait in the spool", answer, stats.pending)
-        elif held and not self._troubles[0]:
-            logger.info("the ingest takes items again")
-        if stats.rejected > rejected:
-            logger.error(
-                "%d items are set aside: `spanspool rejected list --spool-dir %s` says why",
-                stats.rejected,
-                os.fspath(self._spool_dir),
-            )
-        if dropped_now > dropped:
-            logger.error("%d items were dropped under a limit or for damage", dropped_now)
+                logger.error("OPENAI_API_KEY can't be used: %s", error)
 
 
 def key_name(key: str) -> str:
     """The name under which a run's key is kept in a spool.
 
     It is the same in every process, so that after a restart the key finds its items. It is a hash, of which 128 bits
-    are kept: the key cannot be read off it. The constant in front makes it another one than the plain SHA-256 that the
-    SDK keeps in a saved run's state, so that the two cannot be matched.
+    are kept: the key can't be read off it. The constant makes it differ from the plain SHA-256 that the SDK keeps in a
+    saved run's state, so that the two can't be matched.
     """
     digest = hmac.digest(b"spanspool: name of a tracing key", key.encode("utf-8", "surrogatepass"), "sha256")
     return f"agents-{digest.hex()[:32]}"

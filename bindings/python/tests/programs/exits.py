@@ -12,6 +12,6 @@ from spanspool import SpoolTraceProcessor
 
 spool_dir, endpoint = sys.argv[1:]
 # A request may take longer than the test has patience: only a deadline at exit ends the program in time.
-processor = SpoolTraceProcessor(spool_dir=spool_dir, endpoint=endpoint, request_timeout_ms=600_000)
+processor = SpoolTraceProcessor(spool_dir=spool_dir, endpoint=endpoint, request_timeout=600)
 set_trace_processors([processor, Recorder()])
 single(RunConfig())
