@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::journal::{HeaderCounter, JournalView, RawJournal, ViewedRecord, other_version};
 use crate::spool::lane::lock::LaneLock;
 use crate::spool::lane::{Lane, was_in_use};
@@ -230,8 +230,8 @@ impl Lane {
         let _ = std::fs::remove_file(kept.join("lock"));
         let _ = std::fs::remove_dir(Quarantine::dir_in(kept));
         let _ = std::fs::remove_dir(kept.join("rejected"));
-        if lost == Some(0) || dir::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
-            let _ = dir::remove(&kept.join("segments"));
+        if lost == Some(0) || fs::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
+            let _ = fs::remove(&kept.join("segments"));
         }
     }
 

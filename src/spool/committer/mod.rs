@@ -1,6 +1,6 @@
 //! Committer: the thread that brings the journal to stable storage and moves it into segments.
 
-pub(in crate::spool) mod spill;
+pub(super) mod spill;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Condvar, Mutex};
@@ -13,7 +13,7 @@ use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::committer::spill::{Plan, SWEEP_BYTES, Writer};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::journal::now_unix_ms;
 use crate::spool::lane::{Lane, shut_down};
 use crate::spool::queue::ALL;
@@ -257,7 +257,7 @@ impl Lane {
             queue.segments.retire(before);
         }
         if !queue.segments.contains(first) {
-            drop(dir::remove(&queue.segments.path(first)));
+            drop(fs::remove(&queue.segments.path(first)));
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::spool::checkpoint::LogPosition;
 use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::fs;
 use crate::spool::journal::{Journal, Read};
 use crate::spool::queue::batching::{self, BatchLimits, Run, Stop};
 use crate::spool::segments::Segments;
@@ -121,8 +122,8 @@ impl Writer {
         if self.must_roll(bytes) {
             self.open = None;
             let dir = path(*first);
-            crate::spool::fs::remove(&dir)?;
-            let made = Segment::create(&dir).inspect_err(|_| drop(crate::spool::fs::remove(&dir)))?;
+            fs::remove(&dir)?;
+            let made = Segment::create(&dir).inspect_err(|_| drop(fs::remove(&dir)))?;
             self.open = Some(Open { first: *first, segment: Arc::new(made), bytes: 0 });
         }
         let Some(open) = &mut self.open else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::spool::checkpoint::Checkpoint;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
 use crate::spool::recovery;
 use crate::spool::segments::{Found, Segments};
@@ -48,13 +48,13 @@ impl LaneCheck {
     }
 
     /// Looks at the lane in `dir`. `None`: it is gone, or not finished yet.
-    pub(in crate::spool) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
+    pub(crate) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
         let quarantine = Quarantine::dir_in(dir);
         let mut check = Self {
             id: id.to_owned(),
             repairable: !owned,
-            quarantine: dir::names(&quarantine)?,
-            quarantine_bytes: dir::tree_bytes(&quarantine),
+            quarantine: fs::names(&quarantine)?,
+            quarantine_bytes: fs::tree_bytes(&quarantine),
             ..Self::default()
         };
         if let Some((why, damaged)) = recovery::unreadable(dir) {
@@ -69,7 +69,7 @@ impl LaneCheck {
         }
         for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
             check.find(
-                &format!("rejected/{}", dir::numbered(first)),
+                &format!("rejected/{}", fs::numbered(first)),
                 "no group of rejected items can be read from it",
             );
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::inspect::check::LaneCheck;
 use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
 use crate::spool::lane::Lane;
@@ -152,7 +152,7 @@ impl SpoolView {
 
     fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
         let lanes = Lane::all_in(&self.dir);
-        let ids = dir::names(&lanes)?.into_iter().filter(|name| is_lane(name));
+        let ids = fs::names(&lanes)?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }
 }
@@ -174,7 +174,7 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let checkpoint = journal.checkpoint();
     let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
-    stats.disk_bytes = dir::tree_bytes(path);
+    stats.disk_bytes = fs::tree_bytes(path);
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
         stats.export_state = 0;

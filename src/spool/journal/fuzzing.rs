@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::record::RawRecord;
@@ -20,14 +20,14 @@ const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 4096 };
 pub fn journal(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let path = std::env::temp_dir().join(format!("spanspool-fuzz-{}", std::process::id()));
-    drop(fs::remove_file(&path));
+    drop(std::fs::remove_file(&path));
     let mut input = Input(rest);
     match kind % 3 {
-        0 => fs::write(&path, rest).map(|()| visit(&path)).unwrap(),
+        0 => std::fs::write(&path, rest).map(|()| visit(&path)).unwrap(),
         1 => forged(&path, &mut input),
         _ => lived(&path, &mut input),
     }
-    drop(fs::remove_file(&path));
+    drop(std::fs::remove_file(&path));
 }
 
 /// Bytes to take numbers from; zeros behind the end.
@@ -155,14 +155,14 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     let journal = Journal::create(path, HEADER_BYTES + RING, false).unwrap();
     let mut kept: VecDeque<(String, Vec<u8>)> = VecDeque::new();
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut earlier = fs::read(path).unwrap();
+    let mut earlier = std::fs::read(path).unwrap();
     let mut reserved = false;
     for _ in 0..200 {
         let (what, much) = (input.u8(), input.u16());
         match what % 8 {
             0 => break,
             1 => settle(&journal, &mut kept, much),
-            2 => earlier = fs::read(path).unwrap(),
+            2 => earlier = std::fs::read(path).unwrap(),
             3 => {
                 reserve(&journal, much);
                 reserved = true;
@@ -232,7 +232,7 @@ fn reserve(journal: &Journal, len: u16) {
 /// Nothing, a few bytes that changed, or pages that fell back to `earlier`. A CRC sees no more than 4 bytes for sure.
 fn damage(path: &Path, earlier: &[u8], input: &mut Input<'_>) -> bool {
     let file = File::options().write(true).open(path).unwrap();
-    let mut bytes = fs::read(path).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
     match input.u8() % 3 {
         0 => return false,
         1 => {

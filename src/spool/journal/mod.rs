@@ -46,7 +46,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
@@ -440,5 +440,5 @@ fn ring_bytes_for(bytes: u64) -> u64 {
 }
 
 fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
-    dir::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
+    fs::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
 }

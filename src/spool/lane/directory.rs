@@ -10,7 +10,7 @@ use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::LaneLock;
@@ -19,14 +19,14 @@ use crate::spool::recovery::DamagedLane;
 
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
-pub(in crate::spool) const REMOVING: &str = "gone";
+pub(crate) const REMOVING: &str = "gone";
 /// The longest wait for another process to sweep up what a crash left.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
 const MAKE_ATTEMPTS: usize = 8;
 
 /// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
-pub(in crate::spool) fn is_lane(name: &str) -> bool {
+pub(crate) fn is_lane(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -39,7 +39,7 @@ impl Lane {
     /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
     pub(crate) fn take(spool_dir: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
         let lanes = Self::all_in(spool_dir);
-        dir::create(&lanes)?;
+        fs::create(&lanes)?;
         match Self::next_orphan(&lanes, settings, log)? {
             Some(lane) => Ok(lane),
             None => Self::make(&lanes, settings, log),
@@ -48,7 +48,7 @@ impl Lane {
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
     pub(crate) fn next_orphan(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
             let opened = check_owner(&path).and_then(|()| LaneLock::take(&path)).and_then(|locked| {
                 locked.map(|lock| Self::open(&id, &path, lock, settings, log)).transpose()
@@ -65,7 +65,7 @@ impl Lane {
 
     /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
     pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
-        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
             match check_owner(&path).and_then(|()| DamagedLane::find(&id, &path)) {
                 Ok(None) => {}
@@ -90,10 +90,10 @@ impl Lane {
 
     fn sweep_up_named(end: &str, lanes: &Path, log: &Log) -> Result<()> {
         let is_left = |path: &PathBuf| path.extension().is_some_and(|extension| extension == end);
-        for path in dir::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
+        for path in fs::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
             let swept = check_owner(&path)
                 .and_then(|()| LaneLock::take(&path))
-                .and_then(|locked| locked.map_or(Ok(()), |_lock| dir::remove(&path)));
+                .and_then(|locked| locked.map_or(Ok(()), |_lock| fs::remove(&path)));
             if let Err(error) = swept
                 && !is_gone(&path)
             {
@@ -110,10 +110,10 @@ impl Lane {
             let fresh = lanes.join(&id).with_extension(MAKING);
             let Some(lock) = lock_new(lanes, &fresh)? else { continue };
             let path = lanes.join(&id);
-            let made = Self::create_journal(&fresh, settings).and_then(|()| dir::rename(&fresh, &path));
+            let made = Self::create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
             if let Err(error) = made {
                 // What was begun must not stay behind on a disk that is full.
-                drop(dir::remove(&fresh));
+                drop(fs::remove(&fresh));
                 return Err(error);
             }
             return Self::open(&id, &path, lock, settings, log);
@@ -133,7 +133,7 @@ fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
     while folder.file()?.try_lock_shared().is_err() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    dir::create(fresh)?;
+    fs::create(fresh)?;
     LaneLock::take(fresh)
 }
 

@@ -1,9 +1,9 @@
 //! Lane: the folder that one live process owns: its lock, journal, segments and rejected store.
 
-pub(in crate::spool) mod directory;
-pub(in crate::spool) mod handout;
-pub(in crate::spool) mod lock;
-pub(in crate::spool) mod settings;
+pub(super) mod directory;
+pub(super) mod handout;
+pub(super) mod lock;
+pub(super) mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::Tally;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::journal::{HeaderCounter, Journal, Read, Refusal};
 use crate::spool::lane::directory::REMOVING;
 use crate::spool::lane::lock::LaneLock;
@@ -76,7 +76,7 @@ impl Lane {
         let path = lane.join("journal");
         let fresh = Journal::path_of_new(&path);
         Journal::create(&fresh, settings.journal_bytes, settings.durability == Durability::Power)?;
-        dir::rename(&fresh, &path)
+        fs::rename(&fresh, &path)
     }
 
     pub(super) fn open(
@@ -386,9 +386,9 @@ impl Lane {
         // A power cut must not take the ledger of a lane that is gone.
         self.journal.release()?;
         let gone = drained.dir.with_extension(REMOVING);
-        dir::rename(&drained.dir, &gone)?;
+        fs::rename(&drained.dir, &gone)?;
         // Another process that sweeps up may be removing it too; what is left is swept up next time.
-        if let Err(error) = dir::remove(&gone) {
+        if let Err(error) = fs::remove(&gone) {
             self.log.line(Level::Debug, format_args!("{error}"));
         }
         self.count_disk();
@@ -415,7 +415,7 @@ impl Lane {
     /// Removes a segment that nobody needs; one of which items were lost is kept in quarantine.
     pub(super) fn discard(&self, segment: &Passed) -> Result<()> {
         if !segment.damaged {
-            return dir::remove(&segment.path);
+            return fs::remove(&segment.path);
         }
         let name = format!("{}-segment-{}", self.id, segment.first);
         let kept = self.quarantine.keep(&segment.path, &name)?;
@@ -491,7 +491,7 @@ pub(super) fn was_in_use(dir: &Path) -> bool {
 fn open_journal(lane: &Path, settings: &LaneSettings) -> Result<Journal> {
     let path = lane.join("journal");
     // What a crash left of one that was being made.
-    dir::remove_file(&Journal::path_of_new(&path))?;
+    fs::remove_file(&Journal::path_of_new(&path))?;
     if !path.exists() {
         if was_in_use(lane) {
             return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));

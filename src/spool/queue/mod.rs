@@ -7,7 +7,7 @@
 //! ```
 //! `next` may also lie behind `head.number`: then segments hold nothing that is still to be handed out.
 
-pub(in crate::spool) mod batching;
+pub(super) mod batching;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

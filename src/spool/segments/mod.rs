@@ -1,8 +1,8 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
-pub(in crate::spool) mod readahead;
-pub(in crate::spool) mod scan;
-pub(in crate::spool) mod writer;
+pub(super) mod readahead;
+pub(super) mod scan;
+pub(super) mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::segments::readahead::{Readahead, ToRead};
 use crate::spool::segments::scan::Scan;
 use crate::spool::segments::writer::Segment;
@@ -71,7 +71,7 @@ pub(crate) enum Found {
 impl Segments {
     /// Finds the segments in `dir`. Those whose items are settled or still in the journal are passed.
     pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
-        dir::create(dir)?;
+        fs::create(dir)?;
         let mut segments = Self::look(lane, dir)?;
         if segments.misplaced && !segments.is_held(cursor, head) {
             drop(std::fs::remove_file(dir.join(MISPLACED)));
@@ -92,7 +92,7 @@ impl Segments {
     /// Finds the segments in `dir`, to look on.
     pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
-        for first in dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)) {
+        for first in fs::names(dir)?.iter().filter_map(|name| fs::number_of(name)) {
             // Looking into each of them would make opening slow.
             let entry = Entry { open: None, scan: None, writing: false, damaged: false, disk_bytes: None };
             entries.insert(first, entry);
@@ -108,7 +108,7 @@ impl Segments {
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(dir::numbered(first))
+        self.dir.join(fs::numbered(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -146,8 +146,8 @@ impl Segments {
     pub(crate) fn disk_bytes(&mut self) -> u64 {
         let count = |(first, entry): (&u64, &mut Entry)| {
             // Its other files are small.
-            let db = || self.dir.join(dir::numbered(*first)).join("db");
-            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| dir::bytes_on_disk(&m)))
+            let db = || self.dir.join(fs::numbered(*first)).join("db");
+            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| fs::bytes_on_disk(&m)))
         };
         self.entries.iter_mut().map(count).sum()
     }
@@ -251,7 +251,7 @@ impl Segments {
 
     /// Looks through the files of all segments, whatever they are called.
     pub(crate) fn scan_all(&self) -> Result<Scan> {
-        let mut dirs: Vec<PathBuf> = dir::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
+        let mut dirs: Vec<PathBuf> = fs::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
         dirs.retain(|dir| dir.is_dir());
         Scan::of(&dirs)
     }
@@ -276,7 +276,7 @@ impl Segments {
             && !std::mem::replace(&mut entry.damaged, true)
         {
             // Without the mark only the next process would not know.
-            drop(File::create(self.dir.join(dir::numbered(*first)).join(MARK)));
+            drop(File::create(self.dir.join(fs::numbered(*first)).join(MARK)));
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// Bytes of a file that are looked at in one piece.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ impl Scan {
     pub(crate) fn of(dirs: &[PathBuf]) -> Result<Self> {
         let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None };
         for dir in dirs {
-            for name in dir::names(dir)? {
+            for name in fs::names(dir)? {
                 scan.add(&dir.join(name))?;
             }
         }

@@ -15,9 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
 use crate::spool::format::fragment;
+use crate::spool::fs;
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
-pub(in crate::spool) const SLED_SEGMENT_BYTES: usize = 4 << 20;
+pub(crate) const SLED_SEGMENT_BYTES: usize = 4 << 20;
 /// Reads go once through a segment, in order: a cache is of little use.
 const SLED_CACHE_BYTES: u64 = 8 << 20;
 
@@ -30,7 +31,7 @@ static USED_BY: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this process can write segments. sled hands its work to threads that it starts once: in the child of a
 /// process that used sled they are gone, and every call would wait for them for ever.
-pub(in crate::spool) fn is_usable() -> bool {
+pub(crate) fn is_usable() -> bool {
     let me = fork::generation() + 1;
     USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
 }
@@ -59,22 +60,22 @@ impl Segment {
                 format!("cannot make the segment {}: {what}", dir.display()),
             ));
         }
-        crate::spool::fs::create(dir)?;
+        fs::create(dir)?;
         let segment = fork::exclude(|| Self::open_new(dir))?;
         for path in
             [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
         {
-            crate::spool::fs::sync(path)?;
+            fs::sync(path)?;
         }
         Ok(segment)
     }
 
     fn open_new(dir: &Path) -> Result<Self> {
         let db = guarded(dir, "make", || sled_config(dir).open())?;
-        crate::spool::fs::make_private(dir)?;
+        fs::make_private(dir)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), &e))?;
-        let closed_in_child = Some(ClosedInChild::new(crate::spool::fs::descriptors_below(dir)));
+        let closed_in_child = Some(ClosedInChild::new(fs::descriptors_below(dir)));
         Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
     }
 
@@ -134,7 +135,7 @@ impl Segment {
 
     /// Bytes that the segment's file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |m| crate::spool::fs::bytes_on_disk(&m))
+        self.file.metadata().map_or(0, |m| fs::bytes_on_disk(&m))
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {

@@ -3,7 +3,6 @@
 //! One file a group of items that were set aside together, named after the first one's number, written under
 //! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -14,7 +13,7 @@ use bincode::{Decode, Encode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::format::codec;
 use crate::spool::format::fragment;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +66,7 @@ pub(crate) struct RejectedStore {
 
 impl RejectedStore {
     pub(crate) fn new(lane: &str, dir: PathBuf) -> Self {
-        let disk_bytes = AtomicU64::new(dir::tree_bytes(&dir));
+        let disk_bytes = AtomicU64::new(fs::tree_bytes(&dir));
         Self { lane: lane.to_owned(), dir, disk_bytes }
     }
 
@@ -80,7 +79,7 @@ impl RejectedStore {
     /// Returns how many older items had to leave because all together may take `max_bytes`.
     pub(crate) fn put(&self, rejection: &Rejection, max_bytes: u64) -> Result<u64> {
         let Some((first, _)) = rejection.items.first() else { return Ok(0) };
-        dir::create(&self.dir)?;
+        fs::create(&self.dir)?;
         self.write(*first, rejection)?;
         let evicted = self.evict(*first, max_bytes)?;
         self.count_disk();
@@ -97,14 +96,14 @@ impl RejectedStore {
         if groups.is_empty() {
             return Ok((0, 0));
         }
-        dir::create(&self.dir)?;
+        fs::create(&self.dir)?;
         let last = self.firsts()?.last().map(|last| last + self.numbers_from(*last));
         let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
         let (mut newest, mut moved) = (fresh, 0);
         for first in groups {
             let Some(group) = drained.read(first) else { continue };
             let (from, to) = (drained.path(first), self.path(fresh));
-            match fs::rename(&from, &to) {
+            match std::fs::rename(&from, &to) {
                 // Whoever looks after the store by hand may have taken it out just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other
@@ -124,8 +123,8 @@ impl RejectedStore {
     /// Removes what a death left: files half written or half replaced, and items that it kept from being settled. These,
     /// from `cursor` on, are still on their way, and the next answer to them may be another one.
     pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
-        for name in dir::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
-            dir::remove_file(&self.dir.join(name))?;
+        for name in fs::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
+            fs::remove_file(&self.dir.join(name))?;
         }
         let firsts = self.firsts()?;
         for (at, first) in firsts.iter().enumerate() {
@@ -133,7 +132,7 @@ impl RejectedStore {
             // `remove` writes the new file first: where both stand, the old one was about to go.
             let is_replaced = || firsts.get(at + 1).is_some_and(|next| self.is_rest_of(*next, *first));
             if is_unsettled || is_replaced() {
-                dir::remove_file(&self.path(*first))?;
+                fs::remove_file(&self.path(*first))?;
             }
         }
         self.count_disk();
@@ -192,14 +191,14 @@ impl RejectedStore {
 
     /// Removes the oldest groups until what is left takes `max_bytes`; the group `kept` stays.
     fn evict(&self, kept: u64, max_bytes: u64) -> Result<u64> {
-        let mut held = dir::tree_bytes(&self.dir);
+        let mut held = fs::tree_bytes(&self.dir);
         let mut evicted = 0;
         for first in self.firsts()? {
             if held <= max_bytes {
                 break;
             }
             if first != kept {
-                held -= fs::metadata(self.path(first)).map_or(0, |m| dir::bytes_on_disk(&m)).min(held);
+                held -= std::fs::metadata(self.path(first)).map_or(0, |m| fs::bytes_on_disk(&m)).min(held);
                 evicted += self.read(first).map_or(0, |group| group.items.len() as u64);
                 self.unlink(first)?;
             }
@@ -225,15 +224,15 @@ impl RejectedStore {
         let bytes = encode(first, group)?;
         let fresh = self.dir.join(format!("{first:020}.new"));
         let write = || -> io::Result<()> {
-            let mut options = fs::OpenOptions::new();
-            let mut file = dir::open_private(&fresh, options.write(true).create(true).truncate(true))?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = fs::open_private(&fresh, options.write(true).create(true).truncate(true))?;
             file.write_all(&bytes)?;
             file.sync_all()?;
-            fs::rename(&fresh, self.path(first))
+            std::fs::rename(&fresh, self.path(first))
         };
         write().map_err(|e| {
             // A file cut short by a full disk takes room that is needed.
-            drop(fs::remove_file(&fresh));
+            drop(std::fs::remove_file(&fresh));
             Error::io(format!("write {}", fresh.display()), &e)
         })?;
         self.sync_dir()
@@ -241,7 +240,7 @@ impl RejectedStore {
 
     /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
     fn read(&self, first: u64) -> Option<Rejection> {
-        let mut group = decode(&fs::read(self.path(first)).ok()?)?;
+        let mut group = decode(&std::fs::read(self.path(first)).ok()?)?;
         let written = group.items.first().map_or(first, |(number, _)| *number);
         for (number, _) in &mut group.items {
             *number = first + number.saturating_sub(written);
@@ -261,25 +260,25 @@ impl RejectedStore {
     }
 
     pub(crate) fn unlink(&self, first: u64) -> Result<()> {
-        dir::remove_file(&self.path(first))?;
+        fs::remove_file(&self.path(first))?;
         self.sync_dir()
     }
 
     fn sync_dir(&self) -> Result<()> {
-        dir::sync(&self.dir)?;
-        self.dir.parent().map_or(Ok(()), dir::sync)
+        fs::sync(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), fs::sync)
     }
 
     pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
-        Ok(dir::names(&self.dir)?.iter().filter_map(|name| dir::number_of(name)).collect())
+        Ok(fs::names(&self.dir)?.iter().filter_map(|name| fs::number_of(name)).collect())
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(dir::numbered(first))
+        self.dir.join(fs::numbered(first))
     }
 
     fn count_disk(&self) {
-        self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
+        self.disk_bytes.store(fs::tree_bytes(&self.dir), Relaxed);
     }
 }
 
@@ -295,7 +294,7 @@ fn numbers_of(group: &Rejection) -> u64 {
 }
 
 /// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
-pub(in crate::spool) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
+pub(crate) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
     let failed =
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
     let value = bincode::encode_to_vec(group, codec::FORM).map_err(|e| failed(e.to_string()))?;
@@ -305,7 +304,7 @@ pub(in crate::spool) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>>
 }
 
 /// The group in a file's bytes, whatever lane it was written in.
-pub(in crate::spool) fn decode(bytes: &[u8]) -> Option<Rejection> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Rejection> {
     let id = fragment::Fragment::decode(bytes).ok()?.id;
     let value = fragment::join(id, fragment::cut(bytes)).ok()?;
     codec::decode(&value).ok()
