@@ -14,7 +14,7 @@ use crate::item::Item;
 use crate::item::grammar;
 
 pub use crate::export::fuzzing::{answer, sanitize};
-pub use crate::spool::fuzzing::{batch, journal, salvage};
+pub use crate::spool::fuzzing::{batch, journal, scan};
 
 /// The check at the door agrees with serde_json, and with the parser of the exporter, which is another one.
 pub fn enqueue(data: &[u8]) {
@@ -111,7 +111,7 @@ mod tests {
             ("config", super::config),
             ("enqueue", super::enqueue),
             ("journal", super::journal),
-            ("salvage", super::salvage),
+            ("scan", super::scan),
             ("sanitize", super::sanitize),
         ];
         for (name, target) in targets {

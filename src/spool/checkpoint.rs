@@ -8,19 +8,19 @@ pub(crate) struct LogPosition {
     /// Links the record to the one before it.
     pub(crate) chain: u32,
     /// Items before it in the lane's whole life: the number of the item there.
-    pub(crate) number: u64,
+    pub(crate) seq: u64,
     /// Bytes of JSON before it in the lane's whole life.
     pub(crate) bytes: u64,
 }
 
 impl LogPosition {
     fn to_words(self) -> [u64; 4] {
-        [self.pos, self.chain.into(), self.number, self.bytes]
+        [self.pos, self.chain.into(), self.seq, self.bytes]
     }
 
     fn from_words(words: &[u64]) -> Self {
         let word = |i| words.get(i).copied().unwrap_or(0);
-        Self { pos: word(0), chain: word(1) as u32, number: word(2), bytes: word(3) }
+        Self { pos: word(0), chain: word(1) as u32, seq: word(2), bytes: word(3) }
     }
 }
 

@@ -104,12 +104,12 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
 }
 
 /// The name of an entry that begins with item `number`: names sort as numbers do.
-pub(crate) fn numbered(number: u64) -> String {
-    format!("{number:020}")
+pub(crate) fn seq_name(seq: u64) -> String {
+    format!("{seq:020}")
 }
 
 /// The number that an entry was named after.
-pub(crate) fn number_of(name: &str) -> Option<u64> {
+pub(crate) fn seq_of(name: &str) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
 }
 

@@ -9,7 +9,7 @@ use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::fs;
-use crate::spool::journal::{HeaderCounter, JournalView, RawJournal, ViewedRecord, other_version};
+use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, ViewedRecord, other_version};
 use crate::spool::lane::lock::LaneLock;
 use crate::spool::lane::{Lane, was_in_use};
 use crate::spool::segments::{Found, Segments};
@@ -78,7 +78,7 @@ impl DamagedLane {
     fn pending(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
         match JournalView::open(&self.dir.join("journal")) {
             Ok(journal) => self.pending_in_order(&journal, each).map(Some),
-            Err(_) => self.pending_raw(each),
+            Err(_) => self.pending_carved(each),
         }
     }
 
@@ -88,11 +88,11 @@ impl DamagedLane {
         each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>,
     ) -> Result<Ledger> {
         let checkpoint = journal.checkpoint();
-        let (mut number, head) = (checkpoint.cursor, checkpoint.head.number);
+        let (mut seq, head) = (checkpoint.cursor, checkpoint.head.seq);
         let mut segments = Segments::look(&self.id, &self.dir.join("segments"))?;
         let mut end = head;
-        while number < head {
-            number = match segments.read(number, head)? {
+        while seq < head {
+            seq = match segments.read(seq, head)? {
                 Found::Batch(stored) => {
                     each_of(&stored, each)?;
                     stored.end()
@@ -103,13 +103,13 @@ impl DamagedLane {
         let mut went_on = Ok(true);
         journal.records(checkpoint.head, |record| {
             match record {
-                ViewedRecord::Whole { number, key_name, json } => {
-                    end = number + 1;
-                    if number >= checkpoint.cursor {
+                ViewedRecord::Whole { seq, key_name, json } => {
+                    end = seq + 1;
+                    if seq >= checkpoint.cursor {
                         went_on = each(&key_name, &json);
                     }
                 }
-                ViewedRecord::Damaged { number, items, .. } => end = number + items,
+                ViewedRecord::Damaged { seq, items, .. } => end = seq + items,
             }
             matches!(went_on, Ok(true))
         });
@@ -119,8 +119,8 @@ impl DamagedLane {
     }
 
     /// Without a header that can be relied on: what is whole anywhere. What was delivered may be among it.
-    fn pending_raw(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
-        let journal = RawJournal::open(&self.dir.join("journal"))?;
+    fn pending_carved(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
+        let journal = CarvedJournal::open(&self.dir.join("journal"))?;
         let checkpoint = journal.checkpoint();
         let known = checkpoint.unwrap_or_default();
         let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
@@ -135,7 +135,7 @@ impl DamagedLane {
         }
         let accepted = journal.counter(HeaderCounter::Accepted);
         // The counter has no check of its own: what can't be is not believed.
-        let possible = known.head.number..=known.head.number.saturating_add(journal.most_records());
+        let possible = known.head.seq..=known.head.seq.saturating_add(journal.most_records());
         let pending = possible.contains(&accepted).then(|| accepted - known.cursor.min(accepted));
         let requeued = journal.counter(HeaderCounter::Requeued);
         Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))

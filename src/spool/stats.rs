@@ -59,11 +59,10 @@ impl Stats {
         let counter = |counter, least: u64| {
             Some(live(counter)).filter(|n| *n - least.min(*n) <= MOST_PENDING).unwrap_or(least)
         };
-        let pending =
-            counter(HeaderCounter::Accepted, checkpoint.head.number).saturating_sub(checkpoint.cursor);
+        let pending = counter(HeaderCounter::Accepted, checkpoint.head.seq).saturating_sub(checkpoint.cursor);
         let oldest_unix_ms = match pending {
             0 => 0,
-            _ if checkpoint.cursor < checkpoint.head.number => live(HeaderCounter::OldestUnixMs),
+            _ if checkpoint.cursor < checkpoint.head.seq => live(HeaderCounter::OldestUnixMs),
             _ => oldest_in_journal(),
         };
         Self {

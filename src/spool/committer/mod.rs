@@ -11,7 +11,7 @@ use crate::config::{Durability, Level, Overflow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
-use crate::spool::committer::spill::{Plan, SWEEP_BYTES, Writer};
+use crate::spool::committer::spill::{Plan, SPILL_BYTES, Writer};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::fs;
 use crate::spool::journal::now_unix_ms;
@@ -102,7 +102,7 @@ impl Lane {
         let wake_in = if clean {
             1
         } else {
-            let until_faults = self.journal.populate().saturating_sub(before);
+            let until_faults = self.journal.prefault().saturating_sub(before);
             if until_faults > 0 { until_room.min(until_faults) } else { until_room }
         };
         let tail = self.journal.set_wake(|wake| wake.committer_pos = before + wake_in).pos;
@@ -123,7 +123,7 @@ impl Lane {
         self.clean.store(true, Relaxed);
         let tail = self.journal.tail();
         self.journal.sync_to(tail.pos)?;
-        self.journal.populate_anew();
+        self.journal.restart_prefault();
         self.lock_queue().synced(&self.journal, tail);
         self.journal.release()
     }
@@ -148,7 +148,7 @@ impl Lane {
             return Ok(false);
         }
         let wanted = self.room_wanted.swap(false, Relaxed) | self.journal.is_awaited();
-        let moved = self.sweep(writer, None, wanted)?;
+        let moved = self.spill(writer, None, wanted)?;
         if !moved && wanted && self.settings.overflow == Overflow::DropOldest {
             let dropped = self.drop_oldest();
             self.journal.release()?;
@@ -159,8 +159,8 @@ impl Lane {
 
     /// Moves the oldest items of the journal into a segment, and `extra` behind all that the journal holds.
     /// Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
-    fn sweep(&self, writer: &mut Writer, extra: Option<&mut Batch>, wanted: bool) -> Result<bool> {
-        let plan = self.plan_sweep(extra.is_some());
+    fn spill(&self, writer: &mut Writer, extra: Option<&mut Batch>, wanted: bool) -> Result<bool> {
+        let plan = self.plan_spill(extra.is_some());
         let bypassed = extra.as_ref().map(|batch| batch.items_bytes());
         let stored = self.values_of(&plan, extra).and_then(|values| {
             self.keep_damaged();
@@ -174,7 +174,7 @@ impl Lane {
             Ok(true) => {
                 queue.moved(&self.journal, plan.end);
                 if let Some(json_bytes) = bypassed {
-                    self.journal.count_bypass(json_bytes);
+                    self.journal.count_oversize(json_bytes);
                     queue.bypassed(&self.journal, json_bytes);
                 }
             }
@@ -196,13 +196,13 @@ impl Lane {
 
     /// Which items a sweep moves; nobody else forms batches of them until it is over. `all`: everything that was taken
     /// before now.
-    fn plan_sweep(&self, all: bool) -> Plan {
+    fn plan_spill(&self, all: bool) -> Plan {
         let mut queue = self.lock_queue();
         let head = queue.checkpoint().head;
         let plan = |max_bytes| Plan::new(&self.journal, head, self.settings.limits, max_bytes);
         if !all {
-            let plan = plan(SWEEP_BYTES.min(self.journal.ring_bytes() / 4));
-            queue.moving_to = Some(plan.end.number);
+            let plan = plan(SPILL_BYTES.min(self.journal.ring_bytes() / 4));
+            queue.moving_to = Some(plan.end.seq);
             return plan;
         }
         queue.moving_to = Some(ALL);
@@ -217,12 +217,12 @@ impl Lane {
         let mut values = Vec::new();
         let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
-            self.journal.populate();
+            self.journal.prefault();
             Ok(())
         };
         plan.batches(&self.journal, &self.id, self.settings.limits, &mut keep)?;
         if let Some(batch) = extra {
-            batch.renumber(plan.end.number);
+            batch.renumber(plan.end.seq);
             let now = now_unix_ms();
             keep(StoredBatch {
                 batch: batch.clone(),
@@ -290,7 +290,7 @@ impl Lane {
     /// Removes the segments that nobody needs; at the end also the one being written.
     fn remove_passed(&self, writer: &mut Writer, at_end: bool) -> Result<()> {
         let mut queue = self.lock_queue();
-        let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.number);
+        let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.seq);
         if cursor >= head && (at_end || queue.has_passed_segments()) {
             writer.close(&mut queue.segments);
         }
@@ -326,7 +326,7 @@ impl Lane {
 
     /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.
     pub(super) fn enqueue_bypass(&self, item: &Item<'_>) -> Result<()> {
-        if self.tail_number() >= self.max_number() {
+        if self.tail_seq() >= self.max_seq() {
             return Err(self.queue_full());
         }
         let mut batch = Batch::new(&self.id, 0, item.key_name());
@@ -359,7 +359,7 @@ impl Lane {
         let mut batch = std::mem::replace(batch, Batch::new("", 0, ""));
         *state = Bypass::Working;
         drop(state);
-        let outcome = match self.sweep(writer, Some(&mut batch), true) {
+        let outcome = match self.spill(writer, Some(&mut batch), true) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(
                 ErrorKind::Full,

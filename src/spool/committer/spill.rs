@@ -15,7 +15,7 @@ use crate::spool::segments::writer::Segment;
 const MAX_SEGMENT_BYTES: u64 = 32 << 20;
 
 /// Records that one sweep moves at most, in bytes of ring: bounds memory and how long a sync waits.
-pub(crate) const SWEEP_BYTES: u64 = 4 << 20;
+pub(crate) const SPILL_BYTES: u64 = 4 << 20;
 
 /// Which of the journal's items a sweep moves, and as which batches.
 pub(crate) struct Plan {
@@ -44,7 +44,7 @@ impl Plan {
                 continue;
             };
             if run.stop == Stop::OtherKey {
-                plan.end = unformed_end(journal, at, limits, max_bytes);
+                plan.end = unbatched_end(journal, at, limits, max_bytes);
                 plan.parts.push(Part::Mixed(at, plan.end));
             } else {
                 plan.end = run.end;
@@ -75,11 +75,11 @@ impl Plan {
 }
 
 /// The end of the items from `at` on that belong to no batch yet.
-fn unformed_end(journal: &Journal, at: LogPosition, limits: BatchLimits, max_bytes: u64) -> LogPosition {
+fn unbatched_end(journal: &Journal, at: LogPosition, limits: BatchLimits, max_bytes: u64) -> LogPosition {
     let mut end = at;
     while end.pos - at.pos < max_bytes {
         match batching::run(journal, end, limits) {
-            Some(run) if run.stop != Stop::Formed => end = run.end,
+            Some(run) if run.stop != Stop::Persisted => end = run.end,
             _ => break,
         }
     }

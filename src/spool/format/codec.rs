@@ -5,7 +5,7 @@ use bincode::error::DecodeError;
 use bincode::{Decode, decode_from_slice};
 
 /// The form of all encoded values.
-pub(crate) const FORM: Configuration = standard();
+pub(crate) const ENCODING: Configuration = standard();
 
 const SMALL: usize = 64 << 10;
 const MEDIUM: usize = 4 << 20;
@@ -19,11 +19,11 @@ const MAX_BYTES: usize = 2 << 30;
 pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
     let len = bytes.len();
     if len <= SMALL {
-        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * SMALL }>())
+        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * SMALL }>())
     } else if len <= MEDIUM {
-        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * MEDIUM }>())
+        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * MEDIUM }>())
     } else {
-        decode_from_slice(bytes, FORM.with_limit::<MAX_BYTES>())
+        decode_from_slice(bytes, ENCODING.with_limit::<MAX_BYTES>())
     }
     .map(|(value, _)| value)
 }

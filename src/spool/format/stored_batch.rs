@@ -61,7 +61,7 @@ impl StoredBatch {
             joined_bytes: joined.len() as u32,
             packed,
         };
-        bincode::encode_to_vec(encoded, codec::FORM)
+        bincode::encode_to_vec(encoded, codec::ENCODING)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
     }
 

@@ -69,7 +69,7 @@ impl LaneCheck {
         }
         for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
             check.find(
-                &format!("rejected/{}", fs::numbered(first)),
+                &format!("rejected/{}", fs::seq_name(first)),
                 "no group of rejected items can be read from it",
             );
         }
@@ -83,9 +83,9 @@ impl LaneCheck {
     fn look_at_segments(&mut self, dir: &Path, journal: &JournalView) -> Result<()> {
         let Checkpoint { cursor, head, .. } = journal.checkpoint();
         let mut segments = Segments::look(&self.id, &dir.join("segments"))?;
-        let mut number = cursor;
-        while number < head.number {
-            number = match segments.read(number, head.number)? {
+        let mut seq = cursor;
+        while seq < head.seq {
+            seq = match segments.read(seq, head.seq)? {
                 Found::Batch(stored) => {
                     self.readable += stored.batch.len() as u64;
                     stored.end()
@@ -93,7 +93,7 @@ impl LaneCheck {
                 // What its owner settled meanwhile may be gone.
                 Found::Gap { end, .. } if journal.checkpoint().cursor >= end => end,
                 Found::Gap { end, why } => {
-                    self.lost += end - number;
+                    self.lost += end - seq;
                     self.find("segments", why.message());
                     end
                 }
@@ -106,16 +106,16 @@ impl LaneCheck {
         let checkpoint = journal.checkpoint();
         journal.records(checkpoint.head, |record| {
             match record {
-                ViewedRecord::Whole { number, .. } => self.readable += u64::from(number >= checkpoint.cursor),
-                ViewedRecord::Damaged { number, items, pos } => {
+                ViewedRecord::Whole { seq, .. } => self.readable += u64::from(seq >= checkpoint.cursor),
+                ViewedRecord::Damaged { seq, items, pos } => {
                     // What its owner released meanwhile may be overwritten.
                     if journal.checkpoint().head.pos > pos {
                         return false;
                     }
-                    let pending = (number + items).saturating_sub(number.max(checkpoint.cursor));
+                    let pending = (seq + items).saturating_sub(seq.max(checkpoint.cursor));
                     self.lost += pending;
                     if pending > 0 {
-                        let what = format!("items {number} to {} are damaged", number + items - 1);
+                        let what = format!("items {seq} to {} are damaged", seq + items - 1);
                         self.find("journal", &what);
                     }
                 }

@@ -123,8 +123,8 @@ impl SpoolView {
         let chosen = choose(&self.rejected()?, ids)?;
         let mut removed = 0;
         for store in self.rejected_stores()? {
-            let numbers: Vec<u64> = chosen.iter().filter_map(|id| store.number_of(id)).collect();
-            removed += store.remove(&numbers)?;
+            let seqs: Vec<u64> = chosen.iter().filter_map(|id| store.seq_of(id)).collect();
+            removed += store.remove(&seqs)?;
         }
         Ok(removed)
     }
@@ -133,8 +133,8 @@ impl SpoolView {
     pub(crate) fn take_requeued(&self, item: &RejectedItem) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let store = RejectedStore::new(&id, path.join("rejected"));
-            if let Some(number) = store.number_of(&item.id) {
-                let removed = store.remove(&[number])?;
+            if let Some(seq) = store.seq_of(&item.id) {
+                let removed = store.remove(&[seq])?;
                 JournalView::open_for_counting(&path.join("journal"))?
                     .add_counter(HeaderCounter::Requeued, removed);
             }
@@ -172,7 +172,7 @@ pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<Strin
 
 fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let checkpoint = journal.checkpoint();
-    let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
+    let oldest_in_journal = || journal.first_accepted_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = fs::tree_bytes(path);
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
@@ -199,13 +199,13 @@ fn pending_of(
     each: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<bool> {
     let checkpoint = journal.checkpoint();
-    let head = checkpoint.head.number;
-    let mut number = checkpoint.cursor;
+    let head = checkpoint.head.seq;
+    let mut seq = checkpoint.cursor;
     let mut more = true;
-    if number < head {
+    if seq < head {
         let mut segments = Segments::look(id, &path.join("segments"))?;
-        while number < head && more {
-            number = match segments.read(number, head)? {
+        while seq < head && more {
+            seq = match segments.read(seq, head)? {
                 Found::Batch(stored) => {
                     more = stored.batch.items().all(&mut *each);
                     stored.end()
@@ -216,8 +216,8 @@ fn pending_of(
     }
     if more {
         journal.records(checkpoint.head, |record| {
-            if let ViewedRecord::Whole { number, json, .. } = record {
-                more = number < checkpoint.cursor || each(&json);
+            if let ViewedRecord::Whole { seq, json, .. } = record {
+                more = seq < checkpoint.cursor || each(&json);
             }
             more
         });

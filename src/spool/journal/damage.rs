@@ -36,20 +36,20 @@ pub(super) fn survey(
     counts: impl Fn(&Frame) -> bool,
 ) -> (Vec<Gap>, LogPosition) {
     let islands = islands(map, salt, at, end, counts);
-    let whole: u64 = islands.iter().map(|island| island.end.number).sum();
+    let whole: u64 = islands.iter().map(|island| island.end.seq).sum();
     let whole_bytes: u64 = islands.iter().map(|island| island.end.bytes).sum();
-    let lost = (end.number - at.number.min(end.number)).saturating_sub(whole);
+    let lost = (end.seq - at.seq.min(end.seq)).saturating_sub(whole);
     let mut lost_bytes = (end.bytes - at.bytes.min(end.bytes)).saturating_sub(whole_bytes);
     let sizes: Vec<u64> = islands.iter().map(|island| island.first.pos - island.gap_from).collect();
     let mut next = at;
     let mut gaps = Vec::new();
     for (island, lost) in islands.iter().zip(shares(lost, &sizes)) {
-        next = LogPosition { number: next.number + lost, bytes: next.bytes, ..island.first };
+        next = LogPosition { seq: next.seq + lost, bytes: next.bytes, ..island.first };
         if lost > 0 {
             next.bytes += std::mem::take(&mut lost_bytes);
         }
         gaps.push(Gap { from: island.gap_from, to: next });
-        next.number += island.end.number;
+        next.seq += island.end.seq;
         next.bytes += island.end.bytes;
         (next.pos, next.chain) = (island.end.pos, island.end.chain);
     }
@@ -68,7 +68,7 @@ fn islands(
     loop {
         let found = (from..end.pos).step_by(8).find_map(|pos| Frame::find(map, pos, end.pos));
         let (pos, chain) = found.map_or((end.pos, end.chain), |frame| (frame.pos, frame.chain));
-        let first = LogPosition { pos, chain, number: 0, bytes: 0 };
+        let first = LogPosition { pos, chain, seq: 0, bytes: 0 };
         let mut at = first;
         while at.pos < end.pos
             && let Some(frame) = Frame::load(map, &at, salt)

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::record::RawRecord;
+use super::record::CarvedRecord;
 use super::*;
 use crate::config::Validation;
 use crate::spool::checkpoint::Tally;
@@ -55,7 +55,7 @@ impl Input<'_> {
     }
 
     fn point(&mut self) -> LogPosition {
-        LogPosition { pos: self.u64(), chain: self.u16().into(), number: self.u64(), bytes: self.u64() }
+        LogPosition { pos: self.u64(), chain: self.u16().into(), seq: self.u64(), bytes: self.u64() }
     }
 }
 
@@ -98,7 +98,7 @@ fn forged(path: &Path, input: &mut Input<'_>) {
 fn visit(path: &Path) {
     if let Ok(view) = JournalView::open(path) {
         let head = view.checkpoint().head;
-        view.first_taken_unix_ms(head);
+        view.first_accepted_unix_ms(head);
         assert!(view.reason().len() <= 3 * 240);
         let mut records = 0;
         view.records(head, |_| {
@@ -107,7 +107,7 @@ fn visit(path: &Path) {
         });
         assert!(records <= RING / 40 + 1);
     }
-    let raw = RawJournal::open(path).unwrap();
+    let raw = CarvedJournal::open(path).unwrap();
     raw.records(raw.checkpoint().map_or(0, |checkpoint| checkpoint.head.pos));
     other_version(path);
     let Ok(journal) = Journal::open(path) else { return };
@@ -120,11 +120,11 @@ fn visit(path: &Path) {
     }
     let before = journal.tail();
     if journal.append(&item(b"{}", ""), u64::MAX).is_ok() {
-        assert_eq!(journal.tail().number, before.number + 1);
+        assert_eq!(journal.tail().seq, before.seq + 1);
         journal.sync_to(journal.tail().pos).unwrap();
     }
     journal.release().unwrap();
-    journal.populate();
+    journal.prefault();
 }
 
 fn item<'a>(json: &'a [u8], key_name: &'a str) -> Item<'a> {
@@ -184,7 +184,7 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     }
     drop(journal);
     let damaged = damage(path, &earlier, input);
-    for RawRecord { key_name, json, .. } in RawJournal::open(path).unwrap().records(0) {
+    for CarvedRecord { key_name, json, .. } in CarvedJournal::open(path).unwrap().records(0) {
         assert!(all.contains(&(key_name, json)), "a scan finds a record that was never committed");
     }
     let Ok(journal) = Journal::open(path) else {
@@ -212,7 +212,7 @@ fn settle(journal: &Journal, kept: &mut VecDeque<(String, Vec<u8>)>, items: u16)
         checkpoint.head = record.end;
         kept.pop_front();
     }
-    checkpoint.cursor = checkpoint.head.number;
+    checkpoint.cursor = checkpoint.head.seq;
     checkpoint.sequence += 1;
     journal.store_checkpoint(&checkpoint);
 }

@@ -128,7 +128,7 @@ impl Map {
     }
 
     /// Takes the write faults of positions `from..to` now, so that enqueue need not.
-    pub(super) fn populate(&self, from: u64, to: u64) {
+    pub(super) fn prefault(&self, from: u64, to: u64) {
         #[cfg(target_os = "linux")]
         {
             let (start, end) = self.pages(self.ring_offset(from) as u64, to - from);

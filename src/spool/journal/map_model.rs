@@ -89,7 +89,7 @@ impl Map {
         Ok(())
     }
 
-    pub(super) fn populate(&self, _from: u64, _to: u64) {}
+    pub(super) fn prefault(&self, _from: u64, _to: u64) {}
 
     /// The word at `pos` on stable storage.
     pub(super) fn stable_word(&self, pos: u64) -> u64 {

@@ -31,12 +31,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-pub(crate) use carve::{RawJournal, other_version};
+pub(crate) use carve::{CarvedJournal, other_version};
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
 pub(crate) use header::HeaderCounter;
 use map::{HEADER_BYTES, Map};
-use prefault::Ahead;
+use prefault::Prefault;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use record::{Frame, State};
 use sync::Synced;
@@ -64,7 +64,7 @@ pub(crate) struct Journal {
     /// The synced tail that it was opened with: its number is certain.
     anchor: LogPosition,
     damage: Damage,
-    ahead: Ahead,
+    prefault: Prefault,
 }
 
 /// The writing end.
@@ -80,7 +80,7 @@ struct Tail {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WakeAt {
     /// Number of items at which the drain loop wants to know.
-    pub(crate) drain_number: u64,
+    pub(crate) drain_seq: u64,
     /// Ring position at which the committer wants to know.
     pub(crate) committer_pos: u64,
 }
@@ -123,7 +123,7 @@ pub(crate) struct Record<'a> {
     pub(crate) end: LogPosition,
     pub(crate) json: &'a [u8],
     pub(crate) key_name: &'a str,
-    pub(crate) taken_unix_ms: u64,
+    pub(crate) accepted_unix_ms: u64,
     /// Items of the batch that begins here; 0 when none was formed here.
     pub(crate) batch_items: u64,
 }
@@ -175,7 +175,7 @@ impl Journal {
                 at,
                 closed: false,
                 waiting: 0,
-                wake: WakeAt { drain_number: u64::MAX, committer_pos: u64::MAX },
+                wake: WakeAt { drain_seq: u64::MAX, committer_pos: u64::MAX },
             }),
             room: Condvar::new(),
             released: AtomicU64::new(released),
@@ -183,7 +183,7 @@ impl Journal {
             unchecked_before: at.pos,
             anchor: checkpoint.tail,
             damage: Damage::new(gaps),
-            ahead: Ahead::default(),
+            prefault: Prefault::default(),
             map,
         };
         journal.publish_tail(&at);
@@ -191,33 +191,33 @@ impl Journal {
     }
 
     /// Appends `item` unless as many as `max_number` items were taken before it.
-    pub(crate) fn append(&self, item: &Item<'_>, max_number: u64) -> std::result::Result<Appended, Refusal> {
+    pub(crate) fn append(&self, item: &Item<'_>, max_seq: u64) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
-        let taken_unix_ms = now_unix_ms();
+        let accepted_unix_ms = now_unix_ms();
         let mut tail = self.lock_tail();
         if tail.closed {
             return Err(Refusal::Closed);
         }
-        if tail.at.number >= max_number {
+        if tail.at.seq >= max_seq {
             return Err(Refusal::QueueFull);
         }
         if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
             return Err(Refusal::RingFull);
         }
-        let frame = Frame::after(&tail.at, self.salt, len as u32, taken_unix_ms, name.len() as u8);
+        let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_unix_ms, name.len() as u8);
         let slot = self.map.slot(frame.pos);
         frame.reserve(slot);
         tail.at = frame.end(&tail.at);
         self.publish_tail(&tail.at);
         let appended = Appended {
             end_pos: tail.at.pos,
-            wake_drain: tail.at.number >= tail.wake.drain_number,
+            wake_drain: tail.at.seq >= tail.wake.drain_seq,
             wake_committer: tail.at.pos >= tail.wake.committer_pos,
         };
         // One caller does the waking; the thread that wakes says again when it wants to be woken next.
         if appended.wake_drain {
-            tail.wake.drain_number = u64::MAX;
+            tail.wake.drain_seq = u64::MAX;
         }
         if appended.wake_committer {
             tail.wake.committer_pos = u64::MAX;
@@ -228,9 +228,9 @@ impl Journal {
     }
 
     /// Counts an item that went around the ring, straight into a batch of its own.
-    pub(crate) fn count_bypass(&self, json_bytes: u64) {
+    pub(crate) fn count_oversize(&self, json_bytes: u64) {
         let mut tail = self.lock_tail();
-        tail.at.number += 1;
+        tail.at.seq += 1;
         tail.at.bytes += json_bytes;
         self.publish_tail(&tail.at);
     }
@@ -286,7 +286,7 @@ impl Journal {
             }
             let Some(frame) = Frame::load(&self.map, &at, self.salt) else {
                 let Some(behind) = self.behind_damage(at) else { return Read::End };
-                if behind.number > at.number {
+                if behind.seq > at.seq {
                     return self.damaged(at, behind);
                 }
                 at = behind;
@@ -297,9 +297,9 @@ impl Journal {
                 // Those that a death left unfinished were buried.
                 State::Reserved if at.pos >= self.unchecked_before => return Read::Unfinished,
                 State::Reserved | State::Damaged => return self.damaged(at, frame.end(&at)),
-                State::Committed(seal) => {
+                State::Committed(checksum) => {
                     let payload = frame.payload(&self.map);
-                    if at.pos < self.unchecked_before && !frame.is_whole(payload, seal) {
+                    if at.pos < self.unchecked_before && !frame.is_whole(payload, checksum) {
                         return self.damaged(at, frame.end(&at));
                     }
                     let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
@@ -307,7 +307,7 @@ impl Journal {
                         end: frame.end(&at),
                         json,
                         key_name: std::str::from_utf8(name).unwrap_or_default(),
-                        taken_unix_ms: frame.taken_unix_ms,
+                        accepted_unix_ms: frame.accepted_unix_ms,
                         batch_items: frame.batch_items(&self.map),
                         frame,
                     });
@@ -414,7 +414,7 @@ impl Journal {
 
     fn publish_tail(&self, at: &LogPosition) {
         self.map.header_word(HeaderCounter::AcceptedBytes as usize).store(at.bytes, Relaxed);
-        self.map.header_word(HeaderCounter::Accepted as usize).store(at.number, Relaxed);
+        self.map.header_word(HeaderCounter::Accepted as usize).store(at.seq, Relaxed);
         self.map.header_word(HeaderCounter::Tail as usize).store(at.pos, Release);
     }
 

@@ -53,11 +53,11 @@ fn append(journal: &Journal, json: &[u8]) -> std::result::Result<Appended, Refus
 }
 
 /// The items of every batch that can be formed from `at` on; the point behind them.
-fn form_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
+fn batch_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     while let Some(run) = batching::run(journal, *at, LIMITS) {
         let stored = batching::take_run(journal, "lane", *at, &run);
-        assert_eq!((stored.batch.first(), stored.batch.len() as u64), (at.number, run.items));
+        assert_eq!((stored.batch.first(), stored.batch.len() as u64), (at.seq, run.items));
         items.extend(stored.batch.items().map(<[u8]>::to_vec));
         *at = run.end;
     }
@@ -73,12 +73,12 @@ fn a_reader_sees_whole_items_in_the_order_of_their_numbers() {
             thread::spawn(move || append(&journal, ITEMS[i]).unwrap().end_pos)
         });
         let mut at = LogPosition::default();
-        let mut items = form_all(&journal, &mut at);
+        let mut items = batch_all(&journal, &mut at);
         let ends = writers.map(|writer| writer.join().unwrap());
-        items.extend(form_all(&journal, &mut at));
+        items.extend(batch_all(&journal, &mut at));
         let first = usize::from(ends[0] > ends[1]);
         assert_eq!(items, [ITEMS[first], ITEMS[1 - first]]);
-        assert_eq!((at.number, at.pos), (2, ends[1 - first]));
+        assert_eq!((at.seq, at.pos), (2, ends[1 - first]));
     });
 }
 

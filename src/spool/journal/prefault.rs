@@ -14,12 +14,12 @@ const LEAST_BYTES: u64 = 64 << 10;
 const MOST_BYTES: u64 = 4 << 20;
 
 /// How far the faults are taken; only the committer changes it.
-pub(super) struct Ahead {
+pub(super) struct Prefault {
     bytes: AtomicU64,
     end_pos: AtomicU64,
 }
 
-impl Default for Ahead {
+impl Default for Prefault {
     fn default() -> Self {
         Self { bytes: AtomicU64::new(LEAST_BYTES), end_pos: AtomicU64::new(0) }
     }
@@ -28,8 +28,8 @@ impl Default for Ahead {
 impl Journal {
     /// Takes the next write faults, twice as many as the last time, once half of those are used up.
     /// Returns the ring position at which half of them will be.
-    pub(crate) fn populate(&self) -> u64 {
-        let (bytes, taken) = (self.ahead.bytes.load(Relaxed), self.ahead.end_pos.load(Relaxed));
+    pub(crate) fn prefault(&self) -> u64 {
+        let (bytes, taken) = (self.prefault.bytes.load(Relaxed), self.prefault.end_pos.load(Relaxed));
         let tail = self.end_pos();
         if tail + bytes / 2 < taken {
             return taken - bytes / 2;
@@ -38,15 +38,15 @@ impl Journal {
         let bytes = if taken == 0 { LEAST_BYTES } else { 2 * bytes }.min(most);
         let end = (tail + bytes).min(self.released.load(Acquire) + self.ring_bytes());
         if end > tail {
-            self.map.populate(tail, end);
+            self.map.prefault(tail, end);
         }
-        self.ahead.bytes.store(bytes, Relaxed);
-        self.ahead.end_pos.store(end, Relaxed);
+        self.prefault.bytes.store(bytes, Relaxed);
+        self.prefault.end_pos.store(end, Relaxed);
         end.saturating_sub(bytes / 2)
     }
 
     /// Begins with few again: after a sync nobody knows how many will be needed.
-    pub(crate) fn populate_anew(&self) {
-        self.ahead.end_pos.store(0, Relaxed);
+    pub(crate) fn restart_prefault(&self) {
+        self.prefault.end_pos.store(0, Relaxed);
     }
 }

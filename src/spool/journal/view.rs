@@ -59,7 +59,7 @@ fn chain_end(map: &Map, salt: u64, known: LogPosition) -> LogPosition {
 fn counts_after_death(map: &Map, frame: &Frame) -> bool {
     let is_known = frame.pos < map.header_word(HeaderCounter::Tail as usize).load(Acquire);
     let counts = match frame.state(map) {
-        State::Committed(seal) => is_known || frame.is_whole(frame.payload(map), seal),
+        State::Committed(checksum) => is_known || frame.is_whole(frame.payload(map), checksum),
         State::Damaged => is_known,
         State::Dead | State::Reserved => false,
     };
@@ -78,10 +78,10 @@ pub(super) fn live_tail(map: &Map, at: LogPosition, head_pos: u64) -> Option<Log
         return None;
     }
     let (most_items, most_bytes) = ((pos - at.pos) / MIN_BYTES, pos - at.pos);
-    let number = live(HeaderCounter::Accepted);
-    let number = if (at.number..=at.number + most_items).contains(&number) { number } else { at.number + 1 };
+    let seq = live(HeaderCounter::Accepted);
+    let seq = if (at.seq..=at.seq + most_items).contains(&seq) { seq } else { at.seq + 1 };
     let bytes = live(HeaderCounter::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
-    Some(LogPosition { pos, chain: at.chain, number, bytes })
+    Some(LogPosition { pos, chain: at.chain, seq, bytes })
 }
 
 /// The journal of any lane, read-only, while its owner may be writing.
@@ -92,9 +92,9 @@ pub(crate) struct JournalView {
 /// What stands in a journal that somebody may be writing.
 pub(crate) enum ViewedRecord {
     /// A copy of a committed record, checked after it was made.
-    Whole { number: u64, key_name: String, json: Vec<u8> },
+    Whole { seq: u64, key_name: String, json: Vec<u8> },
     /// Damaged records: number of the first, how many, and the position where they begin.
-    Damaged { number: u64, items: u64, pos: u64 },
+    Damaged { seq: u64, items: u64, pos: u64 },
 }
 
 impl JournalView {
@@ -124,8 +124,8 @@ impl JournalView {
     }
 
     /// When the record at `head` was taken; 0 when there is none.
-    pub(crate) fn first_taken_unix_ms(&self, head: LogPosition) -> u64 {
-        Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.taken_unix_ms)
+    pub(crate) fn first_accepted_unix_ms(&self, head: LogPosition) -> u64 {
+        Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.accepted_unix_ms)
     }
 
     /// Calls `each` with what stands from `from` on, until it returns false.
@@ -137,8 +137,8 @@ impl JournalView {
         while at.pos - from.pos < self.map.ring_bytes() {
             let Some(frame) = Frame::load(&self.map, &at, salt) else {
                 let Some(behind) = self.behind_damage(at, from.pos) else { return };
-                let items = behind.number - at.number;
-                let damaged = ViewedRecord::Damaged { number: at.number, items, pos: at.pos };
+                let items = behind.seq - at.seq;
+                let damaged = ViewedRecord::Damaged { seq: at.seq, items, pos: at.pos };
                 if behind == at || (items > 0 && !each(damaged)) {
                     return;
                 }
@@ -151,12 +151,12 @@ impl JournalView {
                     at = frame.skip(&at);
                     continue;
                 }
-                State::Committed(seal) if frame.is_whole(&payload, seal) => {
+                State::Committed(checksum) if frame.is_whole(&payload, checksum) => {
                     let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
                     let key_name = String::from_utf8_lossy(name).into_owned();
-                    ViewedRecord::Whole { number: at.number, key_name, json: json.to_vec() }
+                    ViewedRecord::Whole { seq: at.seq, key_name, json: json.to_vec() }
                 }
-                _ => ViewedRecord::Damaged { number: at.number, items: 1, pos: at.pos },
+                _ => ViewedRecord::Damaged { seq: at.seq, items: 1, pos: at.pos },
             };
             if !each(viewed) {
                 return;

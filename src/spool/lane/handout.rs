@@ -55,7 +55,7 @@ impl Lane {
             let before = queue.checkpoint().cursor;
             let next = queue.next(&self.journal, self.settings.limits, due);
             let after = queue.checkpoint().cursor;
-            let awaited = queue.next_number();
+            let awaited = queue.next_seq();
             if queue.wants_readahead() {
                 self.commit.raise();
             }
@@ -67,7 +67,7 @@ impl Lane {
             match next {
                 Next::Batch(stored, ring) => {
                     // Sent all the same: at worst its items come once more in other batches.
-                    if let Err(error) = self.keep_form(ring) {
+                    if let Err(error) = self.persist_boundary(ring) {
                         self.log.line(Level::Debug, format_args!("{error}"));
                         self.commit.raise();
                     }
@@ -79,13 +79,13 @@ impl Lane {
                 }
                 Next::In(ms) => {
                     let full = awaited + self.settings.limits.items as u64;
-                    if self.await_number(full.min(before.saturating_add(self.settings.trigger_items))) {
+                    if self.await_seq(full.min(before.saturating_add(self.settings.trigger_items))) {
                         return Take::Wait(Some(Instant::now() + Duration::from_millis(ms.max(1))));
                     }
                     std::thread::yield_now();
                 }
                 Next::Idle => {
-                    if self.await_number(awaited + 1) {
+                    if self.await_seq(awaited + 1) {
                         return Take::Wait(None);
                     }
                     std::thread::yield_now();
@@ -109,7 +109,7 @@ impl Lane {
 
     /// With `durability=power`, makes durable which items a batch consists of before anybody sees it, so that they go
     /// under the same id after a power cut too. `ring`: where it lies in the journal, if not in a segment.
-    fn keep_form(&self, ring: Option<Range<u64>>) -> Result<()> {
+    fn persist_boundary(&self, ring: Option<Range<u64>>) -> Result<()> {
         match ring {
             _ if self.settings.durability == Durability::Process => Ok(()),
             Some(range) => self.journal.sync_range(range),
@@ -120,12 +120,12 @@ impl Lane {
     }
 
     /// Asks appends to wake the drain threads when as many items were taken; `false` when they are there already.
-    fn await_number(&self, number: u64) -> bool {
-        self.journal.set_wake(|wake| wake.drain_number = number).number < number
+    fn await_seq(&self, seq: u64) -> bool {
+        self.journal.set_wake(|wake| wake.drain_seq = seq).seq < seq
     }
 
     fn pending_at_least(&self) -> u64 {
-        self.tail_number().saturating_sub(self.journal.checkpoint().cursor)
+        self.tail_seq().saturating_sub(self.journal.checkpoint().cursor)
     }
 
     fn expired_before(&self, now_unix_ms: u64) -> u64 {

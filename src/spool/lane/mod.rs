@@ -89,7 +89,7 @@ impl Lane {
         let journal = open_journal(dir, settings)?;
         let checkpoint = journal.checkpoint();
         let (segments, passed) =
-            Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.number)?;
+            Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
         let rejected = RejectedStore::new(id, dir.join("rejected"));
         rejected.tidy(checkpoint.cursor)?;
         journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
@@ -141,7 +141,7 @@ impl Lane {
         }
         let mut deadline = None;
         loop {
-            let refusal = match self.journal.append(item, self.max_number()) {
+            let refusal = match self.journal.append(item, self.max_seq()) {
                 Ok(appended) => {
                     if appended.wake_committer {
                         self.commit.raise();
@@ -199,7 +199,7 @@ impl Lane {
     }
 
     /// The number of items at which the queue is full.
-    pub(super) fn max_number(&self) -> u64 {
+    pub(super) fn max_seq(&self) -> u64 {
         match self.settings.max_queue_size {
             0 => u64::MAX,
             size => self.journal.checkpoint().cursor + size,
@@ -241,8 +241,8 @@ impl Lane {
     }
 
     /// The number behind the newest item.
-    pub(crate) fn tail_number(&self) -> u64 {
-        self.journal.tail().number
+    pub(crate) fn tail_seq(&self) -> u64 {
+        self.journal.tail().seq
     }
 
     /// Asks that everything taken so far is sent without delay; returns the number behind it.
@@ -253,23 +253,23 @@ impl Lane {
             let Some(guard) = self.wait_for_change(queue, deadline) else { break };
             queue = guard;
         }
-        let number = self.tail_number();
-        self.forced_before.fetch_max(number, Relaxed);
+        let seq = self.tail_seq();
+        self.forced_before.fetch_max(seq, Relaxed);
         self.drain.raise();
-        number
+        seq
     }
 
     /// Waits until all items before `number` are settled, the lane has ended, or `deadline`.
-    pub(crate) fn wait_settled(&self, number: u64, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait_settled(&self, seq: u64, deadline: Option<Instant>) -> bool {
         let mut queue = self.lock_queue();
         loop {
-            if queue.checkpoint().cursor >= number {
+            if queue.checkpoint().cursor >= seq {
                 return true;
             }
             if self.ended.load(Acquire) {
                 return false;
             }
-            queue.await_cursor(number);
+            queue.await_cursor(seq);
             let Some(guard) = self.wait_for_change(queue, deadline) else { return false };
             queue = guard;
         }
@@ -304,7 +304,7 @@ impl Lane {
             &self.journal.checkpoint(),
             |counter| self.journal.counter(counter),
             || match self.journal.read(self.journal.checkpoint().head) {
-                Read::Record(record) => record.taken_unix_ms,
+                Read::Record(record) => record.accepted_unix_ms,
                 _ => 0,
             },
         )
@@ -345,9 +345,9 @@ impl Lane {
                 continue;
             }
             let mut moved = Vec::new();
-            let outcome: Result<()> = group.items.iter().try_for_each(|(number, json)| {
+            let outcome: Result<()> = group.items.iter().try_for_each(|(seq, json)| {
                 self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
-                moved.push(*number);
+                moved.push(*seq);
                 Ok(())
             });
             // The store's copies go only when the new ones can't get lost any more.

@@ -109,7 +109,7 @@ impl Queue {
     ) -> Self {
         // While the committer moves items the head stays, however far the cursor comes: a death just then leaves
         // settled items behind the head.
-        while checkpoint.head.number < checkpoint.cursor
+        while checkpoint.head.seq < checkpoint.cursor
             && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
         {
             checkpoint.head = end;
@@ -136,17 +136,17 @@ impl Queue {
 
     /// Whether segments wait to be removed.
     pub(crate) fn has_passed_segments(&self) -> bool {
-        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.number)
+        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.seq)
     }
 
     /// Whether the committer should read ahead of what is handed out.
     pub(crate) fn wants_readahead(&self) -> bool {
-        self.segments.wants_readahead(self.next, self.checkpoint.head.number)
+        self.segments.wants_readahead(self.next, self.checkpoint.head.seq)
     }
 
     /// What to read ahead of what is handed out.
     pub(crate) fn to_read(&self) -> Option<ToRead> {
-        self.segments.to_read(self.next, self.checkpoint.head.number)
+        self.segments.to_read(self.next, self.checkpoint.head.seq)
     }
 
     pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>) {
@@ -154,8 +154,8 @@ impl Queue {
     }
 
     /// Says that somebody waits for the cursor to reach `number`.
-    pub(crate) fn await_cursor(&mut self, number: u64) {
-        self.awaited = Some(self.awaited.map_or(number, |awaited| awaited.min(number)));
+    pub(crate) fn await_cursor(&mut self, seq: u64) {
+        self.awaited = Some(self.awaited.map_or(seq, |awaited| awaited.min(seq)));
     }
 
     /// Whether the cursor has reached what somebody waits for; who waits for more says so again.
@@ -164,7 +164,7 @@ impl Queue {
     }
 
     /// Number of the next item to hand out.
-    pub(crate) fn next_number(&self) -> u64 {
+    pub(crate) fn next_seq(&self) -> u64 {
         self.next
     }
 
@@ -174,8 +174,8 @@ impl Queue {
             if self.out.len() >= due.window {
                 return Next::Window;
             }
-            let (stored, ring_end) = if self.next < self.checkpoint.head.number {
-                match self.segments.read(self.next, self.checkpoint.head.number) {
+            let (stored, ring_end) = if self.next < self.checkpoint.head.seq {
+                match self.segments.read(self.next, self.checkpoint.head.seq) {
                     Ok(Found::Batch(stored)) => {
                         self.segments.note_misplaced();
                         (*stored, None)
@@ -188,7 +188,7 @@ impl Queue {
                     Err(error) => return Next::Later(error),
                 }
             } else {
-                match self.form_next(journal, limits, due) {
+                match self.next_from_journal(journal, limits, due) {
                     Ok(found) => found,
                     Err(next) => return next,
                 }
@@ -206,7 +206,7 @@ impl Queue {
         }
     }
 
-    fn form_next(
+    fn next_from_journal(
         &mut self,
         journal: &Journal,
         limits: BatchLimits,
@@ -220,7 +220,7 @@ impl Queue {
                 Read::End => Next::Idle,
                 Read::Damaged(end) => {
                     let what = format!("lane {}: item {} is damaged in the journal", self.lane, self.next);
-                    self.leave_out(journal, end.number, Some(end));
+                    self.leave_out(journal, end.seq, Some(end));
                     Next::Lost(Error::new(ErrorKind::Corrupt, what))
                 }
                 Read::Record(_) | Read::Unfinished => Next::In(1),
@@ -228,7 +228,7 @@ impl Queue {
         };
         // After the clock was set back nobody knows the age: then it is due.
         let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
-        let waited = self.ring.number < due.forced_before || age_ms >= due.delay_ms;
+        let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms;
         match run.stop {
             Stop::OtherKey if self.regroup != Regroup::Impossible => {
                 self.regroup = Regroup::Wanted;
@@ -298,10 +298,10 @@ impl Queue {
 
     /// Moves the journal's head to `to`, or as far as the journal is settled, whichever is further.
     fn move_head(&mut self, to: LogPosition) {
-        let further = |a: LogPosition, b: LogPosition| if b.number > a.number { b } else { a };
+        let further = |a: LogPosition, b: LogPosition| if b.seq > a.seq { b } else { a };
         let head = further(self.checkpoint.head, to);
         self.checkpoint.head = self.settled_ring.map_or(head, |settled| further(head, settled));
-        if self.checkpoint.cursor >= self.checkpoint.head.number {
+        if self.checkpoint.cursor >= self.checkpoint.head.seq {
             self.checkpoint.settled_bytes = self.checkpoint.settled_bytes.max(self.checkpoint.head.bytes);
         }
         self.ring = further(self.ring, self.checkpoint.head);
@@ -339,17 +339,17 @@ impl Queue {
     pub(crate) fn drop_oldest(&mut self, journal: &Journal, limits: BatchLimits) -> u64 {
         let cursor = self.checkpoint.cursor;
         let head = self.checkpoint.head;
-        let (end, ring_end) = if cursor < head.number {
-            (self.segments.next_first(cursor).map_or(head.number, |next| next.min(head.number)), None)
+        let (end, ring_end) = if cursor < head.seq {
+            (self.segments.next_first(cursor).map_or(head.seq, |next| next.min(head.seq)), None)
         } else if self.moving_to.is_some() {
             return 0;
         } else {
             // A batch may be as large as all that a small ring holds.
             let body_bytes = limits.body_bytes.min(journal.ring_bytes() as usize / 8);
             match batching::run(journal, head, BatchLimits { body_bytes, ..limits }) {
-                Some(Run { end, .. }) => (end.number, Some(end)),
+                Some(Run { end, .. }) => (end.seq, Some(end)),
                 None => match journal.read(head) {
-                    Read::Damaged(end) => (end.number, Some(end)),
+                    Read::Damaged(end) => (end.seq, Some(end)),
                     _ => return 0,
                 },
             }
@@ -384,7 +384,7 @@ impl Queue {
     /// Counts an item that was stored in a segment without passing through the journal.
     pub(crate) fn bypassed(&mut self, journal: &Journal, json_bytes: u64) {
         let mut head = self.checkpoint.head;
-        head.number += 1;
+        head.seq += 1;
         head.bytes += json_bytes;
         self.checkpoint.head = head;
         self.ring = head;

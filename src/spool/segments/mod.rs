@@ -92,7 +92,7 @@ impl Segments {
     /// Finds the segments in `dir`, to look on.
     pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
-        for first in fs::names(dir)?.iter().filter_map(|name| fs::number_of(name)) {
+        for first in fs::names(dir)?.iter().filter_map(|name| fs::seq_of(name)) {
             // Looking into each of them would make opening slow.
             let entry = Entry { open: None, scan: None, writing: false, damaged: false, disk_bytes: None };
             entries.insert(first, entry);
@@ -108,7 +108,7 @@ impl Segments {
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(fs::numbered(first))
+        self.dir.join(fs::seq_name(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -146,7 +146,7 @@ impl Segments {
     pub(crate) fn disk_bytes(&mut self) -> u64 {
         let count = |(first, entry): (&u64, &mut Entry)| {
             // Its other files are small.
-            let db = || self.dir.join(fs::numbered(*first)).join("db");
+            let db = || self.dir.join(fs::seq_name(*first)).join("db");
             *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| fs::bytes_on_disk(&m)))
         };
         self.entries.iter_mut().map(count).sum()
@@ -162,42 +162,42 @@ impl Segments {
     }
 
     /// The number of the first item of the segment behind the one that holds `number`, if there is one.
-    pub(crate) fn next_first(&self, number: u64) -> Option<u64> {
-        self.entries.range(number + 1..).next().map(|(first, _)| *first)
+    pub(crate) fn next_first(&self, seq: u64) -> Option<u64> {
+        self.entries.range(seq + 1..).next().map(|(first, _)| *first)
     }
 
     /// Reads the batch at `number`; all items before `head` are in segments.
     ///
     /// An error means that it may succeed later.
-    pub(crate) fn read(&mut self, number: u64, head: u64) -> Result<Found> {
-        if let Some(stored) = self.readahead.take(number) {
+    pub(crate) fn read(&mut self, seq: u64, head: u64) -> Result<Found> {
+        if let Some(stored) = self.readahead.take(seq) {
             return Ok(Found::Batch(stored));
         }
-        let end = self.next_first(number).map_or(head, |next| next.min(head));
-        let first = self.first_of(number);
+        let end = self.next_first(seq).map_or(head, |next| next.min(head));
+        let first = self.first_of(seq);
         let fits = |stored: &StoredBatch| stored.end() <= end;
-        if let Some(stored) = first.and_then(|first| self.read_open(first, number)).filter(fits) {
+        if let Some(stored) = first.and_then(|first| self.read_open(first, seq)).filter(fits) {
             return Ok(Found::Batch(Box::new(stored)));
         }
         let mut next = end;
         if let Some(first) = first {
             let scan = self.scan_of(first)?;
             let mut scan = scan.lock().unpoisoned();
-            let stored = self.decode(&mut scan, number)?;
-            next = scan.next_id(number).map_or(next, |id| id.min(next));
+            let stored = self.decode(&mut scan, seq)?;
+            next = scan.next_id(seq).map_or(next, |id| id.min(next));
             if let Some(stored) = stored.filter(fits) {
                 return Ok(Found::Batch(Box::new(stored)));
             }
         }
         let mut scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
-        let stored = self.decode(&mut scan, number)?;
-        next = scan.next_id(number).map_or(next, |id| id.min(next));
+        let stored = self.decode(&mut scan, seq)?;
+        next = scan.next_id(seq).map_or(next, |id| id.min(next));
         self.elsewhere = Some(scan);
         if let Some(stored) = stored.filter(fits) {
             self.misplaced = true;
             return Ok(Found::Batch(Box::new(stored)));
         }
-        let why = format!("lane {}: items {number} to {} can't be read back", self.lane, next - 1);
+        let why = format!("lane {}: items {seq} to {} can't be read back", self.lane, next - 1);
         Ok(Found::Gap { end: next, why: Error::new(ErrorKind::Corrupt, why) })
     }
 
@@ -208,10 +208,10 @@ impl Segments {
 
     /// What to read ahead of `next`, in the segment that is being read.
     pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<ToRead> {
-        let number = self.readahead.wanted(next).filter(|number| *number < head)?;
-        let scan = self.entries.get(&self.first_of(number)?)?.scan.clone()?;
-        let end = self.next_first(number).map_or(head, |next| next.min(head));
-        Some(ToRead { scan, number, end })
+        let seq = self.readahead.wanted(next).filter(|seq| *seq < head)?;
+        let scan = self.entries.get(&self.first_of(seq)?)?.scan.clone()?;
+        let end = self.next_first(seq).map_or(head, |next| next.min(head));
+        Some(ToRead { scan, seq, end })
     }
 
     pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>, next: u64) {
@@ -219,8 +219,8 @@ impl Segments {
     }
 
     /// The number of the first item of the segment that holds `number`.
-    fn first_of(&self, number: u64) -> Option<u64> {
-        self.entries.range(..=number).next_back().map(|(first, _)| *first)
+    fn first_of(&self, seq: u64) -> Option<u64> {
+        self.entries.range(..=seq).next_back().map(|(first, _)| *first)
     }
 
     /// What the files of segment `first` hold; it is remembered while nobody writes them.
@@ -238,15 +238,15 @@ impl Segments {
     }
 
     /// The batch `number` from the database, when segment `first` is open.
-    fn read_open(&self, first: u64, number: u64) -> Option<StoredBatch> {
+    fn read_open(&self, first: u64, seq: u64) -> Option<StoredBatch> {
         let segment = self.entries.get(&first)?.open.as_ref()?;
-        let (id, bytes) = segment.read(number).ok()??;
-        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == number)
+        let (id, bytes) = segment.read(seq).ok()??;
+        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == seq)
     }
 
-    fn decode(&self, scan: &mut Scan, number: u64) -> Result<Option<StoredBatch>> {
-        let value = scan.value(number)?;
-        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, number, &value).ok()))
+    fn decode(&self, scan: &mut Scan, seq: u64) -> Result<Option<StoredBatch>> {
+        let value = scan.value(seq)?;
+        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, seq, &value).ok()))
     }
 
     /// Looks through the files of all segments, whatever they are called.
@@ -271,12 +271,12 @@ impl Segments {
     }
 
     /// Says that items at `number` were lost: their segment will be kept.
-    pub(crate) fn mark_damaged(&mut self, number: u64) {
-        if let Some((first, entry)) = self.entries.range_mut(..=number).next_back()
+    pub(crate) fn mark_damaged(&mut self, seq: u64) {
+        if let Some((first, entry)) = self.entries.range_mut(..=seq).next_back()
             && !std::mem::replace(&mut entry.damaged, true)
         {
             // Without the mark only the next process would not know.
-            drop(File::create(self.dir.join(fs::numbered(*first)).join(MARK)));
+            drop(File::create(self.dir.join(fs::seq_name(*first)).join(MARK)));
         }
     }
 

@@ -18,16 +18,16 @@ pub(crate) struct Readahead(VecDeque<Box<StoredBatch>>);
 /// A batch that can be read while nobody holds the queue.
 pub(crate) struct ToRead {
     pub(crate) scan: Arc<Mutex<Scan>>,
-    pub(crate) number: u64,
+    pub(crate) seq: u64,
     /// Where the segment ends.
     pub(crate) end: u64,
 }
 
 impl Readahead {
     /// The batch `number`, if it was read ahead; what was read before it is of no use any more.
-    pub(crate) fn take(&mut self, number: u64) -> Option<Box<StoredBatch>> {
+    pub(crate) fn take(&mut self, seq: u64) -> Option<Box<StoredBatch>> {
         while let Some(stored) = self.0.pop_front() {
-            if stored.batch.first() == number {
+            if stored.batch.first() == seq {
                 return Some(stored);
             }
         }
@@ -61,9 +61,9 @@ impl ToRead {
     ///
     /// The thread that sends wakes for each answer, and on a busy machine it would have to wait for this to end.
     pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
-        let value = self.scan.lock().unpoisoned().value(self.number).ok()??;
+        let value = self.scan.lock().unpoisoned().value(self.seq).ok()??;
         yield_now();
-        let stored = StoredBatch::decode(lane, self.number, &value).ok()?;
+        let stored = StoredBatch::decode(lane, self.seq, &value).ok()?;
         yield_now();
         (stored.end() <= self.end).then(|| stored.into())
     }

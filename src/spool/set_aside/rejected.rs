@@ -97,7 +97,7 @@ impl RejectedStore {
             return Ok((0, 0));
         }
         fs::create(&self.dir)?;
-        let last = self.firsts()?.last().map(|last| last + self.numbers_from(*last));
+        let last = self.firsts()?.last().map(|last| last + self.seqs_from(*last));
         let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
         let (mut newest, mut moved) = (fresh, 0);
         for first in groups {
@@ -111,7 +111,7 @@ impl RejectedStore {
             }
             newest = fresh;
             moved += group.items.len() as u64;
-            fresh += numbers_of(&group);
+            fresh += seqs_of(&group);
         }
         self.sync_dir()?;
         drained.sync_dir()?;
@@ -150,13 +150,13 @@ impl RejectedStore {
     }
 
     /// Removes the items `numbers`, durably. Returns how many there were.
-    pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
-        let Some(last) = numbers.iter().max() else { return Ok(0) };
+    pub(crate) fn remove(&self, seqs: &[u64]) -> Result<u64> {
+        let Some(last) = seqs.iter().max() else { return Ok(0) };
         let mut removed = 0;
         for first in self.firsts()?.into_iter().filter(|first| first <= last) {
             let Some(mut group) = self.read(first) else { continue };
             let before = group.items.len();
-            group.items.retain(|(number, _)| !numbers.contains(number));
+            group.items.retain(|(seq, _)| !seqs.contains(seq));
             let gone = (before - group.items.len()) as u64;
             if gone > 0 {
                 // The new file stands before the old one goes: an item is there twice rather than not at all.
@@ -185,7 +185,7 @@ impl RejectedStore {
     }
 
     /// The number that `id` gives an item of this store.
-    pub(crate) fn number_of(&self, id: &str) -> Option<u64> {
+    pub(crate) fn seq_of(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.lane)?.strip_prefix('-')?.parse().ok()
     }
 
@@ -207,8 +207,8 @@ impl RejectedStore {
     }
 
     fn items_of(&self, group: Rejection) -> Vec<RejectedItem> {
-        let item = |(number, json)| RejectedItem {
-            id: format!("{}-{number}", self.lane),
+        let item = |(seq, json)| RejectedItem {
+            id: format!("{}-{seq}", self.lane),
             batch_id: group.batch_id.clone(),
             status: group.status,
             reason: group.reason.clone(),
@@ -241,16 +241,16 @@ impl RejectedStore {
     /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
     fn read(&self, first: u64) -> Option<Rejection> {
         let mut group = decode(&std::fs::read(self.path(first)).ok()?)?;
-        let written = group.items.first().map_or(first, |(number, _)| *number);
-        for (number, _) in &mut group.items {
-            *number = first + number.saturating_sub(written);
+        let written = group.items.first().map_or(first, |(seq, _)| *seq);
+        for (seq, _) in &mut group.items {
+            *seq = first + seq.saturating_sub(written);
         }
         Some(group)
     }
 
     /// How many numbers the group `first` takes up.
-    fn numbers_from(&self, first: u64) -> u64 {
-        self.read(first).map_or(1, |group| numbers_of(&group))
+    fn seqs_from(&self, first: u64) -> u64 {
+        self.read(first).map_or(1, |group| seqs_of(&group))
     }
 
     /// Whether the file `next` has what `remove` left of the file `first`.
@@ -270,11 +270,11 @@ impl RejectedStore {
     }
 
     pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
-        Ok(fs::names(&self.dir)?.iter().filter_map(|name| fs::number_of(name)).collect())
+        Ok(fs::names(&self.dir)?.iter().filter_map(|name| fs::seq_of(name)).collect())
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(fs::numbered(first))
+        self.dir.join(fs::seq_name(first))
     }
 
     fn count_disk(&self) {
@@ -286,7 +286,7 @@ impl RejectedStore {
 const ADOPTED_FROM: u64 = 1 << 48;
 
 /// How many numbers a group takes up.
-fn numbers_of(group: &Rejection) -> u64 {
+fn seqs_of(group: &Rejection) -> u64 {
     match (group.items.first(), group.items.last()) {
         (Some((first, _)), Some((last, _))) => last + 1 - first,
         _ => 1,
@@ -297,7 +297,7 @@ fn numbers_of(group: &Rejection) -> u64 {
 pub(crate) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
     let failed =
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
-    let value = bincode::encode_to_vec(group, codec::FORM).map_err(|e| failed(e.to_string()))?;
+    let value = bincode::encode_to_vec(group, codec::ENCODING).map_err(|e| failed(e.to_string()))?;
     fragment::split(first, &value)
         .map(|pieces| pieces.concat())
         .ok_or_else(|| failed("it is too long".into()))
