@@ -10,7 +10,7 @@ use crate::delivery::{Drain, Taken};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::os::thread::Threads;
-use crate::spool::{Lane, shut_down};
+use crate::spool::{Committer, Lane, shut_down};
 
 /// A lane and the threads that work for it.
 pub(crate) struct Runner {
@@ -34,7 +34,9 @@ impl Runner {
         let runner =
             Self { lane: lane.clone(), drain, threads: Threads::default(), stop_committer: Arc::default() };
         let stop = runner.stop_committer.clone();
-        runner.threads.spawn("disk", &config.log, move || lane.run_committer(|| stop.load(Acquire)))?;
+        runner
+            .threads
+            .spawn("disk", &config.log, move || Committer::new(&lane).run(|| stop.load(Acquire)))?;
         for drain in std::iter::repeat_n(&runner.drain, drain_threads).flatten() {
             let drain = drain.clone();
             let mut taken = Taken::default();

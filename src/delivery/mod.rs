@@ -103,10 +103,10 @@ impl Drain {
                 self.deliver(taken);
                 continue;
             }
-            let seen = self.lane.drain.seen();
+            let seen = self.lane.delivery_wakeup().seen();
             match self.lane.take_batch() {
                 Take::Batch(stored) => taken.0.push(stored.into()),
-                Take::Wait(until) => self.lane.drain.wait(seen, until),
+                Take::Wait(until) => self.lane.delivery_wakeup().wait(seen, until),
             }
         }
     }
@@ -114,7 +114,7 @@ impl Drain {
     /// Tries at once, whatever backoff or hold says.
     pub(crate) fn wake(&self) {
         self.gate.wake();
-        self.lane.drain.raise();
+        self.lane.delivery_wakeup().raise();
     }
 
     /// Requests that begin from now on must end by `deadline`.
@@ -290,8 +290,8 @@ impl Drain {
                 if self.is_stopped() {
                     return false;
                 }
-                let seen = self.lane.drain.seen();
-                self.lane.drain.wait(seen, Some(until));
+                let seen = self.lane.delivery_wakeup().seen();
+                self.lane.delivery_wakeup().wait(seen, Some(until));
             }
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod fuzzing;
 mod inspect;
 mod journal;
 mod lane;
+mod pending;
 mod queue;
 mod recovery;
 mod segments;
@@ -24,6 +25,7 @@ mod set_aside;
 mod stats;
 mod wakeup;
 
+pub(crate) use committer::Committer;
 pub(crate) use format::stored_batch::StoredBatch;
 pub use inspect::check::{Finding, LaneCheck};
 pub(crate) use inspect::view::choose;

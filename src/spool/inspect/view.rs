@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::fs;
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
 use crate::spool::lane::directory::is_lane;
+use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery;
-use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
 use crate::spool::stats::Stats;
 
@@ -25,7 +25,7 @@ pub struct UnreadableLane {
     pub id: String,
     /// Why it can't be read, for people.
     pub reason: String,
-    /// Whether it is damaged: then the next client that delivers salvages it. If not, it is of another format version
+    /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another format version
     /// or may not be read, and stays as it is.
     pub damaged: bool,
 }
@@ -71,11 +71,11 @@ impl SpoolView {
         Ok(lanes)
     }
 
-    /// Every lane whose journal can't be read, sorted by id, until it is salvaged.
+    /// Every lane whose journal can't be read, sorted by id, until it is recovered.
     pub fn unreadable(&self) -> Result<Vec<UnreadableLane>> {
         let mut unreadable = Vec::new();
         for (id, path) in self.lane_dirs()? {
-            // Whoever salvages it holds its lock: it is unreadable until that is done.
+            // The process that recovers it holds its lock: it is unreadable until that is done.
             if let Some((why, damaged)) = recovery::unreadable(&path)
                 && path.is_dir()
             {
@@ -100,8 +100,15 @@ impl SpoolView {
     pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
-            if !pending_of(&id, &path, &journal, each)? {
-                return Ok(());
+            for part in Pending::new(&id, &path, &journal) {
+                let more = match part? {
+                    Part::Batch(stored) => stored.batch.items().all(&mut *each),
+                    Part::Item { json, .. } => each(&json),
+                    Part::LostInSegments { .. } | Part::LostInJournal { .. } => true,
+                };
+                if !more {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -189,38 +196,4 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
 /// Whether a living process holds the lane's lock. A shared lock is tried: it asks for no permission to write.
 fn is_owned(lane: &Path) -> bool {
     std::fs::File::open(lane.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
-}
-
-/// Shows a lane's pending items; `false` when `each` has had enough.
-fn pending_of(
-    id: &str,
-    path: &Path,
-    journal: &JournalView,
-    each: &mut dyn FnMut(&[u8]) -> bool,
-) -> Result<bool> {
-    let checkpoint = journal.checkpoint();
-    let head = checkpoint.head.seq;
-    let mut seq = checkpoint.cursor;
-    let mut more = true;
-    if seq < head {
-        let mut segments = Segments::look(id, &path.join("segments"))?;
-        while seq < head && more {
-            seq = match segments.read(seq, head)? {
-                Found::Batch(stored) => {
-                    more = stored.batch.items().all(&mut *each);
-                    stored.end()
-                }
-                Found::Gap { end, .. } => end,
-            };
-        }
-    }
-    if more {
-        journal.records(checkpoint.head, |record| {
-            if let ViewedRecord::Whole { seq, json, .. } = record {
-                more = seq < checkpoint.cursor || each(&json);
-            }
-            more
-        });
-    }
-    Ok(more)
 }

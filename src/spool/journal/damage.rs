@@ -122,7 +122,7 @@ impl Damage {
     }
 
     /// The point behind the stretch at `at`; `survey` finds those that are not known yet.
-    pub(super) fn behind(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
+    pub(super) fn after(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
         let mut known = self.lock();
         if !known.gaps.contains_key(&at.pos) {
             known.gaps.extend(survey().into_iter().map(|gap| (gap.from, gap.to)));

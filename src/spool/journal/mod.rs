@@ -21,6 +21,7 @@ mod map;
 mod models;
 mod prefault;
 mod primitives;
+mod read;
 mod record;
 mod renew;
 mod sync;
@@ -38,9 +39,10 @@ pub(crate) use header::HeaderCounter;
 use map::{HEADER_BYTES, Map};
 use prefault::Prefault;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use record::{Frame, State};
+pub(crate) use read::{Read, Record};
+use record::Frame;
 use sync::Synced;
-pub(crate) use view::{JournalView, ViewedRecord};
+pub(crate) use view::{JournalView, Records, ViewedRecord};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
@@ -76,13 +78,13 @@ struct Tail {
     wake: WakeAt,
 }
 
-/// When an append must wake a thread; `u64::MAX` is never.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WakeAt {
-    /// Number of items at which the drain loop wants to know.
-    pub(crate) drain_seq: u64,
-    /// Ring position at which the committer wants to know.
-    pub(crate) committer_pos: u64,
+/// When an append must wake a thread.
+#[derive(Debug, Default)]
+struct WakeAt {
+    /// The tail's seq that delivery waits for.
+    delivery_seq: Option<u64>,
+    /// The tail's ring position that the committer waits for.
+    committer_pos: Option<u64>,
 }
 
 /// What an append asks its caller to do.
@@ -90,7 +92,7 @@ pub(crate) struct WakeAt {
 pub(crate) struct Appended {
     /// Ring position behind the record.
     pub(crate) end_pos: u64,
-    pub(crate) wake_drain: bool,
+    pub(crate) wake_delivery: bool,
     pub(crate) wake_committer: bool,
 }
 
@@ -102,30 +104,6 @@ pub(crate) enum Refusal {
     /// As many items are pending as the caller allows.
     QueueFull,
     Closed,
-}
-
-/// What stands at a point of the journal.
-pub(crate) enum Read<'a> {
-    Record(Record<'a>),
-    /// Records whose bytes are not what was committed; the point behind them.
-    Damaged(LogPosition),
-    /// A record that its writer has not finished yet.
-    Unfinished,
-    /// Nothing yet.
-    End,
-}
-
-/// A committed record.
-#[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
-    frame: Frame,
-    /// The point behind it.
-    pub(crate) end: LogPosition,
-    pub(crate) json: &'a [u8],
-    pub(crate) key_name: &'a str,
-    pub(crate) accepted_unix_ms: u64,
-    /// Items of the batch that begins here; 0 when none was formed here.
-    pub(crate) batch_items: u64,
 }
 
 impl Journal {
@@ -171,12 +149,7 @@ impl Journal {
             path: path.to_path_buf(),
             file: RwLock::new(file),
             salt,
-            tail: Mutex::new(Tail {
-                at,
-                closed: false,
-                waiting: 0,
-                wake: WakeAt { drain_seq: u64::MAX, committer_pos: u64::MAX },
-            }),
+            tail: Mutex::new(Tail { at, closed: false, waiting: 0, wake: WakeAt::default() }),
             room: Condvar::new(),
             released: AtomicU64::new(released),
             synced: Synced::new(checkpoint.head.pos),
@@ -190,8 +163,12 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Appends `item` unless as many as `max_number` items were taken before it.
-    pub(crate) fn append(&self, item: &Item<'_>, max_seq: u64) -> std::result::Result<Appended, Refusal> {
+    /// Appends `item`, unless its seq would be `max_seq` or more.
+    pub(crate) fn append(
+        &self,
+        item: &Item<'_>,
+        max_seq: Option<u64>,
+    ) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
         let accepted_unix_ms = now_unix_ms();
@@ -199,7 +176,7 @@ impl Journal {
         if tail.closed {
             return Err(Refusal::Closed);
         }
-        if tail.at.seq >= max_seq {
+        if max_seq.is_some_and(|max| tail.at.seq >= max) {
             return Err(Refusal::QueueFull);
         }
         if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
@@ -212,15 +189,15 @@ impl Journal {
         self.publish_tail(&tail.at);
         let appended = Appended {
             end_pos: tail.at.pos,
-            wake_drain: tail.at.seq >= tail.wake.drain_seq,
-            wake_committer: tail.at.pos >= tail.wake.committer_pos,
+            wake_delivery: tail.wake.delivery_seq.is_some_and(|seq| tail.at.seq >= seq),
+            wake_committer: tail.wake.committer_pos.is_some_and(|pos| tail.at.pos >= pos),
         };
         // One caller does the waking; the thread that wakes says again when it wants to be woken next.
-        if appended.wake_drain {
-            tail.wake.drain_seq = u64::MAX;
+        if appended.wake_delivery {
+            tail.wake.delivery_seq = None;
         }
         if appended.wake_committer {
-            tail.wake.committer_pos = u64::MAX;
+            tail.wake.committer_pos = None;
         }
         drop(tail);
         frame.commit(slot, name, item.json());
@@ -256,8 +233,8 @@ impl Journal {
         self.lock_tail().waiting > 0
     }
 
-    /// Whether a record of `len` payload bytes may go into the ring at all; longer ones go around it.
-    pub(crate) fn takes(&self, len: usize) -> bool {
+    /// Whether a record of `len` payload bytes may go into the ring at all; longer ones are oversize items.
+    pub(crate) fn fits_in_ring(&self, len: usize) -> bool {
         record::size_of(len) <= self.map.ring_bytes() / 2
     }
 
@@ -267,68 +244,9 @@ impl Journal {
         self.room.notify_all();
     }
 
-    /// What stands at `at`. The answer stays valid until the ring is released beyond it.
-    pub(crate) fn read(&self, at: LogPosition) -> Read<'_> {
-        self.read_before(self.end_pos(), at)
-    }
-
     /// The ring position behind the newest record.
     pub(crate) fn end_pos(&self) -> u64 {
         self.map.header_word(HeaderCounter::Tail as usize).load(Acquire)
-    }
-
-    /// As `read`, as if `end_pos` were still the journal's: who reads many records asks for that once, because appends
-    /// have to get the memory back in which it stands.
-    pub(crate) fn read_before(&self, end_pos: u64, mut at: LogPosition) -> Read<'_> {
-        loop {
-            if at.pos >= end_pos {
-                return Read::End;
-            }
-            let Some(frame) = Frame::load(&self.map, &at, self.salt) else {
-                let Some(behind) = self.behind_damage(at) else { return Read::End };
-                if behind.seq > at.seq {
-                    return self.damaged(at, behind);
-                }
-                at = behind;
-                continue;
-            };
-            match frame.state(&self.map) {
-                State::Dead => at = frame.skip(&at),
-                // Those that a death left unfinished were buried.
-                State::Reserved if at.pos >= self.unchecked_before => return Read::Unfinished,
-                State::Reserved | State::Damaged => return self.damaged(at, frame.end(&at)),
-                State::Committed(checksum) => {
-                    let payload = frame.payload(&self.map);
-                    if at.pos < self.unchecked_before && !frame.is_whole(payload, checksum) {
-                        return self.damaged(at, frame.end(&at));
-                    }
-                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
-                    return Read::Record(Record {
-                        end: frame.end(&at),
-                        json,
-                        key_name: std::str::from_utf8(name).unwrap_or_default(),
-                        accepted_unix_ms: frame.accepted_unix_ms,
-                        batch_items: frame.batch_items(&self.map),
-                        frame,
-                    });
-                }
-            }
-        }
-    }
-
-    /// The point behind the damaged stretch at `at`, which lies before the tail.
-    fn behind_damage(&self, at: LogPosition) -> Option<LogPosition> {
-        let end = if at.pos < self.anchor.pos { self.anchor } else { self.tail() };
-        let survey = || {
-            let counts = |frame: &Frame| damage::counts_alive(&self.map, frame);
-            damage::survey(&self.map, self.salt, at, end, counts).0
-        };
-        self.damage.behind(at, survey).filter(|behind| *behind != at)
-    }
-
-    fn damaged(&self, at: LogPosition, behind: LogPosition) -> Read<'_> {
-        self.damage.note(&self.map, at.pos, behind.pos);
-        Read::Damaged(behind)
     }
 
     /// Position and bytes of what was found damaged since the last call, for keeping elsewhere.
@@ -336,20 +254,22 @@ impl Journal {
         self.damage.take_unkept()
     }
 
-    /// Says that a batch of `items` begins with `record`; it will be the same batch after a crash.
-    pub(crate) fn mark_batch(&self, record: &Record<'_>, items: u64) {
-        record.frame.mark_batch(&self.map, items);
-    }
-
     /// The point behind the newest record.
     pub(crate) fn tail(&self) -> LogPosition {
         self.lock_tail().at
     }
 
-    /// Says when appends are to wake the threads and returns the tail: what is behind it wakes.
-    pub(crate) fn set_wake(&self, change: impl FnOnce(&mut WakeAt)) -> LogPosition {
+    /// Lets the append that brings the tail to `seq` wake delivery. Returns the tail: what comes after it wakes.
+    pub(crate) fn wake_delivery_at(&self, seq: u64) -> LogPosition {
         let mut tail = self.lock_tail();
-        change(&mut tail.wake);
+        tail.wake.delivery_seq = Some(seq);
+        tail.at
+    }
+
+    /// Lets the append that brings the tail to ring position `pos` wake the committer. Returns the tail, as above.
+    pub(crate) fn wake_committer_at(&self, pos: u64) -> LogPosition {
+        let mut tail = self.lock_tail();
+        tail.wake.committer_pos = Some(pos);
         tail.at
     }
 

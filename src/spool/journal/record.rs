@@ -145,9 +145,9 @@ impl Frame {
         usize::from(self.key_name_len) <= payload.len() && self.checksum(crc32fast::hash(payload)) == checksum
     }
 
-    /// Items of the batch that begins with this record; 0 when none was formed here.
-    pub(super) fn batch_items(&self, map: &Map) -> u64 {
-        map.slot(self.pos).word(AT_BATCH).load(Acquire)
+    /// Items of the batch that begins with this record, once one does.
+    pub(super) fn batch_items(&self, map: &Map) -> Option<u64> {
+        Some(map.slot(self.pos).word(AT_BATCH).load(Acquire)).filter(|items| *items > 0)
     }
 
     /// Says that a batch of `items` begins here.

@@ -32,11 +32,12 @@ pub(super) struct SyncState {
 /// A caller that waits while another one syncs.
 struct Waiter {
     thread: Thread,
-    end_pos: u64,
+    /// Up to where it wants the journal synced; `None`: it wants a turn of its own.
+    end_pos: Option<u64>,
     told: AtomicU64,
 }
 
-/// What a waiter is told: that the sync it waited for was made or has failed, or that it is to make the next one.
+/// What a waiter was told: nothing yet, that the sync it waited for was made or has failed, or that it makes the next one.
 const NOTHING: u64 = 0;
 const ENDED: u64 = 1;
 const LEADS: u64 = 2;
@@ -46,12 +47,12 @@ const LEADS: u64 = 2;
 const YIELDS: usize = if cfg!(loom) { 0 } else { 16 };
 
 impl Waiter {
-    fn new(end_pos: u64) -> Self {
+    fn new(end_pos: Option<u64>) -> Self {
         Self { thread: current(), end_pos, told: AtomicU64::new(NOTHING) }
     }
 
-    /// Waits until it is told something: whether it leads.
-    fn leads(&self) -> bool {
+    /// Waits until it is told something; returns whether it leads now.
+    fn wait_to_lead(&self) -> bool {
         let mut yields = 0;
         loop {
             match self.told.load(Acquire) {
@@ -80,11 +81,12 @@ impl Synced {
         self.state.lock().unpoisoned()
     }
 
-    /// Waits for the turn to sync; `None` once everything before `end_pos` is on stable storage.
-    fn turn(&self, end_pos: u64) -> Result<Option<Turn<'_>>> {
+    /// Waits for the turn to sync; `None` once everything before `end_pos`, if that is given, is on stable storage.
+    fn turn(&self, end_pos: Option<u64>) -> Result<Option<Turn<'_>>> {
+        let is_synced = || end_pos.is_some_and(|end_pos| self.pos.load(Acquire) >= end_pos);
         let waiter = {
             let mut state = self.lock();
-            if self.pos.load(Acquire) >= end_pos {
+            if is_synced() {
                 return Ok(None);
             }
             if let Some(error) = &state.failed {
@@ -98,10 +100,10 @@ impl Synced {
             state.waiting.push_back(waiter.clone());
             waiter
         };
-        if waiter.leads() {
+        if waiter.wait_to_lead() {
             return Ok(Some(Turn(self)));
         }
-        if self.pos.load(Acquire) >= end_pos {
+        if is_synced() {
             return Ok(None);
         }
         // Renewed meanwhile, if there is no failure any more: then this one may try anew.
@@ -131,9 +133,10 @@ impl Drop for Turn<'_> {
     /// they are woken.
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        let pos = if state.failed.is_some() { u64::MAX } else { self.0.pos.load(Acquire) };
-        let (ended, mut waiting): (VecDeque<_>, VecDeque<_>) =
-            state.waiting.drain(..).partition(|waiter| waiter.end_pos <= pos);
+        let pos = self.0.pos.load(Acquire);
+        let has_failed = state.failed.is_some();
+        let has_ended = |waiter: &Arc<Waiter>| has_failed || waiter.end_pos.is_some_and(|end| end <= pos);
+        let (ended, mut waiting): (VecDeque<_>, VecDeque<_>) = state.waiting.drain(..).partition(has_ended);
         let next = waiting.pop_front();
         state.waiting = waiting;
         state.leading = next.is_some();
@@ -150,7 +153,7 @@ impl Drop for Turn<'_> {
 impl Journal {
     /// Comes back when everything before `end_pos` is on stable storage.
     pub(crate) fn sync_to(&self, end_pos: u64) -> Result<()> {
-        if let Some(turn) = self.synced.turn(end_pos)? {
+        if let Some(turn) = self.synced.turn(Some(end_pos))? {
             // What was released is safe elsewhere and may have been overwritten.
             let from = self.synced.pos.load(Acquire).max(self.released.load(Acquire));
             let to = self.committed_from(from, end_pos);
@@ -171,8 +174,7 @@ impl Journal {
     }
 
     fn sync_in_turn(&self, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
-        // No position is as far as that.
-        let turn = self.synced.turn(u64::MAX)?;
+        let turn = self.synced.turn(None)?;
         turn.map_or(Ok(()), |turn| turn.sync(self, sync))
     }
 

@@ -128,50 +128,64 @@ impl JournalView {
         Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.accepted_unix_ms)
     }
 
-    /// Calls `each` with what stands from `from` on, until it returns false.
+    /// What stands from `from` on, until the end.
     ///
     /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
-    pub(crate) fn records(&self, from: LogPosition, mut each: impl FnMut(ViewedRecord) -> bool) {
-        let salt = header::salt(&self.map);
-        let mut at = from;
-        while at.pos - from.pos < self.map.ring_bytes() {
-            let Some(frame) = Frame::load(&self.map, &at, salt) else {
-                let Some(behind) = self.behind_damage(at, from.pos) else { return };
-                let items = behind.seq - at.seq;
-                let damaged = ViewedRecord::Damaged { seq: at.seq, items, pos: at.pos };
-                if behind == at || (items > 0 && !each(damaged)) {
-                    return;
-                }
-                at = behind;
-                continue;
-            };
-            let payload = frame.payload(&self.map).to_vec();
-            let viewed = match frame.state(&self.map) {
-                State::Dead | State::Reserved => {
-                    at = frame.skip(&at);
-                    continue;
-                }
-                State::Committed(checksum) if frame.is_whole(&payload, checksum) => {
-                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
-                    let key_name = String::from_utf8_lossy(name).into_owned();
-                    ViewedRecord::Whole { seq: at.seq, key_name, json: json.to_vec() }
-                }
-                _ => ViewedRecord::Damaged { seq: at.seq, items: 1, pos: at.pos },
-            };
-            if !each(viewed) {
-                return;
-            }
-            at = frame.end(&at);
-        }
+    pub(crate) fn records(&self, from: LogPosition) -> Records<'_> {
+        Records { view: self, from_pos: from.pos, at: from }
     }
 
-    /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
-    fn behind_damage(&self, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
+    /// The log position after the damaged stretch at `at`; `None` when nothing comes after it.
+    fn after_damage(&self, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
         // The live counters may be damaged as well; up to its own tail the checkpoint vouches for what was there.
         let synced = self.checkpoint().tail;
         let end = if at.pos < synced.pos { synced } else { live_tail(&self.map, at, head_pos)? };
         let counts = |frame: &Frame| matches!(frame.state(&self.map), State::Committed(_) | State::Damaged);
         let (gaps, _) = damage::survey(&self.map, header::salt(&self.map), at, end, counts);
         gaps.first().map(|gap| gap.to)
+    }
+}
+
+/// The records of a journal, in order.
+pub(crate) struct Records<'a> {
+    view: &'a JournalView,
+    from_pos: u64,
+    at: LogPosition,
+}
+
+impl Iterator for Records<'_> {
+    type Item = ViewedRecord;
+
+    fn next(&mut self) -> Option<ViewedRecord> {
+        let map = &self.view.map;
+        let salt = header::salt(map);
+        while self.at.pos - self.from_pos < map.ring_bytes() {
+            let at = self.at;
+            let Some(frame) = Frame::load(map, &at, salt) else {
+                let after = self.view.after_damage(at, self.from_pos).filter(|after| *after != at)?;
+                self.at = after;
+                let items = after.seq - at.seq;
+                if items > 0 {
+                    return Some(ViewedRecord::Damaged { seq: at.seq, items, pos: at.pos });
+                }
+                continue;
+            };
+            let payload = frame.payload(map).to_vec();
+            let state = frame.state(map);
+            if matches!(state, State::Dead | State::Reserved) {
+                self.at = frame.skip(&at);
+                continue;
+            }
+            self.at = frame.end(&at);
+            return Some(match state {
+                State::Committed(checksum) if frame.is_whole(&payload, checksum) => {
+                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
+                    let key_name = String::from_utf8_lossy(name).into_owned();
+                    ViewedRecord::Whole { seq: at.seq, key_name, json: json.to_vec() }
+                }
+                _ => ViewedRecord::Damaged { seq: at.seq, items: 1, pos: at.pos },
+            });
+        }
+        None
     }
 }

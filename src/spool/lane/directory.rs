@@ -1,4 +1,4 @@
-//! Lanes: the folder of all lanes of a spool: take over one, make one, clean up after crashes.
+//! Directory: the folder of all lanes of a spool: take over one, make one, remove one, clean up after crashes.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -14,12 +14,14 @@ use crate::spool::fs;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::open::create_journal;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
+use crate::spool::set_aside::rejected::RejectedStore;
 
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
-pub(crate) const REMOVING: &str = "gone";
+const REMOVING: &str = "gone";
 /// The longest wait for another process to sweep up what a crash left.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
@@ -64,7 +66,7 @@ impl Lane {
     }
 
     /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
+    pub(crate) fn next_damaged(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
         for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
             match check_owner(&path).and_then(|()| DamagedLane::find(&id, &path)) {
@@ -110,7 +112,7 @@ impl Lane {
             let fresh = lanes.join(&id).with_extension(MAKING);
             let Some(lock) = lock_new(lanes, &fresh)? else { continue };
             let path = lanes.join(&id);
-            let made = Self::create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
+            let made = create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
             if let Err(error) = made {
                 // What was begun must not stay behind on a disk that is full.
                 drop(fs::remove(&fresh));
@@ -122,6 +124,38 @@ impl Lane {
             ErrorKind::Locked,
             format!("other processes keep taking new lanes in {}", lanes.display()),
         ))
+    }
+
+    /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
+    pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
+        // A power cut must not put rejected items back on their way there while they are here.
+        drained.stores.journal().release()?;
+        // Until the ledger is taken over, below, the items count as rejected where they were.
+        let (_, evicted) = self.take_rejected(drained.stores.rejected())?;
+        self.stores.quarantine().take_over(drained.identity.dir())?;
+        // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
+        let tally = drained.stats().tally();
+        self.count_adopted_items(tally);
+        drained.stores.lock_queue().absorbed(drained.stores.journal());
+        self.count_evicted(evicted);
+        // A power cut must not take the ledger of a lane that is gone.
+        self.stores.journal().release()?;
+        let gone = drained.identity.dir().with_extension(REMOVING);
+        fs::rename(drained.identity.dir(), &gone)?;
+        // Another process that sweeps up may be removing it too; what is left is swept up next time.
+        if let Err(error) = fs::remove(&gone) {
+            self.log.line(Level::Debug, format_args!("{error}"));
+        }
+        self.stores.count_disk();
+        Ok(())
+    }
+
+    /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones had to
+    /// leave for them. Neither is counted yet.
+    pub(crate) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
+        let outcome = self.stores.take_rejected(from, self.settings.max_rejected_bytes)?;
+        self.note_late_key();
+        Ok(outcome)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Form: which of the journal's next items make a batch.
+//! Batching: which of the journal's next items make a batch.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct BatchLimits {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) items: u64,
-    /// The point behind the last of them.
+    /// The log position after the last of them.
     pub(crate) end: LogPosition,
     pub(crate) oldest_unix_ms: u64,
     pub(crate) newest_unix_ms: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Run {
 /// Why a run ends where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It was formed before: it stays as it is.
+    /// It was handed out before: it stays as it is.
     Persisted,
     /// No further item fits.
     Full,
@@ -68,13 +68,13 @@ fn each_record<'a>(
 pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Option<Run> {
     let mut run: Option<Run> = None;
     let mut key_name = "";
-    let mut persisted_items = 0;
+    let mut persisted = None;
     let mut body_bytes = Batch::FRAME_BYTES;
     let mut other_key = false;
     let stop = each_record(journal, at, |record| {
         let Some(so_far) = &mut run else {
             key_name = record.key_name;
-            persisted_items = record.batch_items;
+            persisted = record.batch_items;
             body_bytes += record.json.len();
             run = Some(Run {
                 items: 1,
@@ -83,11 +83,11 @@ pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Op
                 newest_unix_ms: record.accepted_unix_ms,
                 stop: Stop::Tail,
             });
-            return persisted_items != 1 && limits.items > 1;
+            return persisted != Some(1) && limits.items > 1;
         };
-        if persisted_items > 0 {
+        if persisted.is_some() {
             // The mark is outside the record's check: a damaged one must not mix keys or batches.
-            if record.key_name != key_name || record.batch_items > 0 {
+            if record.key_name != key_name || record.batch_items.is_some() {
                 return false;
             }
         } else {
@@ -100,11 +100,11 @@ pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Op
         so_far.items += 1;
         so_far.end = record.end;
         so_far.newest_unix_ms = record.accepted_unix_ms;
-        so_far.items != if persisted_items > 0 { persisted_items } else { limits.items as u64 }
+        so_far.items != persisted.unwrap_or(limits.items as u64)
     });
     let mut run = run?;
     run.stop = match stop {
-        _ if persisted_items > 0 => Stop::Persisted,
+        _ if persisted.is_some() => Stop::Persisted,
         _ if other_key => Stop::OtherKey,
         stop => stop,
     };
@@ -120,7 +120,7 @@ pub(crate) fn take_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run
     copy_run(journal, lane, at, run)
 }
 
-/// Copies the run at `at` out as a batch that nobody saw yet: it may be formed otherwise the next time.
+/// Copies the run at `at` out as a batch that nobody saw yet: the next time it may become another one.
 pub(crate) fn copy_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     let mut batch: Option<Batch> = None;
     each_record(journal, at, |record| {
@@ -139,9 +139,9 @@ pub(crate) fn copy_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run
     }
 }
 
-/// Copies the records from `at` to `end`, none of them formed yet, out as batches of one key name each.
+/// Copies the records from `at` to `end`, none of them in a batch yet, out as batches of one key name each.
 ///
-/// Items are numbered anew batch by batch: the order within a key name stays.
+/// Items get new seqs, batch by batch: the order within a key name stays.
 pub(crate) fn regroup(
     journal: &Journal,
     lane: &str,

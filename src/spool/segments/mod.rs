@@ -19,7 +19,7 @@ use crate::spool::segments::writer::Segment;
 
 /// A lane's segments by the number of their first item; each reaches to the next one's first.
 ///
-/// sled has only the one open that is written. The others are read from their files, see `salvage`.
+/// sled has only the one open that is written. The others are read from their files, see `scan`.
 pub(crate) struct Segments {
     lane: String,
     dir: PathBuf,
@@ -262,7 +262,7 @@ impl Segments {
     }
 
     /// Leaves word for the next process when something was found where it does not belong.
-    pub(crate) fn note_misplaced(&self) {
+    pub(crate) fn leave_word_if_misplaced(&self) {
         let path = self.dir.join(MISPLACED);
         if self.misplaced && !path.exists() {
             // Without it only the next process would not know.

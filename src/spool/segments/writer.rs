@@ -29,9 +29,11 @@ const TREE_FRAGMENTS: usize = 8;
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this process can write segments. sled hands its work to threads that it starts once: in the child of a
-/// process that used sled they are gone, and every call would wait for them for ever.
-pub(crate) fn is_usable() -> bool {
+/// Claims sled for this process, if no process that it was forked from did so; returns whether it can write segments.
+///
+/// sled hands its work to threads that it starts once. In the child of a process that used sled they are gone, and every
+/// call would wait for them for ever.
+pub(crate) fn claim_sled() -> bool {
     let me = fork::generation() + 1;
     USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
 }
@@ -51,9 +53,9 @@ pub(crate) struct Segment {
 const KEY_BYTES: usize = 10;
 
 impl Segment {
-    /// Makes the segment `dir`, durably. sled never opens one that is there: see `salvage`.
+    /// Makes the segment `dir`, durably. sled never opens one that is there: see `scan`.
     pub(crate) fn create(dir: &Path) -> Result<Self> {
-        if !is_usable() {
+        if !claim_sled() {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
             return Err(Error::new(
                 ErrorKind::Io,
