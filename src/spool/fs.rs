@@ -1,4 +1,4 @@
-//! Dir: folders of the spool: private, and durable as soon as they are made.
+//! File functions of the spool: what they make is private, and durable as soon as it is made.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Makes `dir` and those above it, where absent, for nobody but us whatever the umask.
+/// Makes `dir` and those above it, where absent, for our user only, whatever the umask.
 pub(crate) fn create(dir: &Path) -> Result<()> {
     create_all(dir).map_err(|e| Error::io(format!("make the folder {}", dir.display()), &e))
 }
@@ -31,7 +31,7 @@ fn create_all(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file as `options` say, not through a link, for nobody but us whatever the umask.
+/// Opens a file as `options` say, not through a link, for our user only, whatever the umask.
 pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)?;
     if file.metadata()?.mode() & 0o777 != 0o600 {
@@ -40,7 +40,7 @@ pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result
     Ok(file)
 }
 
-/// Takes from others what they may do with the files in `dir`, which sled makes as the umask says.
+/// Makes the files in `dir` our user's only: sled makes them as the umask says.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {
     for name in names(dir)? {
         let path = dir.join(name);
@@ -103,12 +103,12 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name of an entry that begins with item `number`: names sort as numbers do.
+/// The name of an entry whose first item is `seq`: names sort as seqs do.
 pub(crate) fn seq_name(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// The number that an entry was named after.
+/// The seq that an entry was named after.
 pub(crate) fn seq_of(name: &str) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
 }

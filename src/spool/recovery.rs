@@ -1,4 +1,5 @@
-//! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living lane.
+//! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living
+//! lane.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,8 +44,8 @@ pub(crate) struct Recovered {
 /// Takes key name and bytes of an item; whether to go on.
 type Each<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<bool>;
 
-/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was never
-/// in use.
+/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was
+/// never in use.
 pub(crate) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
     let path = dir.join("journal");
     if !path.exists() {
@@ -78,8 +79,8 @@ impl DamagedLane {
         Self { id: id.to_owned(), dir: dir.to_path_buf(), why, _lock: lock }
     }
 
-    /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns the
-    /// ledger, as far as it is known.
+    /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns
+    /// the ledger, as far as it is known.
     fn pending(&self, each: Each<'_>) -> Result<Option<Ledger>> {
         match JournalView::open(&self.dir.join("journal")) {
             Ok(journal) => self.pending_in_order(&journal, each).map(Some),
@@ -168,8 +169,8 @@ fn each_of(stored: &StoredBatch, each: Each<'_>) -> Result<bool> {
 impl Lane {
     /// Enqueues what is whole in `damaged_lane` here, takes over its rejected items and keeps its files in quarantine.
     ///
-    /// While this lane is full it waits as long as `go_on` says so. `None`: it was given up. Then, and after a crash on the
-    /// way, the damaged lane is as it was, and the next time begins anew: items may come twice, none is lost.
+    /// While this lane is full it waits as long as `go_on` says so. `None`: it was given up. Then, and after a crash on
+    /// the way, the damaged lane is as it was, and the next time begins anew: items may come twice, none is lost.
     pub(crate) fn recover(
         &self,
         damaged_lane: DamagedLane,
@@ -190,7 +191,8 @@ impl Lane {
         let (moved, evicted) = self.take_rejected(&store)?;
         self.stores().quarantine().take_over(&damaged_lane.dir)?;
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));
-        // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item lost.
+        // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item
+        // lost.
         let kept = self.stores().quarantine().keep(&damaged_lane.dir, &damaged_lane.id)?;
         let moved = Tally { rejected: moved, ..Tally::default() };
         self.count_adopted_items(ledger.map_or(moved, |ledger| ledger.tally(lost.unwrap_or(0))));

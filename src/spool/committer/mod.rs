@@ -161,8 +161,8 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Reads the next batches of the segment that is being delivered, so that they are at hand, until there is something
-    /// else to do.
+    /// Reads the next batches of the segment that is being delivered, so that they are at hand, until there is
+    /// something else to do.
     fn read_ahead(&self, seen: u64) {
         while self.lane.mover().seen() == seen {
             let Some(to_read) = self.stores.lock_queue().to_read() else { return };

@@ -16,7 +16,8 @@ const SPILL_BYTES: u64 = 4 << 20;
 const SEGMENT_OVERHEAD_BYTES: u64 = 2 * SLED_SEGMENT_BYTES as u64;
 
 impl Committer<'_> {
-    /// Takes one step toward a ring that is at least half free and sorted by key name. Returns whether there was one to take.
+    /// Takes one step toward a ring that is at least half free and sorted by key name. Returns whether there was one to
+    /// take.
     pub(super) fn make_room(&mut self) -> Result<bool> {
         let (lane, journal) = (self.lane, self.stores.journal());
         let is_due =
@@ -54,8 +55,8 @@ impl Committer<'_> {
         slot.finish(outcome);
     }
 
-    /// Moves the oldest items of the journal into a segment; with an oversize item all of them, and that item after them.
-    /// Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
+    /// Moves the oldest items of the journal into a segment; with an oversize item all of them, and that item after
+    /// them. Returns whether anything moved: `false` when the spool is full. `wanted`: somebody waits for the room.
     fn spill(&mut self, oversize: Option<&mut Batch>, wanted: bool) -> Result<bool> {
         let (lane, stores, journal) = (self.lane, self.stores, self.stores.journal());
         let oversize_bytes = oversize.as_ref().map(|batch| batch.items_bytes());

@@ -1,10 +1,10 @@
-//! Encoded: bincode as the spool's files hold it, read back within bounds.
+//! Codec: bincode as the spool's files hold it, read back within bounds.
 
 use bincode::config::{Configuration, standard};
 use bincode::error::DecodeError;
 use bincode::{Decode, decode_from_slice};
 
-/// The form of all encoded values.
+/// The encoding of all values.
 pub(crate) const ENCODING: Configuration = standard();
 
 const SMALL: usize = 64 << 10;
@@ -14,8 +14,8 @@ const GROWTH: usize = 16;
 /// The most that is ever read back.
 const MAX_BYTES: usize = 2 << 30;
 
-/// Reads a value from the beginning of `bytes`. A length in it that was damaged asks for no more memory than bytes of this
-/// number could need, roughly: the limit is part of a type, so it comes in steps.
+/// Reads a value from the beginning of `bytes`. A damaged length in it asks for roughly no more memory than a value of
+/// as many bytes could need. The limit is part of a type, so it comes in steps.
 pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
     let len = bytes.len();
     if len <= SMALL {

@@ -1,4 +1,4 @@
-//! The form of batches on disk.
+//! The format of batches on disk.
 
 pub(super) mod codec;
 pub(super) mod fragment;

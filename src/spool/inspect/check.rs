@@ -1,4 +1,4 @@
-//! Check: whether all of a lane can be read, for a look from outside.
+//! Check: whether all of a lane can be read, read from outside.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! View: a spool seen from outside, by any process, while its owners run.
+//! View: a spool read from outside, by any process, while its owners run.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,8 @@ pub struct UnreadableLane {
     pub id: String,
     /// Why it can't be read, for people.
     pub reason: String,
-    /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another format version
-    /// or may not be read, and stays as it is.
+    /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another
+    /// format version or may not be read, and stays as it is.
     pub damaged: bool,
 }
 
@@ -85,7 +85,8 @@ impl SpoolView {
         Ok(unreadable)
     }
 
-    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes nothing.
+    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes
+    /// nothing.
     ///
     /// Owners may be running: what they settle meanwhile is not held against them.
     pub fn check(&self) -> Result<Vec<LaneCheck>> {

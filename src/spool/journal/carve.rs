@@ -1,4 +1,4 @@
-//! Raw: what can be had out of the bytes of a journal whose header can't be relied on.
+//! Carve: whole records from the bytes of a journal whose header can't be relied on.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::HEADER_BYTES;
 use crate::spool::journal::record::{CarvedRecord, MIN_BYTES};
 
-/// No journal is longer, see the setting `journal_bytes`; what is behind was not written by one.
+/// No journal is longer, see the setting `journal_bytes`: what comes after was not written by one.
 const MAX_BYTES: u64 = (1 << 30) + HEADER_BYTES;
 
 /// The bytes of a journal's file.

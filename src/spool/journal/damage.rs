@@ -1,7 +1,7 @@
-//! Damage: finding the records behind a damaged stretch of the ring, and counting what stood in it.
+//! Damage: finding the records after a damaged stretch of the ring, and counting what stood in it.
 //!
 //! A record names its own position and checks itself, so the next whole one is found without those before it. How many
-//! items a stretch held follows from the number of a point behind it, less the records between.
+//! items a stretch held follows from the seq of a log position after it, less the records between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
@@ -11,7 +11,7 @@ use super::record::{Frame, MIN_BYTES, State};
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::LogPosition;
 
-/// A damaged stretch: where it begins, and the point behind it.
+/// A damaged stretch: where it begins, and the log position after it.
 pub(super) struct Gap {
     pub(super) from: u64,
     pub(super) to: LogPosition,
@@ -25,9 +25,9 @@ struct Island {
     end: LogPosition,
 }
 
-/// The damaged stretches from `at`, where no record continues the chain, to `end`, and the point behind all.
+/// The damaged stretches from `at`, where no record continues the chain, to `end`, and the log position after all.
 ///
-/// `end.number` is what decides how many items were lost; `counts` says whether a record counts as an item.
+/// `end.seq` is what decides how many items were lost; `counts` says whether a record counts as an item.
 pub(super) fn survey(
     map: &Map,
     salt: u64,
@@ -107,7 +107,7 @@ pub(super) struct Damage(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// The points behind the damaged stretches, by the position where those begin.
+    /// The log positions after the damaged stretches, by the ring position where those begin.
     gaps: BTreeMap<u64, LogPosition>,
     seen: BTreeSet<u64>,
     /// Position and bytes of what was seen and not yet kept elsewhere.
@@ -121,7 +121,7 @@ impl Damage {
         damage
     }
 
-    /// The point behind the stretch at `at`; `survey` finds those that are not known yet.
+    /// The log position after the stretch at `at`; `survey` finds those that are not known yet.
     pub(super) fn after(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
         let mut known = self.lock();
         if !known.gaps.contains_key(&at.pos) {

@@ -30,7 +30,7 @@ pub fn journal(data: &[u8]) {
     drop(std::fs::remove_file(&path));
 }
 
-/// Bytes to take numbers from; zeros behind the end.
+/// Bytes to take numbers from; zeros after the end.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -54,7 +54,7 @@ impl Input<'_> {
         u64::from_le_bytes(self.bytes())
     }
 
-    fn point(&mut self) -> LogPosition {
+    fn position(&mut self) -> LogPosition {
         LogPosition { pos: self.u64(), chain: self.u16().into(), seq: self.u64(), bytes: self.u64() }
     }
 }
@@ -65,12 +65,12 @@ fn forged(path: &Path, input: &mut Input<'_>) {
     file.set_len(HEADER_BYTES + RING).unwrap();
     let map = Map::new(&file, RING, true).unwrap();
     header::initialise(&map, 1, 2, 0);
-    let mut at = input.point();
-    let behind = input.u8();
+    let mut at = input.position();
+    let has_tail = input.u8() != 0;
     let checkpoint = Checkpoint {
         sequence: 1,
         head: at,
-        tail: if behind == 0 { LogPosition::default() } else { input.point() },
+        tail: if has_tail { input.position() } else { LogPosition::default() },
         cursor: input.u64(),
         settled_bytes: input.u64(),
         tally: Tally { delivered: input.u64(), ..Tally::default() },
@@ -198,7 +198,7 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     visit(path);
 }
 
-/// Settles some of the oldest items; the space behind them is free with the next release.
+/// Settles some of the oldest items; their space is free with the next release.
 fn settle(journal: &Journal, kept: &mut VecDeque<(String, Vec<u8>)>, items: u16) {
     let mut checkpoint = journal.checkpoint();
     for _ in 0..items % 32 {

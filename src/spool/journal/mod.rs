@@ -3,11 +3,12 @@
 //! Design constraints:
 //! - What `append` wrote survives the death of the process at any instruction: it is in the page cache.
 //! - `append` makes no system call unless it must wake a thread or wait for room.
-//! - Many threads append at once: a short lock reserves, the copy runs outside it, a commit word ends it.
-//! - Ring space is used again only after the header that released it is on stable storage; so whatever
-//!   header a power cut leaves, the records from its head on are still there.
+//! - Many threads append at once. Each reserves its record under a short lock, copies outside of it, and commits with
+//!   one store.
+//! - Ring space is used again only after the header that released it is on stable storage. So whatever header a power
+//!   cut leaves, the records from its head on are still there.
 //!
-//! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
+//! One thread at a time reads (see `Queue`). Any thread may append, sync and read the header counters.
 
 mod carve;
 mod clock;
@@ -63,7 +64,7 @@ pub(crate) struct Journal {
     synced: Synced,
     /// Records before this position are from an earlier life: a power cut may have left them not whole.
     unchecked_before: u64,
-    /// The synced tail that it was opened with: its number is certain.
+    /// The synced tail that it was opened with: its seq is certain.
     anchor: LogPosition,
     damage: Damage,
     prefault: Prefault,
@@ -90,7 +91,7 @@ struct WakeAt {
 /// What an append asks its caller to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
-    /// Ring position behind the record.
+    /// Ring position after the record.
     pub(crate) end_pos: u64,
     pub(crate) wake_delivery: bool,
     pub(crate) wake_committer: bool,
@@ -130,7 +131,7 @@ impl Journal {
         Self::recover(path, map)
     }
 
-    /// Opens the journal file `path` and finds again what was committed to it.
+    /// Opens the journal file `path` and recovers what was committed to it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = view::map_file(path, true)?;
         Self::recover(path, map)
@@ -192,7 +193,7 @@ impl Journal {
             wake_delivery: tail.wake.delivery_seq.is_some_and(|seq| tail.at.seq >= seq),
             wake_committer: tail.wake.committer_pos.is_some_and(|pos| tail.at.pos >= pos),
         };
-        // One caller does the waking; the thread that wakes says again when it wants to be woken next.
+        // One caller does the waking. The thread that wakes says again when it wants to be woken next.
         if appended.wake_delivery {
             tail.wake.delivery_seq = None;
         }
@@ -204,7 +205,7 @@ impl Journal {
         Ok(appended)
     }
 
-    /// Counts an item that went around the ring, straight into a batch of its own.
+    /// Counts an oversize item, which went into a segment and not into the ring.
     pub(crate) fn count_oversize(&self, json_bytes: u64) {
         let mut tail = self.lock_tail();
         tail.at.seq += 1;
@@ -238,13 +239,13 @@ impl Journal {
         record::size_of(len) <= self.map.ring_bytes() / 2
     }
 
-    /// Refuses appends from now on. Appends under way are finished as usual.
+    /// Refuses appends from now on. Those that have begun are finished as usual.
     pub(crate) fn close(&self) {
         self.lock_tail().closed = true;
         self.room.notify_all();
     }
 
-    /// The ring position behind the newest record.
+    /// The ring position after the newest record.
     pub(crate) fn end_pos(&self) -> u64 {
         self.map.header_word(HeaderCounter::Tail as usize).load(Acquire)
     }
@@ -254,7 +255,7 @@ impl Journal {
         self.damage.take_unkept()
     }
 
-    /// The point behind the newest record.
+    /// The log position after the newest record.
     pub(crate) fn tail(&self) -> LogPosition {
         self.lock_tail().at
     }
@@ -295,7 +296,7 @@ impl Journal {
         header::store_checkpoint(&self.map, checkpoint);
     }
 
-    /// Makes the checkpoint durable, then gives the ring space before its head free.
+    /// Makes the checkpoint durable, then frees the ring space before its head.
     pub(crate) fn release(&self) -> Result<()> {
         let head = self.checkpoint().head.pos;
         self.sync_header()?;
@@ -309,12 +310,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether there is ring space that `release` would give free.
+    /// Whether there is ring space that `release` would free.
     pub(crate) fn can_release(&self) -> bool {
         self.checkpoint().head.pos > self.released.load(Acquire)
     }
 
-    /// A live counter of the header.
+    /// A counter of the header.
     pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
         self.map.header_word(counter as usize).load(Relaxed)
     }

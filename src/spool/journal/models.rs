@@ -1,7 +1,7 @@
 //! Models: the journal's code in every order that threads and the memory model allow, up to a number of preemptions.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --lib models` runs them, on the ring of `map_model`. LOOM_MAX_PREEMPTIONS=n allows more
-//! preemptions than each model asks for.
+//! `RUSTFLAGS="--cfg loom" cargo test --lib models` runs them, on the ring of `map_model`. LOOM_MAX_PREEMPTIONS=n
+//! allows more preemptions than each model asks for.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use crate::config::Validation;
 use crate::spool::queue::batching::{self, BatchLimits};
 
 const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 1 << 20 };
-/// The items' bytes, by the number of the writer.
+/// The items' bytes, by writer.
 const ITEMS: [&[u8]; 4] = [
     br#"{"item":"aaaaaaaaaaaaa"}"#,
     br#"{"item":"bbbbbbbbbbbbb"}"#,
@@ -52,7 +52,7 @@ fn append(journal: &Journal, json: &[u8]) -> std::result::Result<Appended, Refus
     journal.append(&Item::check(json, "", usize::MAX, Validation::None).unwrap(), None)
 }
 
-/// The items of every batch that can be formed from `at` on; the point behind them.
+/// The items of every batch that can be made from `at` on; moves `at` after them.
 fn batch_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     while let Some(run) = batching::run(journal, *at, LIMITS) {
@@ -64,7 +64,7 @@ fn batch_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
     items
 }
 
-/// A reader that forms batches while two write never sees an item that is not whole, nor out of order.
+/// A reader that makes batches while two write never sees an item that is not whole, nor out of order.
 #[test]
 fn a_reader_sees_whole_items_in_the_order_of_their_numbers() {
     check(4, |journal| {
@@ -122,7 +122,7 @@ fn take(journal: &Journal, item: &[u8]) {
     journal.release().unwrap();
 }
 
-/// Appends and syncs an item, and looks on stable storage when the answer is OK.
+/// Appends and syncs an item; when the answer is OK, the record must be on stable storage.
 fn enqueue_durably(journal: &Journal, item: &[u8]) {
     let end_pos = append(journal, item).unwrap().end_pos;
     journal.sync_to(end_pos).unwrap();
@@ -130,7 +130,7 @@ fn enqueue_durably(journal: &Journal, item: &[u8]) {
     assert_eq!(state & COMMITTED, COMMITTED, "OK came before the record was on stable storage");
 }
 
-/// Group commit: whoever hears OK finds its record in what a sync took that began after the commit.
+/// Group commit: a caller that hears OK finds its record in what a sync wrote that began after the commit.
 fn callers_share_syncs(callers: usize, preemptions: usize) {
     check(preemptions, move |journal| {
         let others = ITEMS[1..callers].iter().map(|item| {

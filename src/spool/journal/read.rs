@@ -35,8 +35,8 @@ impl Journal {
         self.read_before(self.end_pos(), at)
     }
 
-    /// As `read`, as if `end_pos` were still the journal's. Who reads many records loads that once: each load takes the cache
-    /// line away from the appends.
+    /// As `read`, as if `end_pos` were still the journal's. Who reads many records loads that once: each load takes the
+    /// cache line away from the appends.
     pub(crate) fn read_before(&self, end_pos: u64, mut at: LogPosition) -> Read<'_> {
         loop {
             if at.pos >= end_pos {

@@ -4,8 +4,8 @@
 //!  0  position in the endless ring     tells a record of this lap from one of an earlier lap
 //!  8  chain (low half), length         the chain depends on every record before it since the lane was made
 //! 16  state                            reserved, dead, or committed with the CRC of what follows
-//! 24  time taken, length of key name   written with the reservation
-//! 32  items of the batch that begins here; 0 until that batch is formed
+//! 24  time, length of key name         written with the reservation
+//! 32  items of the batch that begins here; 0 until one does
 //! 40  key name, item, padding to 8 bytes
 //! ```
 //! Position, chain and length are written before the ring's tail moves over them, so a process killed while
@@ -33,7 +33,7 @@ pub(super) const fn size_of(len: usize) -> u64 {
     (HEADER + len.next_multiple_of(8)) as u64
 }
 
-/// What stands in a record's header.
+/// A record's header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) pos: u64,
@@ -63,7 +63,7 @@ impl Frame {
 
     /// The record at `at`, or `None` when what stands there does not continue the chain.
     ///
-    /// The point behind a damaged stretch has the chain value of the record that stands there itself.
+    /// The log position after a damaged stretch has the chain value of the record that stands there itself.
     pub(super) fn load(map: &Map, at: &LogPosition, salt: u64) -> Option<Self> {
         let slot = map.slot(at.pos);
         if slot.word(AT_POS).load(Acquire) != at.pos {
@@ -98,7 +98,7 @@ impl Frame {
         Self { pos, chain, len, accepted_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
     }
 
-    /// The position behind this record.
+    /// The ring position after this record.
     pub(super) fn end_pos(&self) -> u64 {
         self.pos + size_of(self.len as usize)
     }
@@ -140,7 +140,7 @@ impl Frame {
         map.slot(self.pos).word(AT_STATE).store(DEAD, Release);
     }
 
-    /// Whether `payload` is what was committed with `seal`.
+    /// Whether `payload` is what was committed with `checksum`.
     pub(super) fn is_whole(&self, payload: &[u8], checksum: u32) -> bool {
         usize::from(self.key_name_len) <= payload.len() && self.checksum(crc32fast::hash(payload)) == checksum
     }
@@ -160,13 +160,13 @@ impl Frame {
         map.slot(self.pos).bytes(HEADER, self.len as usize)
     }
 
-    /// The point behind this record when it counts as an item.
+    /// The log position after this record when it counts as an item.
     pub(super) fn end(&self, at: &LogPosition) -> LogPosition {
         let json = u64::from(self.len) - u64::from(self.key_name_len).min(self.len.into());
         LogPosition { seq: at.seq + 1, bytes: at.bytes + json, ..self.skip(at) }
     }
 
-    /// The point behind this record when it does not.
+    /// The log position after this record when it does not.
     pub(super) fn skip(&self, at: &LogPosition) -> LogPosition {
         LogPosition { pos: self.end_pos(), chain: self.chain, ..*at }
     }
@@ -189,11 +189,11 @@ pub(super) enum State {
     Dead,
     /// No writer leaves it so.
     Damaged,
-    /// With its seal.
+    /// With its checksum.
     Committed(u32),
 }
 
-/// Links a record to the one before it: what an earlier life of the lane left behind does not fit in.
+/// Links a record to the one before it: what an earlier life of the lane left does not fit in.
 fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
     let mut h = salt ^ pos.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(previous) << 32 | u64::from(len));
     h ^= h >> 32;
@@ -209,8 +209,8 @@ pub(crate) struct CarvedRecord {
 }
 
 impl CarvedRecord {
-    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times, one
-    /// behind the other.
+    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times,
+    /// one after the other.
     pub(super) fn find(twice: &[u8], at: usize, ring_bytes: u64) -> Option<Self> {
         let (header, rest) = twice.get(at..)?.split_at_checked(HEADER)?;
         let word = |offset: usize| {

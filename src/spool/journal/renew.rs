@@ -37,7 +37,7 @@ impl Journal {
         self.synced.lock().failed.is_some()
     }
 
-    /// Goes on in a fresh file. While what `hold` gives is held, nobody changes the checkpoint or marks batches.
+    /// Goes on in a fresh file. While what `hold` gives is held, no thread changes the checkpoint or marks batches.
     pub(crate) fn renew<Held>(&self, hold: impl FnOnce() -> Held) -> Result<()> {
         let copy = self.copy()?;
         let held = hold();
@@ -78,7 +78,8 @@ impl Journal {
         let mut replace = || -> io::Result<()> {
             let file = copy.file.try_clone()?;
             std::fs::rename(&copy.path, &self.path)?;
-            // Should this fail, what was taken so far is in the file that has the name now, and no more may be taken.
+            // Should this fail, what was accepted so far is in the file that has the name now, and no more may be
+            // accepted.
             self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
             *self.file.write().unpoisoned() = file;
             Ok(())

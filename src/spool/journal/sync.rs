@@ -1,4 +1,5 @@
-//! Sync: bringing records to stable storage, callers that arrive together sharing one write (group commit).
+//! Sync: bringing records to stable storage. Callers that arrive together share one sync (group commit): one of them
+//! leads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -37,13 +38,14 @@ struct Waiter {
     told: AtomicU64,
 }
 
-/// What a waiter was told: nothing yet, that the sync it waited for was made or has failed, or that it makes the next one.
+/// What a waiter was told: nothing yet, that the sync it waited for was made or has failed, or that it makes the next
+/// one.
 const NOTHING: u64 = 0;
 const ENDED: u64 = 1;
 const LEADS: u64 = 2;
 
-/// How often a waiter lets others run before it sleeps: on a fast disk it is told meanwhile, which takes no system call.
-/// 32 callers get through 1.3 times as much with it.
+/// How often a waiter lets others run before it sleeps: on a fast disk it is told meanwhile, which takes no system
+/// call. 32 callers get through 1.3 times as much with it.
 const YIELDS: usize = if cfg!(loom) { 0 } else { 16 };
 
 impl Waiter {
@@ -113,8 +115,8 @@ impl Synced {
 
 /// The turn to sync, which one thread at a time has.
 ///
-/// One at a time: the kernel tells of a page that it could not write only once, and whoever is told says so before anybody
-/// else syncs the file.
+/// One at a time: the kernel tells of a page that it could not write only once, and the thread that is told says so
+/// before another one syncs the file.
 struct Turn<'a>(&'a Synced);
 
 impl Turn<'_> {
@@ -129,8 +131,8 @@ impl Turn<'_> {
 }
 
 impl Drop for Turn<'_> {
-    /// Gives the turn to the first that still wants one, then tells those that need none any more: so the disk works while
-    /// they are woken.
+    /// Gives the turn to the first that still wants one, then tells those that need none any more. So the disk works
+    /// while they are woken.
     fn drop(&mut self) {
         let mut state = self.0.lock();
         let pos = self.0.pos.load(Acquire);
@@ -151,7 +153,7 @@ impl Drop for Turn<'_> {
 }
 
 impl Journal {
-    /// Comes back when everything before `end_pos` is on stable storage.
+    /// Returns when everything before `end_pos` is on stable storage.
     pub(crate) fn sync_to(&self, end_pos: u64) -> Result<()> {
         if let Some(turn) = self.synced.turn(Some(end_pos))? {
             // What was released is safe elsewhere and may have been overwritten.
@@ -194,7 +196,8 @@ impl Journal {
 
     /// Waits until the records from `pos` to `end` are committed, as far as they are still needed.
     ///
-    /// Those of an earlier life have no writer; and where they are damaged, the ones behind could not be found from there.
+    /// Those of an earlier life have no writer. Where they are damaged, the ones after them could not be found from
+    /// there.
     pub(crate) fn await_committed(&self, pos: u64, end: u64) {
         let mut pos = pos.max(self.unchecked_before);
         while pos < end

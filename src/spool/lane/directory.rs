@@ -24,7 +24,8 @@ const MAKING: &str = "new";
 const REMOVING: &str = "gone";
 /// The longest wait for another process to sweep up what a crash left.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
+/// How often another process may take the lock of a new lane, as one that looks around does, before making one is given
+/// up.
 const MAKE_ATTEMPTS: usize = 8;
 
 /// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
@@ -114,7 +115,7 @@ impl Lane {
             let path = lanes.join(&id);
             let made = create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
             if let Err(error) = made {
-                // What was begun must not stay behind on a disk that is full.
+                // What was begun must not stay on a disk that is full.
                 drop(fs::remove(&fresh));
                 return Err(error);
             }
@@ -150,8 +151,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones had to
-    /// leave for them. Neither is counted yet.
+    /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones
+    /// had to leave for them. Neither is counted yet.
     pub(crate) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
         let outcome = self.stores.take_rejected(from, self.settings.max_rejected_bytes)?;
         self.note_late_key();

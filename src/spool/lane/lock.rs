@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
 use crate::spool::fs;
 
-/// The lock that makes a process a lane's owner: let go when dropped, and never held by a child of `fork`.
+/// The lock that makes a process a lane's owner: released when dropped, and never held by a child of `fork`.
 pub(crate) struct LaneLock(Option<(File, ClosedInChild)>);
 
 impl LaneLock {

@@ -60,8 +60,8 @@ impl Mover {
         self.clean.store(clean, Relaxed);
     }
 
-    /// The checkpoint has changed. Wakes the committer if it does not know yet that there is something to sync, and when
-    /// there is room to win.
+    /// The checkpoint has changed. Wakes the committer if it does not know yet that there is something to sync, and
+    /// when there is room to win.
     pub(super) fn note_settled(&self, has_passed_segments: bool) {
         let was_clean = self.clean.swap(false, Relaxed);
         if was_clean || self.full.load(Relaxed) || has_passed_segments {

@@ -85,7 +85,8 @@ impl Stores {
         }
     }
 
-    /// Waits until no segment is left that nobody needs. Gives up at `deadline`, and when nothing changes for `patience`.
+    /// Waits until no segment is left that nobody needs. Gives up at `deadline`, and when nothing changes for
+    /// `patience`.
     pub(super) fn wait_tidied(&self, deadline: Option<Instant>, patience: Duration) {
         let mut queue = self.lock_queue();
         while queue.has_passed_segments() {

@@ -111,7 +111,7 @@ pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Op
     Some(run)
 }
 
-/// Says in the journal that the run at `at` is a batch, and copies it out.
+/// Persists in the journal that the run at `at` is a batch, and copies it out.
 pub(crate) fn take_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     each_record(journal, at, |record| {
         journal.mark_batch(record, run.items);

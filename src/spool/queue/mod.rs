@@ -91,8 +91,8 @@ impl Queue {
         journal: &Journal,
         mut checkpoint: Checkpoint,
     ) -> Self {
-        // While the committer spills, the head stays, however far the cursor comes: a death just then leaves settled items
-        // after the head.
+        // While the committer spills, the head stays, however far the cursor comes: a death just then leaves settled
+        // items after the head.
         while checkpoint.head.seq < checkpoint.cursor
             && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
         {
@@ -146,8 +146,8 @@ impl Queue {
         self.target = Some(self.target.map_or(seq, |target| target.min(seq)));
     }
 
-    /// Forgets what somebody waits for once the cursor has reached it, and returns whether it has. Who waits for more says so
-    /// again.
+    /// Forgets what somebody waits for once the cursor has reached it, and returns whether it has. Who waits for more
+    /// says so again.
     pub(crate) fn forget_reached_target(&mut self) -> bool {
         self.target.take_if(|target| *target <= self.checkpoint.cursor).is_some()
     }
@@ -215,7 +215,7 @@ impl Queue {
                 Read::Record(_) | Read::Unfinished => Next::In(1),
             });
         };
-        // After the clock was set back nobody knows the age: then it is due.
+        // After the clock was set back the age is not known: then it is due.
         let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
         let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms;
         match run.stop {
@@ -244,8 +244,8 @@ impl Queue {
         self.out.insert(stored.batch.first(), out);
     }
 
-    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the log position after them,
-    /// when they are in the journal.
+    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the log position after
+    /// them, when they are in the journal.
     fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<LogPosition>) {
         let first = self.next;
         let bytes_end = ring_end.map(|end| end.bytes);

@@ -17,15 +17,15 @@ use crate::spool::segments::readahead::{Readahead, ToRead};
 use crate::spool::segments::scan::Scan;
 use crate::spool::segments::writer::Segment;
 
-/// A lane's segments by the number of their first item; each reaches to the next one's first.
+/// A lane's segments by their first item; each reaches to the next one's first.
 ///
-/// sled has only the one open that is written. The others are read from their files, see `scan`.
+/// sled has only the one open that is being written. The others are read from their files, see `scan`.
 pub(crate) struct Segments {
     lane: String,
     dir: PathBuf,
     entries: BTreeMap<u64, Entry>,
     readahead: Readahead,
-    /// What all segments hold, once something was missing where it belongs: files may have changed places.
+    /// What all segments hold, once something was missing from its place: files may have changed places.
     elsewhere: Option<Scan>,
     /// Something was found where it does not belong: no segment goes before all are settled.
     misplaced: bool,
@@ -55,13 +55,13 @@ const KEEP_EMPTY_BYTES: u64 = 6 << 20;
 
 /// A file that says that items of the segment were lost.
 const MARK: &str = "damaged";
-/// A file beside the segments that says that something is not where it belongs.
+/// A file next to the segments that says that something is not where it belongs.
 const MISPLACED: &str = "misplaced";
 
-/// What a segment has at a number.
+/// What a segment has at a seq.
 pub(crate) enum Found {
     Batch(Box<StoredBatch>),
-    /// Items up to this number can't be read any more.
+    /// Items before this seq can't be read any more.
     Gap {
         end: u64,
         why: Error,
@@ -89,7 +89,7 @@ impl Segments {
         Ok((segments, passed))
     }
 
-    /// Finds the segments in `dir`, to look on.
+    /// Finds the segments in `dir`, for reading only.
     pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
         for first in fs::names(dir)?.iter().filter_map(|name| fs::seq_of(name)) {
@@ -161,12 +161,12 @@ impl Segments {
             })
     }
 
-    /// The number of the first item of the segment behind the one that holds `number`, if there is one.
+    /// The first item of the segment after the one that holds `seq`, if there is one.
     pub(crate) fn next_first(&self, seq: u64) -> Option<u64> {
         self.entries.range(seq + 1..).next().map(|(first, _)| *first)
     }
 
-    /// Reads the batch at `number`; all items before `head` are in segments.
+    /// Reads the batch at `seq`; all items before `head` are in segments.
     ///
     /// An error means that it may succeed later.
     pub(crate) fn read(&mut self, seq: u64, head: u64) -> Result<Found> {
@@ -218,7 +218,7 @@ impl Segments {
         self.readahead.keep(stored, next);
     }
 
-    /// The number of the first item of the segment that holds `number`.
+    /// The first item of the segment that holds `seq`.
     fn first_of(&self, seq: u64) -> Option<u64> {
         self.entries.range(..=seq).next_back().map(|(first, _)| *first)
     }
@@ -237,7 +237,7 @@ impl Segments {
         Ok(scan)
     }
 
-    /// The batch `number` from the database, when segment `first` is open.
+    /// The batch `seq` from the database, when segment `first` is open.
     fn read_open(&self, first: u64, seq: u64) -> Option<StoredBatch> {
         let segment = self.entries.get(&first)?.open.as_ref()?;
         let (id, bytes) = segment.read(seq).ok()??;
@@ -261,7 +261,7 @@ impl Segments {
         self.misplaced && cursor < head
     }
 
-    /// Leaves word for the next process when something was found where it does not belong.
+    /// Leaves word for the next process if something was found where it does not belong.
     pub(crate) fn leave_word_if_misplaced(&self) {
         let path = self.dir.join(MISPLACED);
         if self.misplaced && !path.exists() {
@@ -270,7 +270,7 @@ impl Segments {
         }
     }
 
-    /// Says that items at `number` were lost: their segment will be kept.
+    /// Says that items at `seq` were lost: their segment will be kept.
     pub(crate) fn mark_damaged(&mut self, seq: u64) {
         if let Some((first, entry)) = self.entries.range_mut(..=seq).next_back()
             && !std::mem::replace(&mut entry.damaged, true)

@@ -1,4 +1,4 @@
-//! Segment: one sled database that holds consecutive batches, is bounded, and is removed whole.
+//! Segment: one sled database with consecutive batches; bounded, and removed whole.
 //!
 //! sled 0.34 flushes to the page cache only, so durability is made here: `fdatasync` of its file after each
 //! append, `fsync` of its folders when it is made. Nothing is ever deleted inside one: sled's file never shrinks.
@@ -31,8 +31,8 @@ static USED_BY: AtomicU64 = AtomicU64::new(0);
 
 /// Claims sled for this process, if no process that it was forked from did so; returns whether it can write segments.
 ///
-/// sled hands its work to threads that it starts once. In the child of a process that used sled they are gone, and every
-/// call would wait for them for ever.
+/// sled hands its work to threads that it starts once. In the child of a process that used sled they are gone, and
+/// every call would wait for them for ever.
 pub(crate) fn claim_sled() -> bool {
     let me = fork::generation() + 1;
     USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
@@ -81,7 +81,7 @@ impl Segment {
         Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
     }
 
-    /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.
+    /// Appends the values (id, bytes) and returns when they are on stable storage. Ids only grow.
     ///
     /// After an error the segment must not be appended to again; it may hold some of the values.
     pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {

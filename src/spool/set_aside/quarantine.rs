@@ -1,4 +1,4 @@
-//! Quarantine: what could not be read, kept for a person or for a later release.
+//! Quarantine: damaged files, kept for a person or for a later release.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::spool::fs;
 
-/// A lane's folder of damaged files, of the lane's own and of those that it took over.
+/// A lane's folder of damaged files: its own, and those of lanes that it took over.
 pub(crate) struct Quarantine {
     dir: PathBuf,
     /// All together take at most this; the oldest make room.
@@ -61,8 +61,8 @@ impl Quarantine {
     }
 
     fn free_name(&self, name: &str) -> PathBuf {
-        let numbered = (1..).map(|n| format!("{name}.{n}"));
-        let mut names = std::iter::once(name.to_owned()).chain(numbered).map(|name| self.dir.join(name));
+        let with_count = (1..).map(|n| format!("{name}.{n}"));
+        let mut names = std::iter::once(name.to_owned()).chain(with_count).map(|name| self.dir.join(name));
         names.find(|path| std::fs::symlink_metadata(path).is_err()).unwrap_or_else(|| self.dir.join(name))
     }
 

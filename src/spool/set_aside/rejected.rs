@@ -1,7 +1,7 @@
-//! Rejected: the store of items that the ingest refused, each with the answer beside it.
+//! Rejected: the store of items that the ingest refused, each with the answer.
 //!
-//! One file a group of items that were set aside together, named after the first one's number, written under
-//! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
+//! Items that were set aside together are one file, named after the first one's seq. It is written under another name
+//! and then renamed. Any process may list the store, and take items out, while the lane's owner runs.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::spool::fs;
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedItem {
-    /// `<lane>-<number>`: names the item to `requeue` and `purge`.
+    /// `<lane>-<seq>`: names the item to `requeue` and `purge`.
     pub id: String,
     /// The id of the batch it was refused in.
     pub batch_id: String,
@@ -45,7 +45,7 @@ pub(crate) struct Rejection {
     pub(crate) answer: Vec<u8>,
     pub(crate) key_name: String,
     pub(crate) rejected_unix_ms: u64,
-    /// Number and bytes of each item, in order.
+    /// Seq and bytes of each item, in order.
     pub(crate) items: Vec<(u64, Vec<u8>)>,
 }
 
@@ -86,11 +86,11 @@ impl RejectedStore {
         Ok(evicted)
     }
 
-    /// Takes over the groups of another lane's store, durably; their items get numbers that no item of this lane has.
+    /// Takes over the groups of another lane's store, durably; their items get seqs that no item of this lane has.
     ///
-    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both.
-    /// What can't be read stays. Returns how many items moved, and how many older ones had to leave because all together
-    /// may take `max_bytes`.
+    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both. What
+    /// can't be read stays. Returns how many items moved, and how many older ones had to leave because all together may
+    /// take `max_bytes`.
     pub(crate) fn adopt(&self, drained: &Self, max_bytes: u64) -> Result<(u64, u64)> {
         let groups = drained.firsts()?;
         if groups.is_empty() {
@@ -104,7 +104,7 @@ impl RejectedStore {
             let Some(group) = drained.read(first) else { continue };
             let (from, to) = (drained.path(first), self.path(fresh));
             match std::fs::rename(&from, &to) {
-                // Whoever looks after the store by hand may have taken it out just now.
+                // Somebody may have taken it out by hand just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other
                     .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), &e))?,
@@ -120,8 +120,8 @@ impl RejectedStore {
         Ok((moved, evicted))
     }
 
-    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled. These,
-    /// from `cursor` on, are still on their way, and the next answer to them may be another one.
+    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled.
+    /// These, from `cursor` on, are still on their way, and the next answer to them may be another one.
     pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
         for name in fs::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
             fs::remove_file(&self.dir.join(name))?;
@@ -149,7 +149,7 @@ impl RejectedStore {
         Ok(self.groups()?.into_iter().flat_map(|group| self.items_of(group)).collect())
     }
 
-    /// Removes the items `numbers`, durably. Returns how many there were.
+    /// Removes the items `seqs`, durably. Returns how many there were.
     pub(crate) fn remove(&self, seqs: &[u64]) -> Result<u64> {
         let Some(last) = seqs.iter().max() else { return Ok(0) };
         let mut removed = 0;
@@ -184,7 +184,7 @@ impl RejectedStore {
         Ok(firsts)
     }
 
-    /// The number that `id` gives an item of this store.
+    /// The seq that `id` gives an item of this store.
     pub(crate) fn seq_of(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.lane)?.strip_prefix('-')?.parse().ok()
     }
@@ -238,7 +238,7 @@ impl RejectedStore {
         self.sync_dir()
     }
 
-    /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
+    /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.
     fn read(&self, first: u64) -> Option<Rejection> {
         let mut group = decode(&std::fs::read(self.path(first)).ok()?)?;
         let written = group.items.first().map_or(first, |(seq, _)| *seq);
@@ -248,7 +248,7 @@ impl RejectedStore {
         Some(group)
     }
 
-    /// How many numbers the group `first` takes up.
+    /// How many seqs the group `first` takes up.
     fn seqs_from(&self, first: u64) -> u64 {
         self.read(first).map_or(1, |group| seqs_of(&group))
     }
@@ -282,10 +282,10 @@ impl RejectedStore {
     }
 }
 
-/// Numbers from here on are those of adopted items: a lane's own stay below it for centuries.
+/// Seqs from here on are those of adopted items: a lane's own stay below for centuries.
 const ADOPTED_FROM: u64 = 1 << 48;
 
-/// How many numbers a group takes up.
+/// How many seqs a group takes up.
 fn seqs_of(group: &Rejection) -> u64 {
     match (group.items.first(), group.items.last()) {
         (Some((first, _)), Some((last, _))) => last + 1 - first,
@@ -293,7 +293,7 @@ fn seqs_of(group: &Rejection) -> u64 {
     }
 }
 
-/// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
+/// A file's bytes: the group's bincode as fragments, one after the other, as in a segment.
 pub(crate) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
     let failed =
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
