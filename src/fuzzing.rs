@@ -12,7 +12,7 @@ use crate::item::Item;
 use crate::item::grammar::{self, reference};
 
 pub use crate::export::fuzzing::{answer, sanitize};
-pub use crate::spool::fuzzing::{batch, journal, salvage};
+pub use crate::spool::fuzzing::{batch, journal, scan};
 
 /// The check in `enqueue` agrees with serde_json and with the exporter's parser.
 pub fn enqueue(data: &[u8]) {
@@ -100,7 +100,7 @@ mod tests {
             ("config", super::config),
             ("enqueue", super::enqueue),
             ("journal", super::journal),
-            ("salvage", super::salvage),
+            ("scan", super::scan),
             ("sanitize", super::sanitize),
         ];
         for (name, target) in targets {

@@ -111,8 +111,8 @@ impl Search {
             self.requeue_known();
         }
         while !self.is_stopped() {
-            let Some(damaged_lane) = Lane::next_wreck(&self.lanes, &self.config.log)? else { break };
-            if self.own.salvage(damaged_lane, || !self.is_stopped())?.is_none() {
+            let Some(damaged_lane) = Lane::next_damaged(&self.lanes, &self.config.log)? else { break };
+            if self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
                 break;
             }
         }
@@ -121,7 +121,7 @@ impl Search {
 
     /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected store.
     fn requeue_known(&self) {
-        if !self.own.takes_late_key() {
+        if !self.own.take_late_key() {
             return;
         }
         let known =

@@ -49,11 +49,11 @@ fn move_over(own: &Lane, lane: &LaneCheck, config: &Config) -> Result<Option<Lan
     let why: Vec<&str> = lane.findings.iter().map(|finding| finding.what.as_str()).collect();
     let dir = Lane::all_in(&config.spool_dir).join(&lane.id);
     let Some(damaged_lane) = DamagedLane::lock(&lane.id, &dir, &why.join("; "))? else { return Ok(None) };
-    let Some(salvaged) = own.salvage(damaged_lane, || false)? else {
+    let Some(recovered) = own.recover(damaged_lane, || false)? else {
         let what =
             format!("there is no room for the items of lane {}; set a larger max_spool_bytes", lane.id);
         return Err(Error::new(ErrorKind::Full, what));
     };
-    let (salvaged, lost, kept) = (salvaged.items, salvaged.lost, salvaged.kept);
+    let (salvaged, lost, kept) = (recovered.items, recovered.lost, recovered.kept);
     Ok(Some(LaneRepair { id: lane.id.clone(), salvaged, lost, kept }))
 }

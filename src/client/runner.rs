@@ -10,7 +10,7 @@ use crate::delivery::{Delivery, InFlight};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::os::thread::Threads;
-use crate::spool::{Lane, shut_down};
+use crate::spool::{Committer, Lane, shut_down};
 
 /// A lane and the threads that work for it. Dropping it stops them.
 pub(crate) struct Runner {
@@ -39,7 +39,9 @@ impl Runner {
         let runner =
             Self { lane: lane.clone(), delivery, threads: Threads::default(), stopped: Arc::default() };
         let stopped = runner.stopped.clone();
-        runner.threads.spawn("disk", &config.log, move || lane.run_committer(|| stopped.load(Acquire)))?;
+        runner
+            .threads
+            .spawn("disk", &config.log, move || Committer::new(&lane).run(|| stopped.load(Acquire)))?;
         for delivery in std::iter::repeat_n(&runner.delivery, delivery_threads).flatten() {
             let delivery = delivery.clone();
             let mut in_flight = InFlight::default();

@@ -91,12 +91,12 @@ impl Delivery {
                 self.deliver(in_flight);
                 continue;
             }
-            let seen = self.lane.drain.seen();
+            let seen = self.lane.delivery_wakeup().seen();
             match self.lane.take_batch() {
                 Take::Batch(stored) => {
                     in_flight.add(stored);
                 }
-                Take::Wait(until) => self.lane.drain.wait(seen, until),
+                Take::Wait(until) => self.lane.delivery_wakeup().wait(seen, until),
             }
         }
     }
@@ -104,7 +104,7 @@ impl Delivery {
     /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.gate.wake();
-        self.lane.drain.raise();
+        self.lane.delivery_wakeup().raise();
     }
 
     /// Requests that begin from now on must end by `deadline`.
@@ -244,8 +244,8 @@ impl Delivery {
                 if self.is_stopped() {
                     return false;
                 }
-                let seen = self.lane.drain.seen();
-                self.lane.drain.wait(seen, Some(until));
+                let seen = self.lane.delivery_wakeup().seen();
+                self.lane.delivery_wakeup().wait(seen, Some(until));
             }
         }
     }

@@ -7,20 +7,20 @@ pub(crate) struct LogPosition {
     pub(crate) pos: u64,
     /// Links the record to the one before it.
     pub(crate) chain: u32,
-    /// Items before it in the lane's whole life: the number of the item there.
-    pub(crate) number: u64,
+    /// Items before it in the lane's whole life: the seq of the item there.
+    pub(crate) seq: u64,
     /// Bytes of JSON before it in the lane's whole life.
     pub(crate) bytes: u64,
 }
 
 impl LogPosition {
     fn to_words(self) -> [u64; 4] {
-        [self.pos, self.chain.into(), self.number, self.bytes]
+        [self.pos, self.chain.into(), self.seq, self.bytes]
     }
 
     fn from_words(words: &[u64]) -> Self {
         let word = |i| words.get(i).copied().unwrap_or(0);
-        Self { pos: word(0), chain: word(1) as u32, number: word(2), bytes: word(3) }
+        Self { pos: word(0), chain: word(1) as u32, seq: word(2), bytes: word(3) }
     }
 }
 
@@ -63,19 +63,19 @@ impl Tally {
     }
 }
 
-/// The state that a restart begins from.
+/// The state that a restart begins with.
 ///
 /// Items before `cursor` are settled, and `tally` says how: `tally.total() == cursor`, until another lane absorbs this
-/// one and counts them. Items from `cursor` to `head.number` are in segments, items from `head` on in the journal's ring.
+/// one and counts them. Items from `cursor` to `head.seq` are in segments, items from `head` on in the journal's ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     /// Counts the checkpoints.
     pub(crate) sequence: u64,
     /// The oldest record that the ring must keep.
     pub(crate) head: LogPosition,
-    /// A point of the journal before which every record is committed: the search for the tail begins there.
+    /// Every record before it is committed: the search for the tail begins there.
     pub(crate) tail: LogPosition,
-    /// The number of the oldest item that is not settled.
+    /// The oldest item that is not settled.
     pub(crate) cursor: u64,
     /// Bytes of JSON of the settled items.
     pub(crate) settled_bytes: u64,
@@ -118,7 +118,8 @@ impl Checkpoint {
             tally: Tally::from_words(&words[11..16]),
             adopted: Tally::from_words(&words[16..21]),
         };
-        let on_records = [checkpoint.head, checkpoint.tail].iter().all(|point| point.pos.is_multiple_of(8));
+        let on_records =
+            [checkpoint.head, checkpoint.tail].iter().all(|position| position.pos.is_multiple_of(8));
         on_records.then_some(checkpoint)
     }
 }

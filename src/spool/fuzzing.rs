@@ -4,7 +4,7 @@
 
 use super::format::fragment::{self, Fragment};
 use super::format::stored_batch::StoredBatch;
-use super::segments::scan;
+use super::segments::scan as segment_scan;
 use super::set_aside::rejected;
 
 pub use super::journal::fuzzing::journal;
@@ -51,7 +51,7 @@ fn rejected_group(value: &[u8]) {
     assert_eq!(again, Some(group));
 }
 
-/// A place, a byte, then a value: its fragments give it back, and one damaged byte is noticed or behind the end.
+/// A place, a byte, then a value: its fragments give it back, and one damaged byte is noticed or after the end.
 fn kept(data: &[u8]) {
     let Some((place, value)) = data.split_at_checked(4) else { return };
     let pieces = fragment::split(7, value).unwrap();
@@ -63,21 +63,23 @@ fn kept(data: &[u8]) {
     assert!(join(&file).is_err(), "the damage at {at} went unseen");
 }
 
-/// A place, the length of a value, the value, then garbage. Whatever scan finds in it stands there whole, and the fragments of
-/// the value put in the midst of it are found, unless one was found that reaches into them.
-pub fn salvage(data: &[u8]) {
-    let Some((numbers, rest)) = data.split_at_checked(4) else { return };
-    let number = |at: usize| usize::from(u16::from_le_bytes([numbers[at], numbers[at + 1]]));
-    let (value, garbage) = rest.split_at(rest.len().min(number(0)));
+/// A place, the length of a value, the value, then garbage.
+///
+/// Whatever a scan finds stands there whole. The fragments of the value, which is put into the garbage, are found,
+/// unless one was found that reaches into them.
+pub fn scan(data: &[u8]) {
+    let Some((places, rest)) = data.split_at_checked(4) else { return };
+    let place = |at: usize| usize::from(u16::from_le_bytes([places[at], places[at + 1]]));
+    let (value, garbage) = rest.split_at(rest.len().min(place(0)));
     let planted = fragment::split(7, value).unwrap().concat();
-    let (before, behind) = garbage.split_at(garbage.len().min(number(2)));
-    let bytes = [before, &planted, behind].concat();
+    let (before, after) = garbage.split_at(garbage.len().min(place(2)));
+    let bytes = [before, &planted, after].concat();
 
     let place = before.len()..before.len() + planted.len();
     let mut end = 0;
     let mut disturbed = false;
     let mut found = Vec::new();
-    for (at, piece) in scan::fragments(&bytes, usize::MAX) {
+    for (at, piece) in segment_scan::fragments(&bytes, bytes.len()) {
         assert!(at >= end, "two fragments overlap");
         end = at + piece.bytes();
         assert_eq!(Fragment::decode(&bytes[at..end]), Ok(piece));
@@ -95,11 +97,11 @@ fn scanned(bytes: &[u8]) {
     let dir = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("db"), bytes).unwrap();
-    let mut scan = scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
-    for id in scan.ids().collect::<Vec<_>>() {
-        let value = scan.value(id).unwrap();
+    let mut found = segment_scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
+    for id in found.ids().collect::<Vec<_>>() {
+        let value = found.value(id).unwrap();
         assert!(value.is_none_or(|value| value.len() < bytes.len()));
-        assert!(scan.next_id(id).is_none_or(|next| next > id));
+        assert!(found.next_id(id).is_none_or(|next| next > id));
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -1,12 +1,12 @@
 //! The spool: everything on disk, and nothing of the network.
 //!
 //! ```text
-//!   enqueue ──▶ journal ──▶ queue ──▶ (drain loop) ──▶ settle
-//!                  │          ▲            │
-//!                  └─ spill ─▶ segments    └─ rejected
+//!   enqueue ──▶ journal ──▶ queue ──▶ (delivery) ──▶ settle
+//!                  │          ▲           │
+//!                  └─ spill ─▶ segments   └─ rejected
 //! ```
-//! An item is written to the journal, and read from there while the ingest keeps up. What does not fit there
-//! any more is moved into segments by the committer. Both ways give the same batches.
+//! An item is written to the journal. While the ingest keeps up, it is read from there. When the journal fills up, the
+//! committer spills its oldest items into segments. Both ways give the same batches.
 
 mod checkpoint;
 mod committer;
@@ -17,6 +17,7 @@ pub(crate) mod fuzzing;
 mod inspect;
 mod journal;
 mod lane;
+mod pending;
 mod queue;
 mod recovery;
 mod segments;
@@ -24,6 +25,7 @@ mod set_aside;
 mod stats;
 mod wakeup;
 
+pub(crate) use committer::Committer;
 pub(crate) use format::stored_batch::StoredBatch;
 pub use inspect::check::{Finding, LaneCheck};
 pub(crate) use inspect::view::choose;

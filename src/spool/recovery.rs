@@ -1,4 +1,5 @@
-//! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living lane.
+//! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living
+//! lane.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,18 +9,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs as dir;
-use crate::spool::journal::{HeaderCounter, JournalView, RawJournal, ViewedRecord, other_version};
+use crate::spool::fs;
+use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_version};
+use crate::spool::lane::Lane;
 use crate::spool::lane::lock::LaneLock;
-use crate::spool::lane::{Lane, was_in_use};
-use crate::spool::segments::{Found, Segments};
+use crate::spool::lane::open::was_in_use;
+use crate::spool::pending::{Part, Pending};
+use crate::spool::segments::Segments;
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
 
 /// How long a full lane is waited for before it is asked again whether to go on.
 const ROOM_WAIT: Duration = Duration::from_millis(100);
 
-/// A lane that nobody owns and that is locked, for what is whole in it to be moved.
+/// A locked lane that nobody else owns, for what is whole in it to be moved.
 pub(crate) struct DamagedLane {
     id: String,
     dir: PathBuf,
@@ -29,18 +32,21 @@ pub(crate) struct DamagedLane {
 
 /// What became of a damaged lane.
 #[derive(Debug, Clone)]
-pub(crate) struct Salvaged {
+pub(crate) struct Recovered {
     /// Pending items that are on their way again, in the lane that took them over.
     pub(crate) items: u64,
-    /// Pending items that can't be had back; `None` when nobody knows how many there were.
+    /// Pending items that can't be recovered; `None` when it is not known how many there were.
     pub(crate) lost: Option<u64>,
     /// Where its files are kept.
     pub(crate) kept: PathBuf,
 }
 
-/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was never
-/// in use.
-pub(super) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
+/// Takes key name and bytes of an item; whether to go on.
+type Each<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<bool>;
+
+/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was
+/// never in use.
+pub(crate) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
     let path = dir.join("journal");
     if !path.exists() {
         let missing = || Error::new(ErrorKind::Corrupt, format!("the journal {} is missing", path.display()));
@@ -59,7 +65,7 @@ impl DamagedLane {
             return Ok(None);
         }
         let Some(lock) = LaneLock::take(dir)? else { return Ok(None) };
-        // Its owner may have removed it, or another process salvaged it, before it was locked.
+        // Its owner may have removed it, or another process recovered it, before it was locked.
         let why = damage().filter(|_| dir.join("lock").exists());
         Ok(why.map(|(why, _)| Self::new(id, dir, why.message().to_owned(), lock)))
     }
@@ -73,54 +79,43 @@ impl DamagedLane {
         Self { id: id.to_owned(), dir: dir.to_path_buf(), why, _lock: lock }
     }
 
-    /// Calls `each` with key name and bytes of every whole item that is or may be pending, oldest first, as long as it
-    /// returns true. Returns the ledger, as far as it is known.
-    fn pending(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
+    /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns
+    /// the ledger, as far as it is known.
+    fn pending(&self, each: Each<'_>) -> Result<Option<Ledger>> {
         match JournalView::open(&self.dir.join("journal")) {
             Ok(journal) => self.pending_in_order(&journal, each).map(Some),
-            Err(_) => self.pending_raw(each),
+            Err(_) => self.pending_carved(each),
         }
     }
 
-    fn pending_in_order(
-        &self,
-        journal: &JournalView,
-        each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>,
-    ) -> Result<Ledger> {
-        let checkpoint = journal.checkpoint();
-        let (mut number, head) = (checkpoint.cursor, checkpoint.head.number);
-        let mut segments = Segments::look(&self.id, &self.dir.join("segments"))?;
-        let mut end = head;
-        while number < head {
-            number = match segments.read(number, head)? {
-                Found::Batch(stored) => {
-                    each_of(&stored, each)?;
-                    stored.end()
+    fn pending_in_order(&self, journal: &JournalView, each: Each<'_>) -> Result<Ledger> {
+        let pending = Pending::new(&self.id, &self.dir, journal);
+        let checkpoint = *pending.checkpoint();
+        let mut end = checkpoint.cursor.max(checkpoint.head.seq);
+        for part in pending {
+            let more = match part? {
+                Part::Batch(stored) => each_of(&stored, each)?,
+                Part::Item { seq, key_name, json } => {
+                    end = seq + 1;
+                    each(&key_name, &json)?
                 }
-                Found::Gap { end, .. } => end,
+                Part::LostInSegments { .. } => true,
+                Part::LostInJournal { seqs, .. } => {
+                    end = end.max(seqs.end);
+                    true
+                }
             };
-        }
-        let mut went_on = Ok(true);
-        journal.records(checkpoint.head, |record| {
-            match record {
-                ViewedRecord::Whole { number, key_name, json } => {
-                    end = number + 1;
-                    if number >= checkpoint.cursor {
-                        went_on = each(&key_name, &json);
-                    }
-                }
-                ViewedRecord::Damaged { number, items, .. } => end = number + items,
+            if !more {
+                break;
             }
-            matches!(went_on, Ok(true))
-        });
-        went_on?;
+        }
         let requeued = journal.counter(HeaderCounter::Requeued);
-        Ok(Ledger { pending: Some(end.max(checkpoint.cursor) - checkpoint.cursor), checkpoint, requeued })
+        Ok(Ledger { pending: Some(end - checkpoint.cursor), checkpoint, requeued })
     }
 
     /// Without a header that can be relied on: what is whole anywhere. What was delivered may be among it.
-    fn pending_raw(&self, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<Option<Ledger>> {
-        let journal = RawJournal::open(&self.dir.join("journal"))?;
+    fn pending_carved(&self, each: Each<'_>) -> Result<Option<Ledger>> {
+        let journal = CarvedJournal::open(&self.dir.join("journal"))?;
         let checkpoint = journal.checkpoint();
         let known = checkpoint.unwrap_or_default();
         let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
@@ -135,7 +130,7 @@ impl DamagedLane {
         }
         let accepted = journal.counter(HeaderCounter::Accepted);
         // The counter has no check of its own: what can't be is not believed.
-        let possible = known.head.number..=known.head.number.saturating_add(journal.most_records());
+        let possible = known.head.seq..=known.head.seq.saturating_add(journal.most_records());
         let pending = possible.contains(&accepted).then(|| accepted - known.cursor.min(accepted));
         let requeued = journal.counter(HeaderCounter::Requeued);
         Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))
@@ -161,25 +156,26 @@ impl Ledger {
     }
 }
 
-fn each_of(stored: &StoredBatch, each: &mut dyn FnMut(&str, &[u8]) -> Result<bool>) -> Result<()> {
+/// Calls `each` with the items of a batch; whether to go on.
+fn each_of(stored: &StoredBatch, each: Each<'_>) -> Result<bool> {
     for item in stored.batch.items() {
         if !each(stored.batch.key_name(), item)? {
-            return Ok(());
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 impl Lane {
-    /// Enqueues what is whole in `damaged lane` here, takes over its rejected items and keeps its files in quarantine.
+    /// Enqueues what is whole in `damaged_lane` here, takes over its rejected items and keeps its files in quarantine.
     ///
-    /// While this lane is full it waits as long as `go_on` says so; then, and after a crash on the way, the damaged lane is as it
-    /// was, and the next time begins anew: items may come twice, none is lost. `None`: it was given up.
-    pub(crate) fn salvage(
+    /// While this lane is full it waits as long as `go_on` says so. `None`: it was given up. Then, and after a crash on
+    /// the way, the damaged lane is as it was, and the next time begins anew: items may come twice, none is lost.
+    pub(crate) fn recover(
         &self,
         damaged_lane: DamagedLane,
         go_on: impl Fn() -> bool,
-    ) -> Result<Option<Salvaged>> {
+    ) -> Result<Option<Recovered>> {
         let mut items = 0;
         let mut stopped = false;
         let ledger = damaged_lane.pending(&mut |key_name, json| {
@@ -193,19 +189,20 @@ impl Lane {
         self.sync()?;
         let store = RejectedStore::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
         let (moved, evicted) = self.take_rejected(&store)?;
-        self.quarantine.take_over(&damaged_lane.dir)?;
+        self.stores().quarantine().take_over(&damaged_lane.dir)?;
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));
-        // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item lost.
-        let kept = self.quarantine.keep(&damaged_lane.dir, &damaged_lane.id)?;
+        // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item
+        // lost.
+        let kept = self.stores().quarantine().keep(&damaged_lane.dir, &damaged_lane.id)?;
         let moved = Tally { rejected: moved, ..Tally::default() };
         self.count_adopted_items(ledger.map_or(moved, |ledger| ledger.tally(lost.unwrap_or(0))));
-        self.lock_queue().recount_evicted(&self.journal, evicted);
+        self.count_evicted(evicted);
         self.count_adopted();
         self.thin_out(&kept, lost);
-        self.count_disk();
-        let salvaged = Salvaged { items, lost, kept };
-        self.say(&damaged_lane, &salvaged);
-        Ok(Some(salvaged))
+        self.stores().count_disk();
+        let recovered = Recovered { items, lost, kept };
+        self.say(&damaged_lane, &recovered);
+        Ok(Some(recovered))
     }
 
     fn enqueue_patiently(&self, key_name: &str, json: &[u8], go_on: &impl Fn() -> bool) -> Result<bool> {
@@ -216,7 +213,7 @@ impl Lane {
                     if !go_on() {
                         return Ok(false);
                     }
-                    let cursor = self.journal.checkpoint().cursor;
+                    let cursor = self.stores().journal().checkpoint().cursor;
                     self.wait_settled(cursor + 1, Some(Instant::now() + ROOM_WAIT));
                 }
                 Err(error) if error.kind() == ErrorKind::ShutDown => return Ok(false),
@@ -230,18 +227,18 @@ impl Lane {
         let _ = std::fs::remove_file(kept.join("lock"));
         let _ = std::fs::remove_dir(Quarantine::dir_in(kept));
         let _ = std::fs::remove_dir(kept.join("rejected"));
-        if lost == Some(0) || dir::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
-            let _ = dir::remove(&kept.join("segments"));
+        if lost == Some(0) || fs::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
+            let _ = fs::remove(&kept.join("segments"));
         }
     }
 
-    fn say(&self, damaged_lane: &DamagedLane, salvaged: &Salvaged) {
-        let lost = match salvaged.lost {
+    fn say(&self, damaged_lane: &DamagedLane, recovered: &Recovered) {
+        let lost = match recovered.lost {
             Some(lost) => format!("{lost} are lost"),
             None => "how many are lost is not known".into(),
         };
-        let Salvaged { items, kept, .. } = salvaged;
-        self.log.line(
+        let Recovered { items, kept, .. } = recovered;
+        self.log().line(
             Level::Error,
             format_args!(
                 "lane {} was damaged: {}; {items} items are on their way again, {lost}; its files are kept in {}",

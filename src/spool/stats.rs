@@ -1,4 +1,4 @@
-//! Ledger: what became of every item, accepted = delivered + pending + rejected + dropped, at all times.
+//! Stats: what became of every item, accepted = delivered + pending + rejected + dropped, at all times.
 
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::journal::{HeaderCounter, now_unix_ms};
@@ -94,7 +94,7 @@ impl From<ExportState> for u64 {
 const MOST_PENDING: u64 = 1 << 50;
 
 impl Stats {
-    /// The counters of a lane from its checkpoint and live counters, which were read after the checkpoint.
+    /// The counters of a lane from its checkpoint and header counters, which were read after the checkpoint.
     ///
     /// `oldest_in_journal` gives the time of the journal's first record.
     pub(crate) fn read(
@@ -106,15 +106,14 @@ impl Stats {
         tally.add(&checkpoint.adopted);
         // Requeued items were counted again where they went: here they leave the sum on both sides.
         let requeued = live(HeaderCounter::Requeued).min(tally.rejected);
-        // The live counters have no check: damaged ones must not look like more than any lane holds.
+        // The header counters have no checksum: damaged ones must not look like more than any lane holds.
         let counter = |counter, least: u64| {
             Some(live(counter)).filter(|n| *n - least.min(*n) <= MOST_PENDING).unwrap_or(least)
         };
-        let pending =
-            counter(HeaderCounter::Accepted, checkpoint.head.number).saturating_sub(checkpoint.cursor);
+        let pending = counter(HeaderCounter::Accepted, checkpoint.head.seq).saturating_sub(checkpoint.cursor);
         let oldest_unix_ms = match pending {
             0 => 0,
-            _ if checkpoint.cursor < checkpoint.head.number => live(HeaderCounter::OldestUnixMs),
+            _ if checkpoint.cursor < checkpoint.head.seq => live(HeaderCounter::OldestUnixMs),
             _ => oldest_in_journal(),
         };
         Self {

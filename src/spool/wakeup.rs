@@ -1,8 +1,9 @@
-//! Signal: wakes threads that wait, without losing a wake-up that comes before the wait.
+//! Wakeup: wakes threads that wait, without losing a wake-up that comes before the wait.
 
-use crate::os::lock::Unpoison;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
+
+use crate::os::lock::Unpoison;
 
 /// Counts how often it was raised; each waiter remembers how far it has seen.
 #[derive(Default)]

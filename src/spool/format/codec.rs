@@ -1,11 +1,11 @@
-//! Encoded: bincode as the spool's files hold it, read back within bounds.
+//! Codec: bincode as the spool's files hold it, read back within bounds.
 
 use bincode::config::{Configuration, standard};
 use bincode::error::DecodeError;
 use bincode::{Decode, decode_from_slice};
 
-/// The form of all encoded values.
-pub(crate) const FORM: Configuration = standard();
+/// The encoding of all values.
+pub(crate) const ENCODING: Configuration = standard();
 
 const SMALL: usize = 64 << 10;
 const MEDIUM: usize = 4 << 20;
@@ -14,16 +14,16 @@ const GROWTH: usize = 16;
 /// The most that is ever read back.
 const MAX_BYTES: usize = 2 << 30;
 
-/// Reads a value from the beginning of `bytes`. A length in it that was damaged asks for no more memory than bytes of this
-/// number could need, roughly: the limit is part of a type, so it comes in steps.
+/// Reads a value from the beginning of `bytes`. A damaged length in it asks for roughly no more memory than a value of
+/// as many bytes could need. The limit is part of a type, so it comes in steps.
 pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
     let len = bytes.len();
     if len <= SMALL {
-        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * SMALL }>())
+        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * SMALL }>())
     } else if len <= MEDIUM {
-        decode_from_slice(bytes, FORM.with_limit::<{ GROWTH * MEDIUM }>())
+        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * MEDIUM }>())
     } else {
-        decode_from_slice(bytes, FORM.with_limit::<MAX_BYTES>())
+        decode_from_slice(bytes, ENCODING.with_limit::<MAX_BYTES>())
     }
     .map(|(value, _)| value)
 }

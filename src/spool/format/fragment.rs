@@ -32,7 +32,7 @@ pub(crate) enum Flaw {
     Version(u8),
 }
 
-/// Cuts the value `id` into fragments, in order; `None` when it is too long for any number of them.
+/// Cuts the value `id` into fragments, in order; `None` when it is too long.
 pub(crate) fn split(id: u64, value: &[u8]) -> Option<Vec<Vec<u8>>> {
     let room = MAX_FRAGMENT_BYTES - HEADER;
     let count = u16::try_from(value.len().div_ceil(room).max(1)).ok()?;
@@ -61,7 +61,7 @@ pub(crate) fn join<'a>(id: u64, fragments: impl Iterator<Item = &'a [u8]>) -> Re
     if next == 0 || next != count { Err(Flaw::Damaged) } else { Ok(value) }
 }
 
-/// The fragments that stand one behind the other in `bytes`, as long as they are whole.
+/// The fragments that `bytes` begins with, one after the other, as long as they are whole.
 pub(crate) fn cut(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let len = Fragment::decode(bytes).ok()?.bytes();

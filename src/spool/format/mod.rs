@@ -1,5 +1,5 @@
-//! The form of batches on disk.
+//! The format of batches on disk.
 
-pub(in crate::spool) mod codec;
-pub(in crate::spool) mod fragment;
-pub(in crate::spool) mod stored_batch;
+pub(super) mod codec;
+pub(super) mod fragment;
+pub(super) mod stored_batch;

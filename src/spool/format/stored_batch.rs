@@ -1,4 +1,4 @@
-//! Stored: the form that a batch has in a segment: bincode, the items compressed with LZ4.
+//! Stored batch: a batch as a segment holds it: bincode, the items compressed with LZ4.
 
 use bincode::{Decode, Encode};
 
@@ -12,9 +12,9 @@ pub(crate) struct StoredBatch {
     pub(crate) batch: Batch,
     /// Bytes of JSON before it in the lane's whole life.
     pub(crate) bytes_before: u64,
-    /// When its newest item was taken.
+    /// When its newest item was accepted.
     pub(crate) newest_unix_ms: u64,
-    /// When its oldest item was taken.
+    /// When its oldest item was accepted.
     pub(crate) oldest_unix_ms: u64,
 }
 
@@ -36,7 +36,7 @@ const LZ4: u8 = 1;
 const LZ4_GROWTH: usize = 255;
 
 impl StoredBatch {
-    /// Number behind the last item.
+    /// The seq after its last item.
     pub(crate) fn end(&self) -> u64 {
         self.batch.first() + self.batch.len() as u64
     }
@@ -61,7 +61,7 @@ impl StoredBatch {
             joined_bytes: joined.len() as u32,
             packed,
         };
-        bincode::encode_to_vec(encoded, codec::FORM)
+        bincode::encode_to_vec(encoded, codec::ENCODING)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
     }
 

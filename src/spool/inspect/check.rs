@@ -1,13 +1,12 @@
-//! Check: whether all of a lane can be read, for a look from outside.
+//! Check: whether all of a lane can be read, read from outside.
 
 use std::path::Path;
 
 use crate::error::Result;
-use crate::spool::checkpoint::Checkpoint;
-use crate::spool::fs as dir;
-use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
+use crate::spool::fs;
+use crate::spool::journal::{HeaderCounter, JournalView};
+use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery;
-use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
 
@@ -48,13 +47,13 @@ impl LaneCheck {
     }
 
     /// Looks at the lane in `dir`. `None`: it is gone, or not finished yet.
-    pub(in crate::spool) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
+    pub(crate) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
         let quarantine = Quarantine::dir_in(dir);
         let mut check = Self {
             id: id.to_owned(),
             repairable: !owned,
-            quarantine: dir::names(&quarantine)?,
-            quarantine_bytes: dir::tree_bytes(&quarantine),
+            quarantine: fs::names(&quarantine)?,
+            quarantine_bytes: fs::tree_bytes(&quarantine),
             ..Self::default()
         };
         if let Some((why, damaged)) = recovery::unreadable(dir) {
@@ -62,14 +61,13 @@ impl LaneCheck {
             check.repairable &= damaged;
         } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
             check.owner_pid = owned.then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
-            check.look_at_segments(dir, &journal)?;
-            check.look_at_journal(&journal);
+            check.look_at_items(dir, &journal)?;
         } else {
             return Ok(None);
         }
         for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
             check.find(
-                &format!("rejected/{}", dir::numbered(first)),
+                &format!("rejected/{}", fs::seq_name(first)),
                 "no group of rejected items can be read from it",
             );
         }
@@ -80,47 +78,32 @@ impl LaneCheck {
         self.findings.push(Finding { file: file.to_owned(), what: what.to_owned() });
     }
 
-    fn look_at_segments(&mut self, dir: &Path, journal: &JournalView) -> Result<()> {
-        let Checkpoint { cursor, head, .. } = journal.checkpoint();
-        let mut segments = Segments::look(&self.id, &dir.join("segments"))?;
-        let mut number = cursor;
-        while number < head.number {
-            number = match segments.read(number, head.number)? {
-                Found::Batch(stored) => {
-                    self.readable += stored.batch.len() as u64;
-                    stored.end()
-                }
+    fn look_at_items(&mut self, dir: &Path, journal: &JournalView) -> Result<()> {
+        let id = self.id.clone();
+        let pending = Pending::new(&id, dir, journal);
+        let cursor = pending.checkpoint().cursor;
+        for part in pending {
+            match part? {
+                Part::Batch(stored) => self.readable += stored.batch.len() as u64,
+                Part::Item { .. } => self.readable += 1,
                 // What its owner settled meanwhile may be gone.
-                Found::Gap { end, .. } if journal.checkpoint().cursor >= end => end,
-                Found::Gap { end, why } => {
-                    self.lost += end - number;
+                Part::LostInSegments { seqs, .. } if journal.checkpoint().cursor >= seqs.end => {}
+                Part::LostInSegments { seqs, why } => {
+                    self.lost += seqs.end - seqs.start;
                     self.find("segments", why.message());
-                    end
                 }
-            };
-        }
-        Ok(())
-    }
-
-    fn look_at_journal(&mut self, journal: &JournalView) {
-        let checkpoint = journal.checkpoint();
-        journal.records(checkpoint.head, |record| {
-            match record {
-                ViewedRecord::Whole { number, .. } => self.readable += u64::from(number >= checkpoint.cursor),
-                ViewedRecord::Damaged { number, items, pos } => {
-                    // What its owner released meanwhile may be overwritten.
-                    if journal.checkpoint().head.pos > pos {
-                        return false;
-                    }
-                    let pending = (number + items).saturating_sub(number.max(checkpoint.cursor));
+                // What its owner released meanwhile may be overwritten.
+                Part::LostInJournal { pos, .. } if journal.checkpoint().head.pos > pos => break,
+                Part::LostInJournal { seqs, .. } => {
+                    let pending = seqs.end.saturating_sub(seqs.start.max(cursor));
                     self.lost += pending;
                     if pending > 0 {
-                        let what = format!("items {number} to {} are damaged", number + items - 1);
+                        let what = format!("items {} to {} are damaged", seqs.start, seqs.end - 1);
                         self.find("journal", &what);
                     }
                 }
             }
-            true
-        });
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
 //! Reading a spool from outside, while its owners run.
 
-pub(in crate::spool) mod check;
-pub(in crate::spool) mod view;
+pub(super) mod check;
+pub(super) mod view;

@@ -1,15 +1,15 @@
-//! View: a spool seen from outside, by any process, while its owners run.
+//! View: a spool read from outside, by any process, while its owners run.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{HeaderCounter, JournalView, ViewedRecord};
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
 use crate::spool::lane::directory::is_lane;
+use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery;
-use crate::spool::segments::{Found, Segments};
 use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
 use crate::spool::stats::{ExportState, Stats};
 
@@ -25,8 +25,8 @@ pub struct UnreadableLane {
     pub id: String,
     /// Why it can't be read, for people.
     pub reason: String,
-    /// Whether it is damaged: then the next client that delivers salvages it. If not, it is of another format version
-    /// or may not be read, and stays as it is.
+    /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another
+    /// format version or may not be read, and stays as it is.
     pub damaged: bool,
 }
 
@@ -71,11 +71,11 @@ impl SpoolView {
         Ok(lanes)
     }
 
-    /// Every lane whose journal can't be read, sorted by id, until it is salvaged.
+    /// Every lane whose journal can't be read, sorted by id, until it is recovered.
     pub fn unreadable(&self) -> Result<Vec<UnreadableLane>> {
         let mut unreadable = Vec::new();
         for (id, path) in self.lane_dirs()? {
-            // Whoever salvages it holds its lock: it is unreadable until that is done.
+            // The process that recovers it holds its lock: it is unreadable until that is done.
             if let Some((why, damaged)) = recovery::unreadable(&path)
                 && path.is_dir()
             {
@@ -85,7 +85,8 @@ impl SpoolView {
         Ok(unreadable)
     }
 
-    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes nothing.
+    /// Looks whether every item and every byte of bookkeeping of each lane can be read, sorted by id. It changes
+    /// nothing.
     ///
     /// Owners may be running: what they settle meanwhile is not held against them.
     pub fn check(&self) -> Result<Vec<LaneCheck>> {
@@ -100,8 +101,15 @@ impl SpoolView {
     pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
-            if !pending_of(&id, &path, &journal, each)? {
-                return Ok(());
+            for part in Pending::new(&id, &path, &journal) {
+                let more = match part? {
+                    Part::Batch(stored) => stored.batch.items().all(&mut *each),
+                    Part::Item { json, .. } => each(&json),
+                    Part::LostInSegments { .. } | Part::LostInJournal { .. } => true,
+                };
+                if !more {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -123,8 +131,8 @@ impl SpoolView {
         let chosen = choose(&self.rejected()?, ids)?;
         let mut removed = 0;
         for store in self.rejected_stores()? {
-            let numbers: Vec<u64> = chosen.iter().filter_map(|id| store.number_of(id)).collect();
-            removed += store.remove(&numbers)?;
+            let seqs: Vec<u64> = chosen.iter().filter_map(|id| store.seq_of(id)).collect();
+            removed += store.remove(&seqs)?;
         }
         Ok(removed)
     }
@@ -133,8 +141,8 @@ impl SpoolView {
     pub(crate) fn take_requeued(&self, item: &RejectedItem) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let store = RejectedStore::new(&id, path.join("rejected"));
-            if let Some(number) = store.number_of(&item.id) {
-                let removed = store.remove(&[number])?;
+            if let Some(seq) = store.seq_of(&item.id) {
+                let removed = store.remove(&[seq])?;
                 JournalView::open_for_counting(&path.join("journal"))?
                     .add_counter(HeaderCounter::Requeued, removed);
             }
@@ -152,7 +160,7 @@ impl SpoolView {
 
     fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
         let lanes = Lane::all_in(&self.dir);
-        let ids = dir::names(&lanes)?.into_iter().filter(|name| is_lane(name));
+        let ids = fs::names(&lanes)?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }
 }
@@ -172,9 +180,9 @@ pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<Strin
 
 fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let checkpoint = journal.checkpoint();
-    let oldest_in_journal = || journal.first_taken_unix_ms(checkpoint.head);
+    let oldest_in_journal = || journal.first_accepted_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
-    stats.disk_bytes = dir::tree_bytes(path);
+    stats.disk_bytes = fs::tree_bytes(path);
     let rejected = RejectedStore::new(&id, path.join("rejected"));
     rejected.recount();
     stats.held_batches = rejected.held_batches();
@@ -192,38 +200,4 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
 /// Whether a living process holds the lane's lock. A shared lock is tried: it asks for no permission to write.
 fn is_owned(lane: &Path) -> bool {
     std::fs::File::open(lane.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
-}
-
-/// Shows a lane's pending items; `false` when `each` has had enough.
-fn pending_of(
-    id: &str,
-    path: &Path,
-    journal: &JournalView,
-    each: &mut dyn FnMut(&[u8]) -> bool,
-) -> Result<bool> {
-    let checkpoint = journal.checkpoint();
-    let head = checkpoint.head.number;
-    let mut number = checkpoint.cursor;
-    let mut more = true;
-    if number < head {
-        let mut segments = Segments::look(id, &path.join("segments"))?;
-        while number < head && more {
-            number = match segments.read(number, head)? {
-                Found::Batch(stored) => {
-                    more = stored.batch.items().all(&mut *each);
-                    stored.end()
-                }
-                Found::Gap { end, .. } => end,
-            };
-        }
-    }
-    if more {
-        journal.records(checkpoint.head, |record| {
-            if let ViewedRecord::Whole { number, json, .. } = record {
-                more = number < checkpoint.cursor || each(&json);
-            }
-            more
-        });
-    }
-    Ok(more)
 }

@@ -1,4 +1,4 @@
-//! Raw: what can be had out of the bytes of a journal whose header can't be relied on.
+//! Carve: whole records from the bytes of a journal whose header can't be relied on.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,19 +8,19 @@ use crate::error::{Error, Result};
 use crate::spool::checkpoint::Checkpoint;
 use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::HEADER_BYTES;
-use crate::spool::journal::record::{MIN_BYTES, RawRecord};
+use crate::spool::journal::record::{CarvedRecord, MIN_BYTES};
 
-/// No journal is longer, see the setting `journal_bytes`; what is behind was not written by one.
+/// No journal is longer, see the setting `journal_bytes`: what comes after was not written by one.
 const MAX_BYTES: u64 = (1 << 30) + HEADER_BYTES;
 
 /// The bytes of a journal's file.
-pub(crate) struct RawJournal {
+pub(crate) struct CarvedJournal {
     bytes: Vec<u8>,
     /// It says that it is another lane's: then its checkpoint says nothing of this one.
     foreign: bool,
 }
 
-impl RawJournal {
+impl CarvedJournal {
     /// Reads the file `path`; one that is absent is empty.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut bytes = Vec::new();
@@ -45,15 +45,15 @@ impl RawJournal {
     }
 
     /// The whole records from position `from_pos` on, by position.
-    pub(crate) fn records(&self, from_pos: u64) -> Vec<RawRecord> {
+    pub(crate) fn records(&self, from_pos: u64) -> Vec<CarvedRecord> {
         let mut ring = self.bytes.get(HEADER_BYTES as usize..).unwrap_or_default().to_vec();
         let ring_bytes = self.ring_bytes();
         // Twice, so that a record that runs over the ring's end is one slice.
         ring.resize(ring_bytes as usize, 0);
         ring.extend_from_within(..);
         let offsets = (0..ring_bytes as usize).step_by(8);
-        let mut records: Vec<RawRecord> =
-            offsets.filter_map(|at| RawRecord::find(&ring, at, ring_bytes)).collect();
+        let mut records: Vec<CarvedRecord> =
+            offsets.filter_map(|at| CarvedRecord::find(&ring, at, ring_bytes)).collect();
         records.retain(|record| record.pos >= from_pos);
         records.sort_by_key(|record| record.pos);
         records
@@ -80,6 +80,6 @@ impl RawJournal {
 pub(crate) fn other_version(path: &Path) -> Option<u64> {
     let mut start = Vec::new();
     File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start)).ok()?;
-    let raw = RawJournal { bytes: start, foreign: false };
+    let raw = CarvedJournal { bytes: start, foreign: false };
     header::version_in(|at| raw.word(at)).filter(|version| *version != header::FORMAT_VERSION)
 }

@@ -1,7 +1,7 @@
-//! Damage: finding the records behind a damaged stretch of the ring, and counting what stood in it.
+//! Damage: finding the records after a damaged stretch of the ring, and counting what stood in it.
 //!
 //! A record names its own position and checks itself, so the next whole one is found without those before it. How many
-//! items a stretch held follows from the number of a point behind it, less the records between.
+//! items a stretch held follows from the seq of a log position after it, less the records between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
@@ -11,7 +11,7 @@ use super::record::{Frame, MIN_BYTES, State};
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::LogPosition;
 
-/// A damaged stretch: where it begins, and the point behind it.
+/// A damaged stretch: where it begins, and the log position after it.
 pub(super) struct Gap {
     pub(super) from: u64,
     pub(super) to: LogPosition,
@@ -25,9 +25,9 @@ struct Island {
     end: LogPosition,
 }
 
-/// The damaged stretches from `at`, where no record continues the chain, to `end`, and the point behind all.
+/// The damaged stretches from `at`, where no record continues the chain, to `end`, and the log position after all.
 ///
-/// `end.number` is what decides how many items were lost; `counts` says whether a record counts as an item.
+/// `end.seq` is what decides how many items were lost; `counts` says whether a record counts as an item.
 pub(super) fn survey(
     map: &Map,
     salt: u64,
@@ -36,20 +36,20 @@ pub(super) fn survey(
     counts: impl Fn(&Frame) -> bool,
 ) -> (Vec<Gap>, LogPosition) {
     let islands = islands(map, salt, at, end, counts);
-    let whole: u64 = islands.iter().map(|island| island.end.number).sum();
+    let whole: u64 = islands.iter().map(|island| island.end.seq).sum();
     let whole_bytes: u64 = islands.iter().map(|island| island.end.bytes).sum();
-    let lost = (end.number - at.number.min(end.number)).saturating_sub(whole);
+    let lost = (end.seq - at.seq.min(end.seq)).saturating_sub(whole);
     let mut lost_bytes = (end.bytes - at.bytes.min(end.bytes)).saturating_sub(whole_bytes);
     let sizes: Vec<u64> = islands.iter().map(|island| island.first.pos - island.gap_from).collect();
     let mut next = at;
     let mut gaps = Vec::new();
     for (island, lost) in islands.iter().zip(shares(lost, &sizes)) {
-        next = LogPosition { number: next.number + lost, bytes: next.bytes, ..island.first };
+        next = LogPosition { seq: next.seq + lost, bytes: next.bytes, ..island.first };
         if lost > 0 {
             next.bytes += std::mem::take(&mut lost_bytes);
         }
         gaps.push(Gap { from: island.gap_from, to: next });
-        next.number += island.end.number;
+        next.seq += island.end.seq;
         next.bytes += island.end.bytes;
         (next.pos, next.chain) = (island.end.pos, island.end.chain);
     }
@@ -68,7 +68,7 @@ fn islands(
     loop {
         let found = (from..end.pos).step_by(8).find_map(|pos| Frame::find(map, pos, end.pos));
         let (pos, chain) = found.map_or((end.pos, end.chain), |frame| (frame.pos, frame.chain));
-        let first = LogPosition { pos, chain, number: 0, bytes: 0 };
+        let first = LogPosition { pos, chain, seq: 0, bytes: 0 };
         let mut at = first;
         while at.pos < end.pos
             && let Some(frame) = Frame::load(map, &at, salt)
@@ -107,7 +107,7 @@ pub(super) struct Damage(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// The points behind the damaged stretches, by the position where those begin.
+    /// The log positions after the damaged stretches, by the ring position where those begin.
     gaps: BTreeMap<u64, LogPosition>,
     seen: BTreeSet<u64>,
     /// Position and bytes of what was seen and not yet kept elsewhere.
@@ -121,8 +121,8 @@ impl Damage {
         damage
     }
 
-    /// The point behind the stretch at `at`; `survey` finds those that are not known yet.
-    pub(super) fn behind(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
+    /// The log position after the stretch at `at`; `survey` finds those that are not known yet.
+    pub(super) fn after(&self, at: LogPosition, survey: impl FnOnce() -> Vec<Gap>) -> Option<LogPosition> {
         let mut known = self.lock();
         if !known.gaps.contains_key(&at.pos) {
             known.gaps.extend(survey().into_iter().map(|gap| (gap.from, gap.to)));

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::record::RawRecord;
+use super::record::CarvedRecord;
 use super::*;
 use crate::config::Validation;
 use crate::spool::checkpoint::Tally;
@@ -20,17 +20,17 @@ const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 4096 };
 pub fn journal(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let path = std::env::temp_dir().join(format!("spanspool-fuzz-{}", std::process::id()));
-    drop(fs::remove_file(&path));
+    drop(std::fs::remove_file(&path));
     let mut input = Input(rest);
     match kind % 3 {
-        0 => fs::write(&path, rest).map(|()| visit(&path)).unwrap(),
+        0 => std::fs::write(&path, rest).map(|()| visit(&path)).unwrap(),
         1 => forged(&path, &mut input),
         _ => lived(&path, &mut input),
     }
-    drop(fs::remove_file(&path));
+    drop(std::fs::remove_file(&path));
 }
 
-/// Bytes to take numbers from; zeros behind the end.
+/// Bytes to take numbers from; zeros after the end.
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
@@ -54,8 +54,8 @@ impl Input<'_> {
         u64::from_le_bytes(self.bytes())
     }
 
-    fn point(&mut self) -> LogPosition {
-        LogPosition { pos: self.u64(), chain: self.u16().into(), number: self.u64(), bytes: self.u64() }
+    fn position(&mut self) -> LogPosition {
+        LogPosition { pos: self.u64(), chain: self.u16().into(), seq: self.u64(), bytes: self.u64() }
     }
 }
 
@@ -65,12 +65,12 @@ fn forged(path: &Path, input: &mut Input<'_>) {
     file.set_len(HEADER_BYTES + RING).unwrap();
     let map = Map::new(&file, RING, true).unwrap();
     header::initialise(&map, 1, 2, 0);
-    let mut at = input.point();
-    let behind = input.u8();
+    let mut at = input.position();
+    let has_tail = input.u8() != 0;
     let checkpoint = Checkpoint {
         sequence: 1,
         head: at,
-        tail: if behind == 0 { LogPosition::default() } else { input.point() },
+        tail: if has_tail { input.position() } else { LogPosition::default() },
         cursor: input.u64(),
         settled_bytes: input.u64(),
         tally: Tally { delivered: input.u64(), ..Tally::default() },
@@ -98,16 +98,11 @@ fn forged(path: &Path, input: &mut Input<'_>) {
 fn visit(path: &Path) {
     if let Ok(view) = JournalView::open(path) {
         let head = view.checkpoint().head;
-        view.first_taken_unix_ms(head);
+        view.first_accepted_unix_ms(head);
         assert!(view.reason().len() <= 3 * 240);
-        let mut records = 0;
-        view.records(head, |_| {
-            records += 1;
-            true
-        });
-        assert!(records <= RING / 40 + 1);
+        assert!(view.records(head).count() as u64 <= RING / 40 + 1);
     }
-    let raw = RawJournal::open(path).unwrap();
+    let raw = CarvedJournal::open(path).unwrap();
     raw.records(raw.checkpoint().map_or(0, |checkpoint| checkpoint.head.pos));
     other_version(path);
     let Ok(journal) = Journal::open(path) else { return };
@@ -119,12 +114,12 @@ fn visit(path: &Path) {
         batching::regroup(&journal, "lane", head, run.end, LIMITS);
     }
     let before = journal.tail();
-    if journal.append(&item(b"{}", ""), u64::MAX).is_ok() {
-        assert_eq!(journal.tail().number, before.number + 1);
+    if journal.append(&item(b"{}", ""), None).is_ok() {
+        assert_eq!(journal.tail().seq, before.seq + 1);
         journal.sync_to(journal.tail().pos).unwrap();
     }
     journal.release().unwrap();
-    journal.populate();
+    journal.prefault();
 }
 
 fn item<'a>(json: &'a [u8], key_name: &'a str) -> Item<'a> {
@@ -155,14 +150,14 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     let journal = Journal::create(path, HEADER_BYTES + RING, false).unwrap();
     let mut kept: VecDeque<(String, Vec<u8>)> = VecDeque::new();
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut earlier = fs::read(path).unwrap();
+    let mut earlier = std::fs::read(path).unwrap();
     let mut reserved = false;
     for _ in 0..200 {
         let (what, much) = (input.u8(), input.u16());
         match what % 8 {
             0 => break,
             1 => settle(&journal, &mut kept, much),
-            2 => earlier = fs::read(path).unwrap(),
+            2 => earlier = std::fs::read(path).unwrap(),
             3 => {
                 reserve(&journal, much);
                 reserved = true;
@@ -175,7 +170,7 @@ fn lived(path: &Path, input: &mut Input<'_>) {
             _ => {
                 let key_name = "k".repeat(usize::from(what >> 3));
                 let json = format!("{{\"n\":{},\"x\":\"{}\"}}", all.len(), "y".repeat((much % 9000).into()));
-                if journal.append(&item(json.as_bytes(), &key_name), u64::MAX).is_ok() {
+                if journal.append(&item(json.as_bytes(), &key_name), None).is_ok() {
                     kept.push_back((key_name.clone(), json.clone().into_bytes()));
                     all.push((key_name, json.into_bytes()));
                 }
@@ -184,7 +179,7 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     }
     drop(journal);
     let damaged = damage(path, &earlier, input);
-    for RawRecord { key_name, json, .. } in RawJournal::open(path).unwrap().records(0) {
+    for CarvedRecord { key_name, json, .. } in CarvedJournal::open(path).unwrap().records(0) {
         assert!(all.contains(&(key_name, json)), "a scan finds a record that was never committed");
     }
     let Ok(journal) = Journal::open(path) else {
@@ -203,7 +198,7 @@ fn lived(path: &Path, input: &mut Input<'_>) {
     visit(path);
 }
 
-/// Settles some of the oldest items; the space behind them is free with the next release.
+/// Settles some of the oldest items; their space is free with the next release.
 fn settle(journal: &Journal, kept: &mut VecDeque<(String, Vec<u8>)>, items: u16) {
     let mut checkpoint = journal.checkpoint();
     for _ in 0..items % 32 {
@@ -212,7 +207,7 @@ fn settle(journal: &Journal, kept: &mut VecDeque<(String, Vec<u8>)>, items: u16)
         checkpoint.head = record.end;
         kept.pop_front();
     }
-    checkpoint.cursor = checkpoint.head.number;
+    checkpoint.cursor = checkpoint.head.seq;
     checkpoint.sequence += 1;
     journal.store_checkpoint(&checkpoint);
 }
@@ -232,7 +227,7 @@ fn reserve(journal: &Journal, len: u16) {
 /// Nothing, a few bytes that changed, or pages that fell back to `earlier`. A CRC sees no more than 4 bytes for sure.
 fn damage(path: &Path, earlier: &[u8], input: &mut Input<'_>) -> bool {
     let file = File::options().write(true).open(path).unwrap();
-    let mut bytes = fs::read(path).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
     match input.u8() % 3 {
         0 => return false,
         1 => {

@@ -1,9 +1,9 @@
-//! Header: the first page of the journal's file: what the file is, live counters, and the checkpoint.
+//! Header: the first page of the journal's file: what the file is, the header counters, and the checkpoint.
 //!
 //! ```text
 //!    0  magic, format version, ring size, time made, salt, check, lane   written once
-//!   64  tail, items and bytes taken, time of the oldest item         written by enqueue
-//!  128  pid, export state, last status, counters, next attempt       written by the drain loop
+//!   64  tail, items and bytes accepted, time of the oldest item      written by enqueue
+//!  128  pid, export state, last status, counters, next attempt       written by delivery
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
 //!  512  which checkpoint slot is valid
 //!  576  checkpoint slot 0, 832 slot 1                                written in turn
@@ -40,11 +40,11 @@ const AT_SLOTS: [usize; 2] = [576, 832];
 #[derive(Debug, Clone, Copy)]
 #[repr(usize)]
 pub(crate) enum HeaderCounter {
-    /// Ring position behind the newest record.
+    /// Ring position after the newest record.
     Tail = 64,
-    /// Items taken in this lane's whole life.
+    /// Items accepted in this lane's whole life.
     Accepted = 72,
-    /// Bytes of JSON taken in this lane's whole life.
+    /// Bytes of JSON accepted in this lane's whole life.
     AcceptedBytes = 80,
     /// Unix time in milliseconds of the oldest pending item; 0 when there is none.
     OldestUnixMs = 88,
@@ -62,7 +62,8 @@ pub(crate) enum HeaderCounter {
     Requeued = 184,
     /// Bytes on disk as last counted by the owner.
     DiskBytes = 192,
-    /// Ring position before which the ring may be overwritten: a header with a head at least as far is on stable storage.
+    /// Ring position before which the ring may be overwritten: a header with a head at least as far is on stable
+    /// storage.
     Released = 200,
 }
 
@@ -160,8 +161,8 @@ pub(super) fn store_checkpoint(map: &Map, checkpoint: &Checkpoint) {
     map.header_word(AT_ACTIVE).store(idle as u64, Release);
 }
 
-/// The newest checkpoint; `None` when the one that was made valid last is not whole: it was damaged since, and the other
-/// one is too old to go on from, because the ring may have been used again.
+/// The newest checkpoint; `None` when the one that was made valid last is not whole: it was damaged since, and the
+/// other one is too old to go on from, because the ring may have been used again.
 ///
 /// The owner may be writing: a slot that changed while it was read is read again.
 pub(super) fn load_checkpoint(map: &Map) -> Option<Checkpoint> {
@@ -179,7 +180,7 @@ pub(super) fn load_checkpoint(map: &Map) -> Option<Checkpoint> {
     }
 }
 
-/// The words that say which slot is valid and what stands in both, one loaded behind the other.
+/// The words that say which slot is valid and what stands in both, loaded one after the other.
 fn load_slots(map: &Map) -> [u64; (AT_SLOTS[1] - AT_ACTIVE) / 8 + SLOT_WORDS] {
     std::array::from_fn(|i| map.header_word(AT_ACTIVE + 8 * i).load(Acquire))
 }

@@ -1,5 +1,5 @@
-//! Map: the journal's file in memory. The ring is mapped twice, one copy behind the other,
-//! so that a record that runs over the end of the ring is still one slice.
+//! Map: the journal's file in memory. The ring is mapped twice, one copy after the other, so that a record that runs
+//! over the end of the ring is still one slice.
 
 #![allow(unsafe_code)]
 
@@ -16,7 +16,7 @@ pub(super) const HEADER_BYTES: u64 = 64 << 10;
 /// A shared mapping of header and ring.
 ///
 /// Bytes are written by the thread that reserved them and read by others only after the release-store
-/// and acquire-load of a word beside them; words are atomics.
+/// and acquire-load of a word next to them; words are atomics.
 pub(super) struct Map {
     base: NonNull<u8>,
     ring_bytes: u64,
@@ -56,7 +56,7 @@ impl Map {
         Ok(map)
     }
 
-    /// Maps header and ring, and the ring once more behind them, into the reservation.
+    /// Maps header and ring, and the ring once more after them, into the reservation.
     fn map_parts(&self, file: &File, protection: libc::c_int) -> io::Result<()> {
         let (header, ring) = (HEADER_BYTES as usize, self.ring_bytes as usize);
         for (at, length, offset) in [(0, header + ring, 0), (header + ring, ring, header)] {
@@ -82,9 +82,9 @@ impl Map {
         self.ring_bytes
     }
 
-    /// Puts `file`, which holds the same bytes, in the place of the file behind this mapping.
+    /// Maps `file`, which holds the same bytes, in the place of the file that is mapped here.
     ///
-    /// No thread may write meanwhile. An error means that it is not known which file is behind which part.
+    /// No thread may write meanwhile. After an error it is not known which file is mapped in which part.
     pub(super) fn change_file(&self, file: &File) -> io::Result<()> {
         self.map_parts(file, libc::PROT_READ | libc::PROT_WRITE)
     }
@@ -128,7 +128,7 @@ impl Map {
     }
 
     /// Takes the write faults of positions `from..to` now, so that enqueue need not.
-    pub(super) fn populate(&self, from: u64, to: u64) {
+    pub(super) fn prefault(&self, from: u64, to: u64) {
         #[cfg(target_os = "linux")]
         {
             let (start, end) = self.pages(self.ring_offset(from) as u64, to - from);
@@ -181,22 +181,22 @@ impl Map {
     }
 }
 
-/// A position of the ring and what is behind it, found by one division.
+/// A position of the ring and what comes after it, found by one division.
 #[derive(Clone, Copy)]
 pub(super) struct Slot<'a> {
     map: &'a Map,
-    /// In bytes of the mapping, in the ring's first copy: a whole ring is behind it.
+    /// In bytes of the mapping, in the ring's first copy: a whole ring comes after it.
     at: usize,
 }
 
 impl<'a> Slot<'a> {
-    /// The word `offset` bytes behind the position; a multiple of 8, less than 64 KiB, which the smallest ring has.
+    /// The word `offset` bytes after the position; a multiple of 8, less than 64 KiB, which the smallest ring has.
     pub(super) fn word(&self, offset: usize) -> &'a AtomicU64 {
         debug_assert!(offset.is_multiple_of(8) && offset < HEADER_BYTES as usize);
         self.map.word(self.at + (offset & (HEADER_BYTES as usize - 8)))
     }
 
-    /// The `len` bytes that begin `offset` behind the position, all of it at most one ring. The caller has seen them
+    /// The `len` bytes that begin `offset` after the position, all of it at most one ring. The caller has seen them
     /// committed.
     pub(super) fn bytes(&self, offset: usize, len: usize) -> &'a [u8] {
         let (at, len) = self.clamp(offset, len);
@@ -204,7 +204,7 @@ impl<'a> Slot<'a> {
         unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(at), len) }
     }
 
-    /// Copies `bytes` to `offset` behind the position; the caller has reserved that and nobody reads it yet.
+    /// Copies `bytes` to `offset` after the position; the caller has reserved that and no thread reads it yet.
     pub(super) fn write(&self, offset: usize, bytes: &[u8]) {
         let (at, len) = self.clamp(offset, bytes.len());
         // SAFETY: as in `bytes`; the reservation makes this thread the only one there.
@@ -232,8 +232,8 @@ fn page_bytes() -> u64 {
     u64::try_from(size).unwrap_or(4096).max(4096)
 }
 
-/// Has btrfs write `file`, which is empty, in place: a new copy of each page would want room that a full disk has not, and
-/// a write to mapped memory has no other answer to that than SIGBUS. Other file systems do so anyway.
+/// Has btrfs write `file`, which is empty, in place: a new copy of each page would want room that a full disk has not,
+/// and a write to mapped memory has no other answer to that than SIGBUS. Other file systems do so anyway.
 fn forbid_copies(file: &File) {
     #[cfg(target_os = "linux")]
     {

@@ -1,7 +1,7 @@
-//! Map, as the models see it: a small ring of loom's atomics, and beside each word a cell whose accesses loom checks.
+//! Map, as the models see it: a small ring of loom's atomics, and with each word a cell whose accesses loom checks.
 //!
-//! A payload is written and read by plain copies. Whoever copies also touches the cells of the range, so loom reports a
-//! copy that nothing orders behind an earlier one of another thread. "Stable storage" is a second array of words.
+//! A payload is written and read by plain copies. The thread that copies also touches the cells of the range, so loom reports a
+//! copy that nothing orders after an earlier one of another thread. "Stable storage" is a second array of words.
 
 #![allow(unsafe_code)]
 
@@ -89,7 +89,7 @@ impl Map {
         Ok(())
     }
 
-    pub(super) fn populate(&self, _from: u64, _to: u64) {}
+    pub(super) fn prefault(&self, _from: u64, _to: u64) {}
 
     /// The word at `pos` on stable storage.
     pub(super) fn stable_word(&self, pos: u64) -> u64 {

@@ -3,11 +3,12 @@
 //! Design constraints:
 //! - What `append` wrote survives the death of the process at any instruction: it is in the page cache.
 //! - `append` makes no system call unless it must wake a thread or wait for room.
-//! - Many threads append at once: a short lock reserves, the copy runs outside it, a commit word ends it.
-//! - Ring space is used again only after the header that released it is on stable storage; so whatever
-//!   header a power cut leaves, the records from its head on are still there.
+//! - Many threads append at once. Each reserves its record under a short lock, copies outside of it, and commits with
+//!   one store.
+//! - Ring space is used again only after the header that released it is on stable storage. So whatever header a power
+//!   cut leaves, the records from its head on are still there.
 //!
-//! One thread at a time reads (see `Queue`); any thread may append, sync and look at the live counters.
+//! One thread at a time reads (see `Queue`). Any thread may append, sync and read the header counters.
 
 mod carve;
 mod clock;
@@ -21,6 +22,7 @@ mod map;
 mod models;
 mod prefault;
 mod primitives;
+mod read;
 mod record;
 mod renew;
 mod sync;
@@ -31,22 +33,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
-pub(crate) use carve::{RawJournal, other_version};
+pub(crate) use carve::{CarvedJournal, other_version};
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
 pub(crate) use header::HeaderCounter;
 use map::{HEADER_BYTES, Map};
-use prefault::Ahead;
+use prefault::Prefault;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use record::{Frame, State};
+pub(crate) use read::{Read, Record};
+use record::Frame;
 use sync::Synced;
-pub(crate) use view::{JournalView, ViewedRecord};
+pub(crate) use view::{JournalView, Records, ViewedRecord};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
@@ -61,10 +64,10 @@ pub(crate) struct Journal {
     synced: Synced,
     /// Records before this position are from an earlier life: a power cut may have left them not whole.
     unchecked_before: u64,
-    /// The synced tail that it was opened with: its number is certain.
+    /// The synced tail that it was opened with: its seq is certain.
     anchor: LogPosition,
     damage: Damage,
-    ahead: Ahead,
+    prefault: Prefault,
 }
 
 /// The writing end.
@@ -76,21 +79,21 @@ struct Tail {
     wake: WakeAt,
 }
 
-/// When an append must wake a thread; `u64::MAX` is never.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WakeAt {
-    /// Number of items at which the drain loop wants to know.
-    pub(crate) drain_number: u64,
-    /// Ring position at which the committer wants to know.
-    pub(crate) committer_pos: u64,
+/// When an append must wake a thread.
+#[derive(Debug, Default)]
+struct WakeAt {
+    /// The tail's seq that delivery waits for.
+    delivery_seq: Option<u64>,
+    /// The tail's ring position that the committer waits for.
+    committer_pos: Option<u64>,
 }
 
 /// What an append asks its caller to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
-    /// Ring position behind the record.
+    /// Ring position after the record.
     pub(crate) end_pos: u64,
-    pub(crate) wake_drain: bool,
+    pub(crate) wake_delivery: bool,
     pub(crate) wake_committer: bool,
 }
 
@@ -102,30 +105,6 @@ pub(crate) enum Refusal {
     /// As many items are pending as the caller allows.
     QueueFull,
     Closed,
-}
-
-/// What stands at a point of the journal.
-pub(crate) enum Read<'a> {
-    Record(Record<'a>),
-    /// Records whose bytes are not what was committed; the point behind them.
-    Damaged(LogPosition),
-    /// A record that its writer has not finished yet.
-    Unfinished,
-    /// Nothing yet.
-    End,
-}
-
-/// A committed record.
-#[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
-    frame: Frame,
-    /// The point behind it.
-    pub(crate) end: LogPosition,
-    pub(crate) json: &'a [u8],
-    pub(crate) key_name: &'a str,
-    pub(crate) taken_unix_ms: u64,
-    /// Items of the batch that begins here; 0 when none was formed here.
-    pub(crate) batch_items: u64,
 }
 
 impl Journal {
@@ -152,7 +131,7 @@ impl Journal {
         Self::recover(path, map)
     }
 
-    /// Opens the journal file `path` and finds again what was committed to it.
+    /// Opens the journal file `path` and recovers what was committed to it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = view::map_file(path, true)?;
         Self::recover(path, map)
@@ -171,66 +150,65 @@ impl Journal {
             path: path.to_path_buf(),
             file: RwLock::new(file),
             salt,
-            tail: Mutex::new(Tail {
-                at,
-                closed: false,
-                waiting: 0,
-                wake: WakeAt { drain_number: u64::MAX, committer_pos: u64::MAX },
-            }),
+            tail: Mutex::new(Tail { at, closed: false, waiting: 0, wake: WakeAt::default() }),
             room: Condvar::new(),
             released: AtomicU64::new(released),
             synced: Synced::new(checkpoint.head.pos),
             unchecked_before: at.pos,
             anchor: checkpoint.tail,
             damage: Damage::new(gaps),
-            ahead: Ahead::default(),
+            prefault: Prefault::default(),
             map,
         };
         journal.publish_tail(&at);
         Ok(journal)
     }
 
-    /// Appends `item` unless as many as `max_number` items were taken before it.
-    pub(crate) fn append(&self, item: &Item<'_>, max_number: u64) -> std::result::Result<Appended, Refusal> {
+    /// Appends `item`, unless its seq would be `max_seq` or more.
+    pub(crate) fn append(
+        &self,
+        item: &Item<'_>,
+        max_seq: Option<u64>,
+    ) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
-        let taken_unix_ms = now_unix_ms();
+        let accepted_unix_ms = now_unix_ms();
         let mut tail = self.lock_tail();
         if tail.closed {
             return Err(Refusal::Closed);
         }
-        if tail.at.number >= max_number {
+        if max_seq.is_some_and(|max| tail.at.seq >= max) {
             return Err(Refusal::QueueFull);
         }
         if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
             return Err(Refusal::RingFull);
         }
-        let frame = Frame::after(&tail.at, self.salt, len as u32, taken_unix_ms, name.len() as u8);
+        let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_unix_ms, name.len() as u8);
         let slot = self.map.slot(frame.pos);
         frame.reserve(slot);
         tail.at = frame.end(&tail.at);
         self.publish_tail(&tail.at);
         let appended = Appended {
             end_pos: tail.at.pos,
-            wake_drain: tail.at.number >= tail.wake.drain_number,
-            wake_committer: tail.at.pos >= tail.wake.committer_pos,
+            wake_delivery: tail.wake.delivery_seq.is_some_and(|seq| tail.at.seq >= seq),
+            wake_committer: tail.wake.committer_pos.is_some_and(|pos| tail.at.pos >= pos),
         };
-        // One caller does the waking; the thread that wakes says again when it wants to be woken next.
-        if appended.wake_drain {
-            tail.wake.drain_number = u64::MAX;
+        // One caller does the waking. The thread that wakes says again when it wants to be woken next.
+        if appended.wake_delivery {
+            tail.wake.delivery_seq = None;
         }
         if appended.wake_committer {
-            tail.wake.committer_pos = u64::MAX;
+            tail.wake.committer_pos = None;
         }
         drop(tail);
         frame.commit(slot, name, item.json());
         Ok(appended)
     }
 
-    /// Counts an item that went around the ring, straight into a batch of its own.
-    pub(crate) fn count_bypass(&self, json_bytes: u64) {
+    /// Counts an oversize item, which went into a segment and not into the ring.
+    pub(crate) fn count_oversize(&self, json_bytes: u64) {
         let mut tail = self.lock_tail();
-        tail.at.number += 1;
+        tail.at.seq += 1;
         tail.at.bytes += json_bytes;
         self.publish_tail(&tail.at);
     }
@@ -256,79 +234,20 @@ impl Journal {
         self.lock_tail().waiting > 0
     }
 
-    /// Whether a record of `len` payload bytes may go into the ring at all; longer ones go around it.
-    pub(crate) fn takes(&self, len: usize) -> bool {
+    /// Whether a record of `len` payload bytes may go into the ring at all; longer ones are oversize items.
+    pub(crate) fn fits_in_ring(&self, len: usize) -> bool {
         record::size_of(len) <= self.map.ring_bytes() / 2
     }
 
-    /// Refuses appends from now on. Appends under way are finished as usual.
+    /// Refuses appends from now on. Those that have begun are finished as usual.
     pub(crate) fn close(&self) {
         self.lock_tail().closed = true;
         self.room.notify_all();
     }
 
-    /// What stands at `at`. The answer stays valid until the ring is released beyond it.
-    pub(crate) fn read(&self, at: LogPosition) -> Read<'_> {
-        self.read_before(self.end_pos(), at)
-    }
-
-    /// The ring position behind the newest record.
+    /// The ring position after the newest record.
     pub(crate) fn end_pos(&self) -> u64 {
         self.map.header_word(HeaderCounter::Tail as usize).load(Acquire)
-    }
-
-    /// As `read`, as if `end_pos` were still the journal's: who reads many records asks for that once, because appends
-    /// have to get the memory back in which it stands.
-    pub(crate) fn read_before(&self, end_pos: u64, mut at: LogPosition) -> Read<'_> {
-        loop {
-            if at.pos >= end_pos {
-                return Read::End;
-            }
-            let Some(frame) = Frame::load(&self.map, &at, self.salt) else {
-                let Some(behind) = self.behind_damage(at) else { return Read::End };
-                if behind.number > at.number {
-                    return self.damaged(at, behind);
-                }
-                at = behind;
-                continue;
-            };
-            match frame.state(&self.map) {
-                State::Dead => at = frame.skip(&at),
-                // Those that a death left unfinished were buried.
-                State::Reserved if at.pos >= self.unchecked_before => return Read::Unfinished,
-                State::Reserved | State::Damaged => return self.damaged(at, frame.end(&at)),
-                State::Committed(seal) => {
-                    let payload = frame.payload(&self.map);
-                    if at.pos < self.unchecked_before && !frame.is_whole(payload, seal) {
-                        return self.damaged(at, frame.end(&at));
-                    }
-                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
-                    return Read::Record(Record {
-                        end: frame.end(&at),
-                        json,
-                        key_name: std::str::from_utf8(name).unwrap_or_default(),
-                        taken_unix_ms: frame.taken_unix_ms,
-                        batch_items: frame.batch_items(&self.map),
-                        frame,
-                    });
-                }
-            }
-        }
-    }
-
-    /// The point behind the damaged stretch at `at`, which lies before the tail.
-    fn behind_damage(&self, at: LogPosition) -> Option<LogPosition> {
-        let end = if at.pos < self.anchor.pos { self.anchor } else { self.tail() };
-        let survey = || {
-            let counts = |frame: &Frame| damage::counts_alive(&self.map, frame);
-            damage::survey(&self.map, self.salt, at, end, counts).0
-        };
-        self.damage.behind(at, survey).filter(|behind| *behind != at)
-    }
-
-    fn damaged(&self, at: LogPosition, behind: LogPosition) -> Read<'_> {
-        self.damage.note(&self.map, at.pos, behind.pos);
-        Read::Damaged(behind)
     }
 
     /// Position and bytes of what was found damaged since the last call, for keeping elsewhere.
@@ -336,20 +255,22 @@ impl Journal {
         self.damage.take_unkept()
     }
 
-    /// Says that a batch of `items` begins with `record`; it will be the same batch after a crash.
-    pub(crate) fn mark_batch(&self, record: &Record<'_>, items: u64) {
-        record.frame.mark_batch(&self.map, items);
-    }
-
-    /// The point behind the newest record.
+    /// The log position after the newest record.
     pub(crate) fn tail(&self) -> LogPosition {
         self.lock_tail().at
     }
 
-    /// Says when appends are to wake the threads and returns the tail: what is behind it wakes.
-    pub(crate) fn set_wake(&self, change: impl FnOnce(&mut WakeAt)) -> LogPosition {
+    /// Lets the append that brings the tail to `seq` wake delivery. Returns the tail: what comes after it wakes.
+    pub(crate) fn wake_delivery_at(&self, seq: u64) -> LogPosition {
         let mut tail = self.lock_tail();
-        change(&mut tail.wake);
+        tail.wake.delivery_seq = Some(seq);
+        tail.at
+    }
+
+    /// Lets the append that brings the tail to ring position `pos` wake the committer. Returns the tail, as above.
+    pub(crate) fn wake_committer_at(&self, pos: u64) -> LogPosition {
+        let mut tail = self.lock_tail();
+        tail.wake.committer_pos = Some(pos);
         tail.at
     }
 
@@ -375,7 +296,7 @@ impl Journal {
         header::store_checkpoint(&self.map, checkpoint);
     }
 
-    /// Makes the checkpoint durable, then gives the ring space before its head free.
+    /// Makes the checkpoint durable, then frees the ring space before its head.
     pub(crate) fn release(&self) -> Result<()> {
         let head = self.checkpoint().head.pos;
         self.sync_header()?;
@@ -389,12 +310,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether there is ring space that `release` would give free.
+    /// Whether there is ring space that `release` would free.
     pub(crate) fn can_release(&self) -> bool {
         self.checkpoint().head.pos > self.released.load(Acquire)
     }
 
-    /// A live counter of the header.
+    /// A counter of the header.
     pub(crate) fn counter(&self, counter: HeaderCounter) -> u64 {
         self.map.header_word(counter as usize).load(Relaxed)
     }
@@ -414,7 +335,7 @@ impl Journal {
 
     fn publish_tail(&self, at: &LogPosition) {
         self.map.header_word(HeaderCounter::AcceptedBytes as usize).store(at.bytes, Relaxed);
-        self.map.header_word(HeaderCounter::Accepted as usize).store(at.number, Relaxed);
+        self.map.header_word(HeaderCounter::Accepted as usize).store(at.seq, Relaxed);
         self.map.header_word(HeaderCounter::Tail as usize).store(at.pos, Release);
     }
 
@@ -440,5 +361,5 @@ fn ring_bytes_for(bytes: u64) -> u64 {
 }
 
 fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
-    dir::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
+    fs::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
 }

@@ -1,7 +1,7 @@
 //! Models: the journal's code in every order that threads and the memory model allow, up to a number of preemptions.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --lib models` runs them, on the ring of `map_model`. LOOM_MAX_PREEMPTIONS=n allows more
-//! preemptions than each model asks for.
+//! `RUSTFLAGS="--cfg loom" cargo test --lib models` runs them, on the ring of `map_model`. LOOM_MAX_PREEMPTIONS=n
+//! allows more preemptions than each model asks for.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use crate::config::Validation;
 use crate::spool::queue::batching::{self, BatchLimits};
 
 const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 1 << 20 };
-/// The items' bytes, by the number of the writer.
+/// The items' bytes, by writer.
 const ITEMS: [&[u8]; 4] = [
     br#"{"item":"aaaaaaaaaaaaa"}"#,
     br#"{"item":"bbbbbbbbbbbbb"}"#,
@@ -49,22 +49,22 @@ fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'stati
 }
 
 fn append(journal: &Journal, json: &[u8]) -> std::result::Result<Appended, Refusal> {
-    journal.append(&Item::check(json, "", usize::MAX, Validation::None).unwrap(), u64::MAX)
+    journal.append(&Item::check(json, "", usize::MAX, Validation::None).unwrap(), None)
 }
 
-/// The items of every batch that can be formed from `at` on; the point behind them.
-fn form_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
+/// The items of every batch that can be made from `at` on; moves `at` after them.
+fn batch_all(journal: &Journal, at: &mut LogPosition) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     while let Some(run) = batching::run(journal, *at, LIMITS) {
         let stored = batching::take_run(journal, "lane", *at, &run);
-        assert_eq!((stored.batch.first(), stored.batch.len() as u64), (at.number, run.items));
+        assert_eq!((stored.batch.first(), stored.batch.len() as u64), (at.seq, run.items));
         items.extend(stored.batch.items().map(<[u8]>::to_vec));
         *at = run.end;
     }
     items
 }
 
-/// A reader that forms batches while two write never sees an item that is not whole, nor out of order.
+/// A reader that makes batches while two write never sees an item that is not whole, nor out of order.
 #[test]
 fn a_reader_sees_whole_items_in_the_order_of_their_numbers() {
     check(4, |journal| {
@@ -73,12 +73,12 @@ fn a_reader_sees_whole_items_in_the_order_of_their_numbers() {
             thread::spawn(move || append(&journal, ITEMS[i]).unwrap().end_pos)
         });
         let mut at = LogPosition::default();
-        let mut items = form_all(&journal, &mut at);
+        let mut items = batch_all(&journal, &mut at);
         let ends = writers.map(|writer| writer.join().unwrap());
-        items.extend(form_all(&journal, &mut at));
+        items.extend(batch_all(&journal, &mut at));
         let first = usize::from(ends[0] > ends[1]);
         assert_eq!(items, [ITEMS[first], ITEMS[1 - first]]);
-        assert_eq!((at.number, at.pos), (2, ends[1 - first]));
+        assert_eq!((at.seq, at.pos), (2, ends[1 - first]));
     });
 }
 
@@ -122,7 +122,7 @@ fn take(journal: &Journal, item: &[u8]) {
     journal.release().unwrap();
 }
 
-/// Appends and syncs an item, and looks on stable storage when the answer is OK.
+/// Appends and syncs an item; when the answer is OK, the record must be on stable storage.
 fn enqueue_durably(journal: &Journal, item: &[u8]) {
     let end_pos = append(journal, item).unwrap().end_pos;
     journal.sync_to(end_pos).unwrap();
@@ -130,7 +130,7 @@ fn enqueue_durably(journal: &Journal, item: &[u8]) {
     assert_eq!(state & COMMITTED, COMMITTED, "OK came before the record was on stable storage");
 }
 
-/// Group commit: whoever hears OK finds its record in what a sync took that began after the commit.
+/// Group commit: a caller that hears OK finds its record in what a sync wrote that began after the commit.
 fn callers_share_syncs(callers: usize, preemptions: usize) {
     check(preemptions, move |journal| {
         let others = ITEMS[1..callers].iter().map(|item| {

@@ -4,8 +4,8 @@
 //!  0  position in the endless ring     tells a record of this lap from one of an earlier lap
 //!  8  chain (low half), length         the chain depends on every record before it since the lane was made
 //! 16  state                            reserved, dead, or committed with the CRC of what follows
-//! 24  time taken, length of key name   written with the reservation
-//! 32  items of the batch that begins here; 0 until that batch is formed
+//! 24  time, length of key name         written with the reservation
+//! 32  items of the batch that begins here; 0 until one does
 //! 40  key name, item, padding to 8 bytes
 //! ```
 //! Position, chain and length are written before the ring's tail moves over them, so a process killed while
@@ -19,7 +19,7 @@ const HEADER: usize = 40;
 const AT_POS: usize = 0;
 const AT_CHAIN: usize = 8;
 const AT_STATE: usize = 16;
-const AT_TAKEN: usize = 24;
+const AT_ACCEPTED: usize = 24;
 const AT_BATCH: usize = 32;
 
 /// The smallest record: an item has at least one byte.
@@ -33,13 +33,13 @@ pub(super) const fn size_of(len: usize) -> u64 {
     (HEADER + len.next_multiple_of(8)) as u64
 }
 
-/// What stands in a record's header.
+/// A record's header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) pos: u64,
     pub(super) chain: u32,
     pub(super) len: u32,
-    pub(super) taken_unix_ms: u64,
+    pub(super) accepted_unix_ms: u64,
     pub(super) key_name_len: u8,
 }
 
@@ -49,15 +49,21 @@ impl Frame {
         tail: &LogPosition,
         salt: u64,
         len: u32,
-        taken_unix_ms: u64,
+        accepted_unix_ms: u64,
         key_name_len: u8,
     ) -> Self {
-        Self { pos: tail.pos, chain: link(tail.chain, tail.pos, len, salt), len, taken_unix_ms, key_name_len }
+        Self {
+            pos: tail.pos,
+            chain: link(tail.chain, tail.pos, len, salt),
+            len,
+            accepted_unix_ms,
+            key_name_len,
+        }
     }
 
     /// The record at `at`, or `None` when what stands there does not continue the chain.
     ///
-    /// The point behind a damaged stretch has the chain value of the record that stands there itself.
+    /// The log position after a damaged stretch has the chain value of the record that stands there itself.
     pub(super) fn load(map: &Map, at: &LogPosition, salt: u64) -> Option<Self> {
         let slot = map.slot(at.pos);
         if slot.word(AT_POS).load(Acquire) != at.pos {
@@ -75,8 +81,8 @@ impl Frame {
     /// The committed record at `pos` that is whole by itself and ends at `end` at the latest.
     pub(super) fn find(map: &Map, pos: u64, end: u64) -> Option<Self> {
         let frame = Self::peek(map, pos).filter(|frame| frame.len > 0 && frame.end_pos() <= end)?;
-        let State::Committed(seal) = frame.state(map) else { return None };
-        (end - pos <= map.ring_bytes() && frame.is_whole(frame.payload(map), seal)).then_some(frame)
+        let State::Committed(checksum) = frame.state(map) else { return None };
+        (end - pos <= map.ring_bytes() && frame.is_whole(frame.payload(map), checksum)).then_some(frame)
     }
 
     /// The record that is known to stand at `pos`; `None` when the ring was used again meanwhile.
@@ -88,11 +94,11 @@ impl Frame {
     }
 
     fn at(slot: Slot<'_>, pos: u64, chain: u32, len: u32) -> Self {
-        let taken = slot.word(AT_TAKEN).load(Relaxed);
-        Self { pos, chain, len, taken_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
+        let taken = slot.word(AT_ACCEPTED).load(Relaxed);
+        Self { pos, chain, len, accepted_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
     }
 
-    /// The position behind this record.
+    /// The ring position after this record.
     pub(super) fn end_pos(&self) -> u64 {
         self.pos + size_of(self.len as usize)
     }
@@ -100,7 +106,7 @@ impl Frame {
     /// Writes the header as reserved to `slot`, the record's; the caller moves the tail afterwards.
     pub(super) fn reserve(&self, slot: Slot<'_>) {
         slot.word(AT_STATE).store(0, Relaxed);
-        slot.word(AT_TAKEN).store(self.taken_word(), Relaxed);
+        slot.word(AT_ACCEPTED).store(self.accepted_word(), Relaxed);
         slot.word(AT_BATCH).store(0, Relaxed);
         slot.word(AT_CHAIN).store(u64::from(self.len) << 32 | u64::from(self.chain), Relaxed);
         slot.word(AT_POS).store(self.pos, Release);
@@ -116,7 +122,7 @@ impl Frame {
         }
         slot.write(HEADER + key_name.len(), json);
         crc.update(json);
-        slot.word(AT_STATE).store(COMMITTED | u64::from(self.seal(crc.finalize())), Release);
+        slot.word(AT_STATE).store(COMMITTED | u64::from(self.checksum(crc.finalize())), Release);
     }
 
     pub(super) fn state(&self, map: &Map) -> State {
@@ -124,7 +130,7 @@ impl Frame {
             state if state & !u64::from(u32::MAX) == COMMITTED => State::Committed(state as u32),
             DEAD => State::Dead,
             // The time is written before the record is one.
-            0 if self.taken_unix_ms > 0 => State::Reserved,
+            0 if self.accepted_unix_ms > 0 => State::Reserved,
             _ => State::Damaged,
         }
     }
@@ -134,14 +140,14 @@ impl Frame {
         map.slot(self.pos).word(AT_STATE).store(DEAD, Release);
     }
 
-    /// Whether `payload` is what was committed with `seal`.
-    pub(super) fn is_whole(&self, payload: &[u8], seal: u32) -> bool {
-        usize::from(self.key_name_len) <= payload.len() && self.seal(crc32fast::hash(payload)) == seal
+    /// Whether `payload` is what was committed with `checksum`.
+    pub(super) fn is_whole(&self, payload: &[u8], checksum: u32) -> bool {
+        usize::from(self.key_name_len) <= payload.len() && self.checksum(crc32fast::hash(payload)) == checksum
     }
 
-    /// Items of the batch that begins with this record; 0 when none was formed here.
-    pub(super) fn batch_items(&self, map: &Map) -> u64 {
-        map.slot(self.pos).word(AT_BATCH).load(Acquire)
+    /// Items of the batch that begins with this record, once one does.
+    pub(super) fn batch_items(&self, map: &Map) -> Option<u64> {
+        Some(map.slot(self.pos).word(AT_BATCH).load(Acquire)).filter(|items| *items > 0)
     }
 
     /// Says that a batch of `items` begins here.
@@ -154,24 +160,24 @@ impl Frame {
         map.slot(self.pos).bytes(HEADER, self.len as usize)
     }
 
-    /// The point behind this record when it counts as an item.
+    /// The log position after this record when it counts as an item.
     pub(super) fn end(&self, at: &LogPosition) -> LogPosition {
         let json = u64::from(self.len) - u64::from(self.key_name_len).min(self.len.into());
-        LogPosition { number: at.number + 1, bytes: at.bytes + json, ..self.skip(at) }
+        LogPosition { seq: at.seq + 1, bytes: at.bytes + json, ..self.skip(at) }
     }
 
-    /// The point behind this record when it does not.
+    /// The log position after this record when it does not.
     pub(super) fn skip(&self, at: &LogPosition) -> LogPosition {
         LogPosition { pos: self.end_pos(), chain: self.chain, ..*at }
     }
 
-    fn taken_word(&self) -> u64 {
-        self.taken_unix_ms & ((1 << 48) - 1) | u64::from(self.key_name_len) << 48
+    fn accepted_word(&self) -> u64 {
+        self.accepted_unix_ms & ((1 << 48) - 1) | u64::from(self.key_name_len) << 48
     }
 
     /// The payload's CRC, bound to the rest of the header.
-    fn seal(&self, crc: u32) -> u32 {
-        let taken = self.taken_word();
+    fn checksum(&self, crc: u32) -> u32 {
+        let taken = self.accepted_word();
         crc ^ (taken as u32) ^ ((taken >> 32) as u32).rotate_left(16)
     }
 }
@@ -183,11 +189,11 @@ pub(super) enum State {
     Dead,
     /// No writer leaves it so.
     Damaged,
-    /// With its seal.
+    /// With its checksum.
     Committed(u32),
 }
 
-/// Links a record to the one before it: what an earlier life of the lane left behind does not fit in.
+/// Links a record to the one before it: what an earlier life of the lane left does not fit in.
 fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
     let mut h = salt ^ pos.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(previous) << 32 | u64::from(len));
     h ^= h >> 32;
@@ -196,22 +202,23 @@ fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
 }
 
 /// A whole record found in the bytes of a ring.
-pub(crate) struct RawRecord {
+pub(crate) struct CarvedRecord {
     pub(crate) pos: u64,
     pub(crate) key_name: String,
     pub(crate) json: Vec<u8>,
 }
 
-impl RawRecord {
-    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times, one
-    /// behind the other.
+impl CarvedRecord {
+    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times,
+    /// one after the other.
     pub(super) fn find(twice: &[u8], at: usize, ring_bytes: u64) -> Option<Self> {
         let (header, rest) = twice.get(at..)?.split_at_checked(HEADER)?;
         let word = |offset: usize| {
             let word = header.get(offset..).and_then(|rest| rest.first_chunk::<8>());
             word.map_or(0, |word| u64::from_ne_bytes(*word))
         };
-        let (pos, len, state, taken) = (word(AT_POS), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_TAKEN));
+        let (pos, len, state, taken) =
+            (word(AT_POS), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_ACCEPTED));
         if pos % ring_bytes != at as u64 || len == 0 || size_of(len as usize) > ring_bytes || state >> 32 != 1
         {
             return None;
@@ -220,7 +227,7 @@ impl RawRecord {
             pos,
             chain: word(AT_CHAIN) as u32,
             len: len as u32,
-            taken_unix_ms: taken & ((1 << 48) - 1),
+            accepted_unix_ms: taken & ((1 << 48) - 1),
             key_name_len: (taken >> 48) as u8,
         };
         let payload = rest.get(..len as usize).filter(|payload| frame.is_whole(payload, state as u32))?;

@@ -3,7 +3,7 @@
 //! The kernel may drop pages that it could not write and call the next try a success, so a file whose sync failed is
 //! never synced again. What it holds is still in memory: it is copied to a fresh file, which takes its name.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -12,7 +12,7 @@ use super::map::{self, Map};
 use super::{Journal, open_file};
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// The name of a journal's file while it is being made.
 const MAKING: &str = "new";
@@ -37,13 +37,13 @@ impl Journal {
         self.synced.lock().failed.is_some()
     }
 
-    /// Goes on in a fresh file. While what `hold` gives is held, nobody changes the checkpoint or marks batches.
+    /// Goes on in a fresh file. While what `hold` gives is held, no thread changes the checkpoint or marks batches.
     pub(crate) fn renew<Held>(&self, hold: impl FnOnce() -> Held) -> Result<()> {
         let copy = self.copy()?;
         let held = hold();
         self.go_on_in(&copy)?;
         drop(held);
-        self.path.parent().map_or(Ok(()), dir::sync)?;
+        self.path.parent().map_or(Ok(()), fs::sync)?;
         self.synced.pos.store(copy.synced_pos, Release);
         self.synced.lock().failed = None;
         Ok(())
@@ -63,9 +63,9 @@ impl Journal {
             file.sync_all()?;
             Ok(Copy { path: path.clone(), file, map, synced_pos })
         };
-        drop(fs::remove_file(&path));
+        drop(std::fs::remove_file(&path));
         whole().map_err(|e: io::Error| {
-            drop(fs::remove_file(&path));
+            drop(std::fs::remove_file(&path));
             Error::io(format!("write the journal anew to {}", path.display()), e)
         })
     }
@@ -77,14 +77,15 @@ impl Journal {
         self.map.copy_to(&copy.map);
         let mut replace = || -> io::Result<()> {
             let file = copy.file.try_clone()?;
-            fs::rename(&copy.path, &self.path)?;
-            // Should this fail, what was taken so far is in the file that has the name now, and no more may be taken.
+            std::fs::rename(&copy.path, &self.path)?;
+            // Should this fail, what was accepted so far is in the file that has the name now, and no more may be
+            // accepted.
             self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
             *self.file.write().unpoisoned() = file;
             Ok(())
         };
         replace().map_err(|e| {
-            drop(fs::remove_file(&copy.path));
+            drop(std::fs::remove_file(&copy.path));
             Error::io(format!("put {} in the place of {}", copy.path.display(), self.path.display()), e)
         })
     }

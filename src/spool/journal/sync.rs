@@ -1,4 +1,5 @@
-//! Sync: bringing records to stable storage, callers that arrive together sharing one write (group commit).
+//! Sync: bringing records to stable storage. Callers that arrive together share one sync (group commit): one of them
+//! leads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,26 +33,28 @@ pub(super) struct SyncState {
 /// A caller that waits while another one syncs.
 struct Waiter {
     thread: Thread,
-    end_pos: u64,
+    /// Up to where it wants the journal synced; `None`: it wants a turn of its own.
+    end_pos: Option<u64>,
     told: AtomicU64,
 }
 
-/// What a waiter is told: that the sync it waited for was made or has failed, or that it is to make the next one.
+/// What a waiter was told: nothing yet, that the sync it waited for was made or has failed, or that it makes the next
+/// one.
 const NOTHING: u64 = 0;
 const ENDED: u64 = 1;
 const LEADS: u64 = 2;
 
-/// How often a waiter lets others run before it sleeps: on a fast disk it is told meanwhile, which takes no system call.
-/// 32 callers get through 1.3 times as much with it.
+/// How often a waiter lets others run before it sleeps: on a fast disk it is told meanwhile, which takes no system
+/// call. 32 callers get through 1.3 times as much with it.
 const YIELDS: usize = if cfg!(loom) { 0 } else { 16 };
 
 impl Waiter {
-    fn new(end_pos: u64) -> Self {
+    fn new(end_pos: Option<u64>) -> Self {
         Self { thread: current(), end_pos, told: AtomicU64::new(NOTHING) }
     }
 
-    /// Waits until it is told something: whether it leads.
-    fn leads(&self) -> bool {
+    /// Waits until it is told something; returns whether it leads now.
+    fn wait_to_lead(&self) -> bool {
         let mut yields = 0;
         loop {
             match self.told.load(Acquire) {
@@ -80,11 +83,12 @@ impl Synced {
         self.state.lock().unpoisoned()
     }
 
-    /// Waits for the turn to sync; `None` once everything before `end_pos` is on stable storage.
-    fn turn(&self, end_pos: u64) -> Result<Option<Turn<'_>>> {
+    /// Waits for the turn to sync; `None` once everything before `end_pos`, if that is given, is on stable storage.
+    fn turn(&self, end_pos: Option<u64>) -> Result<Option<Turn<'_>>> {
+        let is_synced = || end_pos.is_some_and(|end_pos| self.pos.load(Acquire) >= end_pos);
         let waiter = {
             let mut state = self.lock();
-            if self.pos.load(Acquire) >= end_pos {
+            if is_synced() {
                 return Ok(None);
             }
             if let Some(error) = &state.failed {
@@ -98,10 +102,10 @@ impl Synced {
             state.waiting.push_back(waiter.clone());
             waiter
         };
-        if waiter.leads() {
+        if waiter.wait_to_lead() {
             return Ok(Some(Turn(self)));
         }
-        if self.pos.load(Acquire) >= end_pos {
+        if is_synced() {
             return Ok(None);
         }
         // Renewed meanwhile, if there is no failure any more: then this one may try anew.
@@ -111,8 +115,8 @@ impl Synced {
 
 /// The turn to sync, which one thread at a time has.
 ///
-/// One at a time: the kernel tells of a page that it could not write only once, and whoever is told says so before anybody
-/// else syncs the file.
+/// One at a time: the kernel tells of a page that it could not write only once, and the thread that is told says so
+/// before another one syncs the file.
 struct Turn<'a>(&'a Synced);
 
 impl Turn<'_> {
@@ -127,13 +131,14 @@ impl Turn<'_> {
 }
 
 impl Drop for Turn<'_> {
-    /// Gives the turn to the first that still wants one, then tells those that need none any more: so the disk works while
-    /// they are woken.
+    /// Gives the turn to the first that still wants one, then tells those that need none any more. So the disk works
+    /// while they are woken.
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        let pos = if state.failed.is_some() { u64::MAX } else { self.0.pos.load(Acquire) };
-        let (ended, mut waiting): (VecDeque<_>, VecDeque<_>) =
-            state.waiting.drain(..).partition(|waiter| waiter.end_pos <= pos);
+        let pos = self.0.pos.load(Acquire);
+        let has_failed = state.failed.is_some();
+        let has_ended = |waiter: &Arc<Waiter>| has_failed || waiter.end_pos.is_some_and(|end| end <= pos);
+        let (ended, mut waiting): (VecDeque<_>, VecDeque<_>) = state.waiting.drain(..).partition(has_ended);
         let next = waiting.pop_front();
         state.waiting = waiting;
         state.leading = next.is_some();
@@ -148,9 +153,9 @@ impl Drop for Turn<'_> {
 }
 
 impl Journal {
-    /// Comes back when everything before `end_pos` is on stable storage.
+    /// Returns when everything before `end_pos` is on stable storage.
     pub(crate) fn sync_to(&self, end_pos: u64) -> Result<()> {
-        if let Some(turn) = self.synced.turn(end_pos)? {
+        if let Some(turn) = self.synced.turn(Some(end_pos))? {
             // What was released is safe elsewhere and may have been overwritten.
             let from = self.synced.pos.load(Acquire).max(self.released.load(Acquire));
             let to = self.committed_from(from, end_pos);
@@ -171,8 +176,7 @@ impl Journal {
     }
 
     fn sync_in_turn(&self, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
-        // No position is as far as that.
-        let turn = self.synced.turn(u64::MAX)?;
+        let turn = self.synced.turn(None)?;
         turn.map_or(Ok(()), |turn| turn.sync(self, sync))
     }
 
@@ -192,7 +196,8 @@ impl Journal {
 
     /// Waits until the records from `pos` to `end` are committed, as far as they are still needed.
     ///
-    /// Those of an earlier life have no writer; and where they are damaged, the ones behind could not be found from there.
+    /// Those of an earlier life have no writer. Where they are damaged, the ones after them could not be found from
+    /// there.
     pub(crate) fn await_committed(&self, pos: u64, end: u64) {
         let mut pos = pos.max(self.unchecked_before);
         while pos < end

@@ -1,4 +1,4 @@
-//! Walk: finding the records again, by the owner after a restart or by anybody who looks on.
+//! View: recovering the records, by the owner after a restart, or read-only by any process.
 
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -29,8 +29,9 @@ pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
     Ok(map)
 }
 
-/// The point behind the newest record, searched from `known` on, and the damaged stretches before it. Records that
-/// were never committed are buried; whether the others are whole is seen when they are read.
+/// The log position after the newest record, searched from `known` on, and the damaged stretches before it.
+///
+/// Records that were never committed are buried. Whether the others are whole is seen when they are read.
 pub(super) fn recover_tail(
     map: &Map,
     salt: u64,
@@ -38,15 +39,15 @@ pub(super) fn recover_tail(
     head_pos: u64,
 ) -> (LogPosition, Vec<Gap>) {
     let at = chain_end(map, salt, known);
-    let Some(end) = live_tail(map, at, head_pos) else { return (at, Vec::new()) };
-    let (gaps, end) = damage::survey(map, salt, at, end, |frame| counts_after_death(map, frame));
+    let Some(end) = counted_tail(map, at, head_pos) else { return (at, Vec::new()) };
+    let (gaps, end) = damage::survey(map, salt, at, end, |frame| bury_unless_counted(map, frame));
     (chain_end(map, salt, end), gaps)
 }
 
 fn chain_end(map: &Map, salt: u64, known: LogPosition) -> LogPosition {
     let mut at = known;
     while let Some(frame) = Frame::load(map, &at, salt) {
-        at = if counts_after_death(map, &frame) { frame.end(&at) } else { frame.skip(&at) };
+        at = if bury_unless_counted(map, &frame) { frame.end(&at) } else { frame.skip(&at) };
         if at.pos - known.pos >= map.ring_bytes() {
             break;
         }
@@ -54,12 +55,14 @@ fn chain_end(map: &Map, salt: u64, known: LogPosition) -> LogPosition {
     at
 }
 
-/// Whether a record counts as an item. One that its writer did not live to finish is buried, and so is one that is not
-/// whole and of which the live counters do not know: of that a power cut left a part.
-fn counts_after_death(map: &Map, frame: &Frame) -> bool {
+/// Buries a record that does not count as an item; returns whether it counts.
+///
+/// A record that its writer did not live to finish does not count. Nor does one that is not whole and that the header
+/// counters do not know of: a power cut left a part of it.
+fn bury_unless_counted(map: &Map, frame: &Frame) -> bool {
     let is_known = frame.pos < map.header_word(HeaderCounter::Tail as usize).load(Acquire);
     let counts = match frame.state(map) {
-        State::Committed(seal) => is_known || frame.is_whole(frame.payload(map), seal),
+        State::Committed(checksum) => is_known || frame.is_whole(frame.payload(map), checksum),
         State::Damaged => is_known,
         State::Dead | State::Reserved => false,
     };
@@ -69,19 +72,19 @@ fn counts_after_death(map: &Map, frame: &Frame) -> bool {
     counts
 }
 
-/// The tail as the live counters have it, when it lies behind `at` where the chain ends: what is between is damaged.
-/// The counters have no check of their own, so what can't be is not believed.
-pub(super) fn live_tail(map: &Map, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
-    let live = |counter: HeaderCounter| map.header_word(counter as usize).load(Acquire);
-    let pos = live(HeaderCounter::Tail);
+/// The tail as the header counters have it, when it lies after `at`, where the chain ends: what is between is damaged.
+/// The counters have no checksum, so what can't be is not believed.
+pub(super) fn counted_tail(map: &Map, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
+    let counted = |counter: HeaderCounter| map.header_word(counter as usize).load(Acquire);
+    let pos = counted(HeaderCounter::Tail);
     if pos <= at.pos || !pos.is_multiple_of(8) || pos - head_pos.min(pos) > map.ring_bytes() {
         return None;
     }
     let (most_items, most_bytes) = ((pos - at.pos) / MIN_BYTES, pos - at.pos);
-    let number = live(HeaderCounter::Accepted);
-    let number = if (at.number..=at.number + most_items).contains(&number) { number } else { at.number + 1 };
-    let bytes = live(HeaderCounter::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
-    Some(LogPosition { pos, chain: at.chain, number, bytes })
+    let seq = counted(HeaderCounter::Accepted);
+    let seq = if (at.seq..=at.seq + most_items).contains(&seq) { seq } else { at.seq + 1 };
+    let bytes = counted(HeaderCounter::AcceptedBytes).clamp(at.bytes, at.bytes + most_bytes);
+    Some(LogPosition { pos, chain: at.chain, seq, bytes })
 }
 
 /// The journal of any lane, read-only, while its owner may be writing.
@@ -89,12 +92,12 @@ pub(crate) struct JournalView {
     map: Map,
 }
 
-/// What stands in a journal that somebody may be writing.
+/// A record of a journal that somebody may be writing.
 pub(crate) enum ViewedRecord {
     /// A copy of a committed record, checked after it was made.
-    Whole { number: u64, key_name: String, json: Vec<u8> },
-    /// Damaged records: number of the first, how many, and the position where they begin.
-    Damaged { number: u64, items: u64, pos: u64 },
+    Whole { seq: u64, key_name: String, json: Vec<u8> },
+    /// Damaged records: seq of the first, how many, and the ring position where they begin.
+    Damaged { seq: u64, items: u64, pos: u64 },
 }
 
 impl JournalView {
@@ -102,7 +105,7 @@ impl JournalView {
         map_file(path, false).map(|map| Self { map })
     }
 
-    /// Opens the journal so that `add_live` works.
+    /// Opens the journal so that `add_counter` works.
     pub(crate) fn open_for_counting(path: &Path) -> Result<Self> {
         map_file(path, true).map(|map| Self { map })
     }
@@ -123,55 +126,69 @@ impl JournalView {
         header::load_reason(&self.map)
     }
 
-    /// When the record at `head` was taken; 0 when there is none.
-    pub(crate) fn first_taken_unix_ms(&self, head: LogPosition) -> u64 {
-        Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.taken_unix_ms)
+    /// When the record at `head` was accepted; 0 when there is none.
+    pub(crate) fn first_accepted_unix_ms(&self, head: LogPosition) -> u64 {
+        Frame::load(&self.map, &head, header::salt(&self.map)).map_or(0, |frame| frame.accepted_unix_ms)
     }
 
-    /// Calls `each` with what stands from `from` on, until it returns false.
+    /// What stands from `from` on, until the end.
     ///
     /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
-    pub(crate) fn records(&self, from: LogPosition, mut each: impl FnMut(ViewedRecord) -> bool) {
-        let salt = header::salt(&self.map);
-        let mut at = from;
-        while at.pos - from.pos < self.map.ring_bytes() {
-            let Some(frame) = Frame::load(&self.map, &at, salt) else {
-                let Some(behind) = self.behind_damage(at, from.pos) else { return };
-                let items = behind.number - at.number;
-                let damaged = ViewedRecord::Damaged { number: at.number, items, pos: at.pos };
-                if behind == at || (items > 0 && !each(damaged)) {
-                    return;
-                }
-                at = behind;
-                continue;
-            };
-            let payload = frame.payload(&self.map).to_vec();
-            let viewed = match frame.state(&self.map) {
-                State::Dead | State::Reserved => {
-                    at = frame.skip(&at);
-                    continue;
-                }
-                State::Committed(seal) if frame.is_whole(&payload, seal) => {
-                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
-                    let key_name = String::from_utf8_lossy(name).into_owned();
-                    ViewedRecord::Whole { number: at.number, key_name, json: json.to_vec() }
-                }
-                _ => ViewedRecord::Damaged { number: at.number, items: 1, pos: at.pos },
-            };
-            if !each(viewed) {
-                return;
-            }
-            at = frame.end(&at);
-        }
+    pub(crate) fn records(&self, from: LogPosition) -> Records<'_> {
+        Records { view: self, from_pos: from.pos, at: from }
     }
 
-    /// The point behind the damaged stretch at `at`; `None` when nothing is behind it.
-    fn behind_damage(&self, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
-        // The live counters may be damaged as well; up to its own tail the checkpoint vouches for what was there.
+    /// The log position after the damaged stretch at `at`; `None` when nothing comes after it.
+    fn after_damage(&self, at: LogPosition, head_pos: u64) -> Option<LogPosition> {
+        // The header counters may be damaged as well. Up to its own tail the checkpoint vouches for what was there.
         let synced = self.checkpoint().tail;
-        let end = if at.pos < synced.pos { synced } else { live_tail(&self.map, at, head_pos)? };
+        let end = if at.pos < synced.pos { synced } else { counted_tail(&self.map, at, head_pos)? };
         let counts = |frame: &Frame| matches!(frame.state(&self.map), State::Committed(_) | State::Damaged);
         let (gaps, _) = damage::survey(&self.map, header::salt(&self.map), at, end, counts);
         gaps.first().map(|gap| gap.to)
+    }
+}
+
+/// The records of a journal, in order.
+pub(crate) struct Records<'a> {
+    view: &'a JournalView,
+    from_pos: u64,
+    at: LogPosition,
+}
+
+impl Iterator for Records<'_> {
+    type Item = ViewedRecord;
+
+    fn next(&mut self) -> Option<ViewedRecord> {
+        let map = &self.view.map;
+        let salt = header::salt(map);
+        while self.at.pos - self.from_pos < map.ring_bytes() {
+            let at = self.at;
+            let Some(frame) = Frame::load(map, &at, salt) else {
+                let after = self.view.after_damage(at, self.from_pos).filter(|after| *after != at)?;
+                self.at = after;
+                let items = after.seq - at.seq;
+                if items > 0 {
+                    return Some(ViewedRecord::Damaged { seq: at.seq, items, pos: at.pos });
+                }
+                continue;
+            };
+            let payload = frame.payload(map).to_vec();
+            let state = frame.state(map);
+            if matches!(state, State::Dead | State::Reserved) {
+                self.at = frame.skip(&at);
+                continue;
+            }
+            self.at = frame.end(&at);
+            return Some(match state {
+                State::Committed(checksum) if frame.is_whole(&payload, checksum) => {
+                    let (name, json) = payload.split_at(payload.len().min(frame.key_name_len.into()));
+                    let key_name = String::from_utf8_lossy(name).into_owned();
+                    ViewedRecord::Whole { seq: at.seq, key_name, json: json.to_vec() }
+                }
+                _ => ViewedRecord::Damaged { seq: at.seq, items: 1, pos: at.pos },
+            });
+        }
+        None
     }
 }

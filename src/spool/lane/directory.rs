@@ -1,4 +1,4 @@
-//! Lanes: the folder of all lanes of a spool: take over one, make one, clean up after crashes.
+//! Directory: the folder of all lanes of a spool: take over one, make one, remove one, clean up after crashes.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -10,24 +10,27 @@ use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
-use crate::os::process::user_id;
-use crate::spool::fs as dir;
+use crate::os::process;
+use crate::spool::fs;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::open::create_journal;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
+use crate::spool::set_aside::rejected::RejectedStore;
 
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
-pub(in crate::spool) const REMOVING: &str = "gone";
+const REMOVING: &str = "gone";
 /// The longest wait for another process to sweep up what a crash left.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often another process may take the lock of a new lane, as one that looks on does, before making one is given up.
+/// How often another process may take the lock of a new lane, as one that looks around does, before making one is given
+/// up.
 const MAKE_ATTEMPTS: usize = 8;
 
 /// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
-pub(in crate::spool) fn is_lane(name: &str) -> bool {
+pub(crate) fn is_lane(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -40,7 +43,7 @@ impl Lane {
     /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
     pub(crate) fn take(spool_dir: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
         let lanes = Self::all_in(spool_dir);
-        dir::create(&lanes)?;
+        fs::create(&lanes)?;
         match Self::next_orphan(&lanes, settings, log)? {
             Some(lane) => Ok(lane),
             None => Self::make(&lanes, settings, log),
@@ -49,7 +52,7 @@ impl Lane {
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
     pub(crate) fn next_orphan(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
             let opened = check_owner(&path).and_then(|()| LaneLock::take(&path)).and_then(|locked| {
                 locked.map(|lock| Self::open(&id, &path, lock, settings, log)).transpose()
@@ -65,8 +68,8 @@ impl Lane {
     }
 
     /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_wreck(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
-        for id in dir::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
+    pub(crate) fn next_damaged(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
+        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
             let path = lanes.join(&id);
             match check_owner(&path).and_then(|()| DamagedLane::find(&id, &path)) {
                 Ok(None) => {}
@@ -91,10 +94,10 @@ impl Lane {
 
     fn sweep_up_named(end: &str, lanes: &Path, log: &Log) -> Result<()> {
         let is_left = |path: &PathBuf| path.extension().is_some_and(|extension| extension == end);
-        for path in dir::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
+        for path in fs::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
             let swept = check_owner(&path)
                 .and_then(|()| LaneLock::take(&path))
-                .and_then(|locked| locked.map_or(Ok(()), |_lock| dir::remove(&path)));
+                .and_then(|locked| locked.map_or(Ok(()), |_lock| fs::remove(&path)));
             if let Err(error) = swept
                 && !is_gone(&path)
             {
@@ -111,10 +114,10 @@ impl Lane {
             let fresh = lanes.join(&id).with_extension(MAKING);
             let Some(lock) = lock_new(lanes, &fresh)? else { continue };
             let path = lanes.join(&id);
-            let made = Self::create_journal(&fresh, settings).and_then(|()| dir::rename(&fresh, &path));
+            let made = create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
             if let Err(error) = made {
-                // What was begun must not stay behind on a disk that is full.
-                drop(dir::remove(&fresh));
+                // What was begun must not stay on a disk that is full.
+                drop(fs::remove(&fresh));
                 return Err(error);
             }
             return Self::open(&id, &path, lock, settings, log);
@@ -123,6 +126,38 @@ impl Lane {
             ErrorKind::Locked,
             format!("other processes keep taking new lanes in {}", lanes.display()),
         ))
+    }
+
+    /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
+    pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
+        // A power cut must not put rejected items back on their way there while they are here.
+        drained.stores.journal().release()?;
+        // Until the ledger is taken over, below, the items count as rejected where they were.
+        let (_, evicted) = self.take_rejected(drained.stores.rejected())?;
+        self.stores.quarantine().take_over(drained.identity.dir())?;
+        // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
+        let tally = drained.stats().tally();
+        self.count_adopted_items(tally);
+        drained.stores.lock_queue().absorbed(drained.stores.journal());
+        self.count_evicted(evicted);
+        // A power cut must not take the ledger of a lane that is gone.
+        self.stores.journal().release()?;
+        let gone = drained.identity.dir().with_extension(REMOVING);
+        fs::rename(drained.identity.dir(), &gone)?;
+        // Another process that sweeps up may be removing it too; what is left is swept up next time.
+        if let Err(error) = fs::remove(&gone) {
+            self.log.line(Level::Debug, format_args!("{error}"));
+        }
+        self.stores.count_disk();
+        Ok(())
+    }
+
+    /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones
+    /// had to leave for them. Neither is counted yet.
+    pub(crate) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
+        let outcome = self.stores.take_rejected(from, self.settings.max_rejected_bytes)?;
+        self.note_late_key();
+        Ok(outcome)
     }
 }
 
@@ -134,7 +169,7 @@ fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
     while folder.file()?.try_lock_shared().is_err() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    dir::create(fresh)?;
+    fs::create(fresh)?;
     LaneLock::take(fresh)
 }
 
@@ -159,8 +194,8 @@ fn check_owner(lane: &Path) -> Result<()> {
     match std::fs::symlink_metadata(lane) {
         Err(e) => Err(Error::io(format!("look at {}", lane.display()), e)),
         Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
-        Ok(m) if m.uid() != user_id() => {
-            refused(format!("belongs to user {}, not to {}", m.uid(), user_id()))
+        Ok(m) if m.uid() != process::user_id() => {
+            refused(format!("belongs to user {}, not to {}", m.uid(), process::user_id()))
         }
         Ok(_) => Ok(()),
     }

@@ -1,7 +1,8 @@
-//! Outlet: the lane's side toward the drain loop: take a batch, set items aside, settle.
+//! Hand-out: the lane's side toward delivery: gives batches out, settles them, and lets callers wait for that.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crate::config::{Durability, Level};
@@ -12,64 +13,89 @@ use crate::spool::journal::now_unix_ms;
 use crate::spool::lane::Lane;
 use crate::spool::queue::{Due, Next};
 use crate::spool::set_aside::rejected::Rejection;
+use crate::spool::wakeup::Wakeup;
 
-/// How long a drain thread that found nothing sleeps before it asks to be woken: while items stream in, the calls that
-/// take them need not pay for a wake-up, a system call, with each batch.
+/// How long a delivery thread that found nothing sleeps before it asks to be woken. While items stream in, the callers
+/// need not pay for a wake-up, a system call, with each batch.
 const NAP: Duration = Duration::from_micros(200);
 /// How long after the disk failed to give a batch it is asked again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The longest wait for folders to be removed.
+const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What there is for a drain thread.
+/// What delivery threads and those who wait for them tell one another.
+#[derive(Default)]
+pub(crate) struct HandOut {
+    /// Work for the delivery threads: a batch is due, or may be.
+    wakeup: Wakeup,
+    /// Items before this seq are to be sent without delay.
+    forced_before: AtomicU64,
+    /// Nothing will be settled any more.
+    ended: AtomicBool,
+}
+
+impl HandOut {
+    pub(crate) fn wake(&self) {
+        self.wakeup.raise();
+    }
+
+    fn force_before(&self, seq: u64) {
+        self.forced_before.fetch_max(seq, Relaxed);
+        self.wake();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
+    }
+}
+
+/// What there is for a delivery thread.
 pub(crate) enum Take {
     Batch(Box<StoredBatch>),
-    /// Wait for the lane's `drain` signal, until this time if one is given, then ask again.
+    /// Wait for the lane's delivery wakeup, until this time if one is given, then ask again.
     Wait(Option<Instant>),
 }
 
 impl Lane {
-    /// The next batch to send, or what to wait for. The `drain` signal is to be noted before the call.
+    /// What delivery threads wait for.
+    pub(crate) fn delivery_wakeup(&self) -> &Wakeup {
+        &self.hand_out.wakeup
+    }
+
+    /// The next batch to send, or what to wait for. The delivery wakeup is to be noted before the call.
     pub(crate) fn take_batch(&self) -> Take {
-        self.take_within(self.settings.max_in_flight)
+        self.take_within(Some(self.settings.max_in_flight))
     }
 
-    /// The batch behind those that are under way, however many are settled behind the ones that are not.
+    /// The batch after those that are in flight, however many that are.
     pub(crate) fn take_witness(&self) -> Take {
-        self.take_within(usize::MAX)
+        self.take_within(None)
     }
 
-    fn take_within(&self, window: usize) -> Take {
+    fn take_within(&self, window: Option<usize>) -> Take {
+        let journal = self.stores.journal();
         let mut rested = false;
         loop {
-            let now_unix_ms = now_unix_ms();
-            let pending = self.pending_at_least();
-            let delay_ms =
-                if pending >= self.settings.trigger_items { 0 } else { self.settings.schedule_delay_ms };
-            let due = Due {
-                now_unix_ms,
-                delay_ms,
-                window,
-                forced_before: self.forced_before.load(Relaxed),
-                expired_before_unix_ms: self.expired_before(now_unix_ms),
-            };
-            let mut queue = self.lock_queue();
+            let due = self.due(window);
+            let mut queue = self.stores.lock_queue();
             let before = queue.checkpoint().cursor;
-            let next = queue.next(&self.journal, self.settings.limits, due);
+            let next = queue.next(journal, self.settings.limits, due);
             let after = queue.checkpoint().cursor;
-            let awaited = queue.next_number();
+            let next_seq = queue.next_seq();
             if queue.wants_readahead() {
-                self.commit.raise();
+                self.mover.wake();
             }
             if after == before {
                 drop(queue);
             } else {
-                self.after_settling(queue);
+                self.announce_settled(queue);
             }
             match next {
                 Next::Batch(stored, ring) => {
                     // Sent all the same: at worst its items come once more in other batches.
-                    if let Err(error) = self.keep_form(ring) {
+                    if let Err(error) = self.persist_boundary(ring) {
                         self.log.line(Level::Debug, format_args!("{error}"));
-                        self.commit.raise();
+                        self.mover.wake();
                     }
                     return Take::Batch(stored);
                 }
@@ -78,66 +104,80 @@ impl Lane {
                     rested = true;
                 }
                 Next::In(ms) => {
-                    let full = awaited + self.settings.limits.items as u64;
-                    if self.await_number(full.min(before.saturating_add(self.settings.trigger_items))) {
+                    let full = next_seq + self.settings.limits.items as u64;
+                    let due = self
+                        .settings
+                        .trigger_items
+                        .map_or(full, |items| full.min(before.saturating_add(items)));
+                    if self.wake_at(due) {
                         return Take::Wait(Some(Instant::now() + Duration::from_millis(ms.max(1))));
                     }
                     std::thread::yield_now();
                 }
                 Next::Idle => {
-                    if self.await_number(awaited + 1) {
+                    if self.wake_at(next_seq + 1) {
                         return Take::Wait(None);
                     }
                     std::thread::yield_now();
                 }
                 Next::Regroup => {
-                    self.commit.raise();
+                    self.mover.wake();
                     return Take::Wait(None);
                 }
-                Next::Moving | Next::Window => return Take::Wait(None),
+                Next::Spilling | Next::Window => return Take::Wait(None),
                 Next::Later(error) => {
                     self.log.line(Level::Error, format_args!("{error}"));
                     return Take::Wait(Some(Instant::now() + READ_AGAIN_AFTER));
                 }
                 Next::Lost(error) => {
                     self.log.line(Level::Error, format_args!("{error}"));
-                    self.keep_damaged();
+                    self.stores.keep_damaged();
                 }
             }
         }
     }
 
+    fn due(&self, window: Option<usize>) -> Due {
+        let now_unix_ms = now_unix_ms();
+        let pending = self.tail_seq().saturating_sub(self.stores.journal().checkpoint().cursor);
+        let triggered = self.settings.trigger_items.is_some_and(|items| pending >= items);
+        Due {
+            now_unix_ms,
+            delay_ms: if triggered { 0 } else { self.settings.schedule_delay_ms },
+            window,
+            forced_before: self.hand_out.forced_before.load(Relaxed),
+            expired_before_unix_ms: self.expired_before(now_unix_ms),
+        }
+    }
+
     /// With `durability=power`, makes durable which items a batch consists of before anybody sees it, so that they go
     /// under the same id after a power cut too. `ring`: where it lies in the journal, if not in a segment.
-    fn keep_form(&self, ring: Option<Range<u64>>) -> Result<()> {
+    fn persist_boundary(&self, ring: Option<Range<u64>>) -> Result<()> {
+        let journal = self.stores.journal();
         match ring {
             _ if self.settings.durability == Durability::Process => Ok(()),
-            Some(range) => self.journal.sync_range(range),
+            Some(range) => journal.sync_range(range),
             // The segment counts from when the head that moved over its items is on stable storage.
-            None if self.journal.can_release() => self.journal.release(),
+            None if journal.can_release() => journal.release(),
             None => Ok(()),
         }
     }
 
-    /// Asks appends to wake the drain threads when as many items were taken; `false` when they are there already.
-    fn await_number(&self, number: u64) -> bool {
-        self.journal.set_wake(|wake| wake.drain_number = number).number < number
+    /// Asks appends to wake the delivery threads when as many items are accepted; `false` when they are there already.
+    fn wake_at(&self, seq: u64) -> bool {
+        self.stores.journal().wake_delivery_at(seq).seq < seq
     }
 
-    fn pending_at_least(&self) -> u64 {
-        self.tail_number().saturating_sub(self.journal.checkpoint().cursor)
+    fn expired_before(&self, now_unix_ms: u64) -> Option<u64> {
+        self.settings.max_age.map(|age| now_unix_ms.saturating_sub(age.as_millis() as u64))
     }
 
-    fn expired_before(&self, now_unix_ms: u64) -> u64 {
-        self.settings.max_age.map_or(0, |age| now_unix_ms.saturating_sub(age.as_millis() as u64))
-    }
-
-    /// Whether a batch that was taken is not to be sent any more: it was dropped, or is too old now.
+    /// Whether a batch in flight is not to be sent any more: it was dropped, or is too old now.
     pub(crate) fn is_obsolete(&self, stored: &StoredBatch) -> bool {
-        if self.lock_queue().is_dropped(stored.batch.first()) {
+        if self.stores.lock_queue().is_dropped(stored.batch.first()) {
             return true;
         }
-        stored.newest_unix_ms < self.expired_before(now_unix_ms())
+        self.expired_before(now_unix_ms()).is_some_and(|time| stored.newest_unix_ms < time)
     }
 
     /// Records what became of the items of a batch; those neither delivered nor rejected are obsolete.
@@ -145,27 +185,70 @@ impl Lane {
     pub(crate) fn settle(&self, stored: &StoredBatch, delivered: u64, rejected: u64) {
         let first = stored.batch.first();
         let obsolete = (stored.batch.len() as u64).saturating_sub(delivered + rejected);
-        let mut queue = self.lock_queue();
+        let mut queue = self.stores.lock_queue();
         let tally = if queue.is_dropped(first) {
             Tally { delivered, rejected, dropped_overflow: obsolete, ..Tally::default() }
         } else {
             Tally { delivered, rejected, dropped_expired: obsolete, ..Tally::default() }
         };
-        queue.settle(&self.journal, first, tally);
-        self.after_settling(queue);
+        queue.settle(self.stores.journal(), first, tally);
+        self.announce_settled(queue);
         if self.settings.max_in_flight > 1 {
             // Another thread may wait for the window to move.
-            self.drain.raise();
+            self.hand_out.wake();
         }
     }
 
     /// Puts `rejection` into the rejected store, durably. Its items count as rejected once the batch is settled.
     pub(crate) fn set_aside(&self, rejection: &Rejection) -> Result<()> {
-        let evicted = self.rejected.put(rejection, self.settings.max_rejected_bytes)?;
-        if evicted > 0 {
-            self.lock_queue().recount_evicted(&self.journal, evicted);
-        }
-        self.count_disk();
+        let evicted = self.stores.rejected().put(rejection, self.settings.max_rejected_bytes)?;
+        self.count_evicted(evicted);
+        self.stores.count_disk();
         Ok(())
+    }
+
+    /// Asks that everything accepted so far is sent without delay; returns the seq after it.
+    pub(crate) fn force(&self, deadline: Option<Instant>) -> u64 {
+        let mut queue = self.stores.lock_queue();
+        // Until that is over the newest items do not have their seqs yet.
+        while queue.is_storing_oversize() && !self.has_ended() {
+            let Some(guard) = self.stores.wait_for_change(queue, deadline) else { break };
+            queue = guard;
+        }
+        let seq = self.tail_seq();
+        self.hand_out.force_before(seq);
+        seq
+    }
+
+    /// Waits until all items before `seq` are settled, the lane has ended, or `deadline`.
+    pub(crate) fn wait_settled(&self, seq: u64, deadline: Option<Instant>) -> bool {
+        let mut queue = self.stores.lock_queue();
+        loop {
+            if queue.checkpoint().cursor >= seq {
+                return true;
+            }
+            if self.has_ended() {
+                return false;
+            }
+            queue.await_cursor(seq);
+            let Some(guard) = self.stores.wait_for_change(queue, deadline) else { return false };
+            queue = guard;
+        }
+    }
+
+    /// Waits until the segments that are not needed any more are gone, or `deadline`.
+    pub(crate) fn wait_tidied(&self, deadline: Option<Instant>) {
+        self.stores.wait_tidied(deadline, TIDY_TIMEOUT);
+    }
+
+    /// Nothing will be settled any more: nobody waits for it in vain.
+    pub(crate) fn end(&self) {
+        self.hand_out.ended.store(true, Release);
+        drop(self.stores.lock_queue());
+        self.stores.announce_change();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.hand_out.has_ended()
     }
 }

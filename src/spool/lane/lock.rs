@@ -7,19 +7,18 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
-/// The lock that makes a process a lane's owner: let go when dropped, and never held by a child of `fork`.
-pub(in crate::spool) struct LaneLock(Option<(File, ClosedInChild)>);
+/// The lock that makes a process a lane's owner: released when dropped, and never held by a child of `fork`.
+pub(crate) struct LaneLock(Option<(File, ClosedInChild)>);
 
 impl LaneLock {
     /// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
-    pub(in crate::spool) fn take(dir: &Path) -> Result<Option<Self>> {
+    pub(crate) fn take(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join("lock");
         let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), e);
         fork::exclude(|| {
-            let file = match dir::open_private(&path, OpenOptions::new().read(true).write(true).create(true))
-            {
+            let file = match fs::open_private(&path, OpenOptions::new().read(true).write(true).create(true)) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 other => other.map_err(failed)?,
             };
@@ -41,7 +40,7 @@ impl LaneLock {
 
     /// Opens the folder of all lanes for a lock on it: shared, a new lane may be made that has no lock of its own yet;
     /// exclusive, there is none such.
-    pub(in crate::spool) fn open_folder(lanes: &Path) -> Result<Self> {
+    pub(crate) fn open_folder(lanes: &Path) -> Result<Self> {
         fork::exclude(|| {
             let file = File::open(lanes).map_err(|e| Error::io(format!("open {}", lanes.display()), e))?;
             let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
@@ -49,7 +48,7 @@ impl LaneLock {
         })
     }
 
-    pub(in crate::spool) fn file(&self) -> Result<&File> {
+    pub(crate) fn file(&self) -> Result<&File> {
         let held = self.0.as_ref().map(|(file, _)| file);
         held.ok_or_else(|| Error::new(ErrorKind::Internal, "a lock was let go already"))
     }

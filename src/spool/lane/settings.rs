@@ -1,4 +1,4 @@
-//! Policy: the settings that concern the disk, in the form in which a lane uses them.
+//! Lane settings: the settings that concern the disk, in the form in which a lane uses them.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use crate::spool::queue::batching::BatchLimits;
 pub(crate) struct LaneSettings {
     pub(crate) limits: BatchLimits,
     pub(crate) schedule_delay_ms: u64,
-    /// Pending items that make a batch due at once.
-    pub(crate) trigger_items: u64,
+    /// As many pending items make a batch due at once; `None`: no number does.
+    pub(crate) trigger_items: Option<u64>,
     /// Batches that may be handed out beyond the cursor: what a crash can make be sent again.
     pub(crate) max_in_flight: usize,
-    pub(crate) max_queue_size: u64,
+    /// `None`: without a limit.
+    pub(crate) max_queue_size: Option<u64>,
     pub(crate) max_spool_bytes: u64,
     pub(crate) max_rejected_bytes: u64,
     pub(crate) overflow: Overflow,
@@ -27,16 +28,14 @@ pub(crate) struct LaneSettings {
 
 impl LaneSettings {
     pub(crate) fn new(config: &Config) -> Self {
-        let trigger = match config.max_queue_size {
-            0 => u64::MAX,
-            size => ((size as f64 * config.export_trigger_ratio) as u64).max(1),
-        };
+        let max_queue_size = Some(config.max_queue_size).filter(|size| *size > 0);
+        let trigger = |size| ((size as f64 * config.export_trigger_ratio) as u64).max(1);
         Self {
             limits: BatchLimits { items: config.max_batch_size, body_bytes: config.max_batch_bytes },
             schedule_delay_ms: config.schedule_delay.as_millis() as u64,
-            trigger_items: trigger,
+            trigger_items: max_queue_size.map(trigger),
             max_in_flight: config.max_in_flight,
-            max_queue_size: config.max_queue_size,
+            max_queue_size,
             max_spool_bytes: config.max_spool_bytes,
             max_rejected_bytes: config.max_rejected_bytes,
             overflow: config.overflow,

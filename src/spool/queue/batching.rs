@@ -1,4 +1,4 @@
-//! Form: which of the journal's next items make a batch.
+//! Batching: which of the journal's next items make a batch.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct BatchLimits {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) items: u64,
-    /// The point behind the last of them.
+    /// The log position after the last of them.
     pub(crate) end: LogPosition,
     pub(crate) oldest_unix_ms: u64,
     pub(crate) newest_unix_ms: u64,
@@ -28,8 +28,8 @@ pub(crate) struct Run {
 /// Why a run ends where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It was formed before: it stays as it is.
-    Formed,
+    /// It was handed out before: it stays as it is.
+    Persisted,
     /// No further item fits.
     Full,
     /// The next item has another key name.
@@ -68,26 +68,26 @@ fn each_record<'a>(
 pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Option<Run> {
     let mut run: Option<Run> = None;
     let mut key_name = "";
-    let mut formed_items = 0;
+    let mut persisted = None;
     let mut body_bytes = Batch::FRAME_BYTES;
     let mut other_key = false;
     let stop = each_record(journal, at, |record| {
         let Some(so_far) = &mut run else {
             key_name = record.key_name;
-            formed_items = record.batch_items;
+            persisted = record.batch_items;
             body_bytes += record.json.len();
             run = Some(Run {
                 items: 1,
                 end: record.end,
-                oldest_unix_ms: record.taken_unix_ms,
-                newest_unix_ms: record.taken_unix_ms,
+                oldest_unix_ms: record.accepted_unix_ms,
+                newest_unix_ms: record.accepted_unix_ms,
                 stop: Stop::Tail,
             });
-            return formed_items != 1 && limits.items > 1;
+            return persisted != Some(1) && limits.items > 1;
         };
-        if formed_items > 0 {
+        if persisted.is_some() {
             // The mark is outside the record's check: a damaged one must not mix keys or batches.
-            if record.key_name != key_name || record.batch_items > 0 {
+            if record.key_name != key_name || record.batch_items.is_some() {
                 return false;
             }
         } else {
@@ -99,19 +99,19 @@ pub(crate) fn run(journal: &Journal, at: LogPosition, limits: BatchLimits) -> Op
         }
         so_far.items += 1;
         so_far.end = record.end;
-        so_far.newest_unix_ms = record.taken_unix_ms;
-        so_far.items != if formed_items > 0 { formed_items } else { limits.items as u64 }
+        so_far.newest_unix_ms = record.accepted_unix_ms;
+        so_far.items != persisted.unwrap_or(limits.items as u64)
     });
     let mut run = run?;
     run.stop = match stop {
-        _ if formed_items > 0 => Stop::Formed,
+        _ if persisted.is_some() => Stop::Persisted,
         _ if other_key => Stop::OtherKey,
         stop => stop,
     };
     Some(run)
 }
 
-/// Says in the journal that the run at `at` is a batch, and copies it out.
+/// Persists in the journal that the run at `at` is a batch, and copies it out.
 pub(crate) fn take_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     each_record(journal, at, |record| {
         journal.mark_batch(record, run.items);
@@ -120,28 +120,28 @@ pub(crate) fn take_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run
     copy_run(journal, lane, at, run)
 }
 
-/// Copies the run at `at` out as a batch that nobody saw yet: it may be formed otherwise the next time.
+/// Copies the run at `at` out as a batch that nobody saw yet: the next time it may become another one.
 pub(crate) fn copy_run(journal: &Journal, lane: &str, at: LogPosition, run: &Run) -> StoredBatch {
     let mut batch: Option<Batch> = None;
     each_record(journal, at, |record| {
         let batch = batch.get_or_insert_with(|| {
             let bytes = run.end.bytes - at.bytes;
-            Batch::with_capacity(lane, at.number, record.key_name, run.items as usize, bytes as usize)
+            Batch::with_capacity(lane, at.seq, record.key_name, run.items as usize, bytes as usize)
         });
         batch.push(record.json);
         batch.len() as u64 != run.items
     });
     StoredBatch {
-        batch: batch.unwrap_or_else(|| Batch::new(lane, at.number, "")),
+        batch: batch.unwrap_or_else(|| Batch::new(lane, at.seq, "")),
         bytes_before: at.bytes,
         oldest_unix_ms: run.oldest_unix_ms,
         newest_unix_ms: run.newest_unix_ms,
     }
 }
 
-/// Copies the records from `at` to `end`, none of them formed yet, out as batches of one key name each.
+/// Copies the records from `at` to `end`, none of them in a batch yet, out as batches of one key name each.
 ///
-/// Items are numbered anew batch by batch: the order within a key name stays.
+/// Items get new seqs, batch by batch: the order within a key name stays.
 pub(crate) fn regroup(
     journal: &Journal,
     lane: &str,
@@ -164,17 +164,17 @@ pub(crate) fn regroup(
             group.push(StoredBatch {
                 batch: Batch::new(lane, 0, record.key_name),
                 bytes_before: 0,
-                oldest_unix_ms: record.taken_unix_ms,
-                newest_unix_ms: record.taken_unix_ms,
+                oldest_unix_ms: record.accepted_unix_ms,
+                newest_unix_ms: record.accepted_unix_ms,
             });
         }
         if let Some(stored) = group.last_mut() {
             stored.batch.push(record.json);
-            stored.newest_unix_ms = record.taken_unix_ms;
+            stored.newest_unix_ms = record.accepted_unix_ms;
         }
-        record.end.number < end.number
+        record.end.seq < end.seq
     });
-    let (mut next, mut bytes) = (at.number, at.bytes);
+    let (mut next, mut bytes) = (at.seq, at.bytes);
     let mut batches = Vec::new();
     for mut stored in order.into_iter().filter_map(|name| groups.remove(name)).flatten() {
         stored.batch.renumber(next);

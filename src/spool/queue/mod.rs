@@ -2,49 +2,66 @@
 //!
 //! ```text
 //!   settled    │ handed out │ in segments        │ in the journal
-//!   ───────────┼────────────┼────────────────────┼───────────────▶ number
-//!           cursor        next               head.number        tail
+//!   ───────────┼────────────┼────────────────────┼───────────────▶ seq
+//!           cursor        next               head.seq           tail
 //! ```
-//! `next` may also lie behind `head.number`: then segments hold nothing that is still to be handed out.
+//! `next` may also lie after `head.seq`: then segments hold nothing that is still to be handed out.
 
-pub(in crate::spool) mod batching;
+pub(super) mod batching;
+mod next;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{HeaderCounter, Journal, Read, Record};
 use crate::spool::queue::batching::{BatchLimits, Run, Stop};
+pub(crate) use crate::spool::queue::next::{Due, Next};
 use crate::spool::segments::readahead::ToRead;
 use crate::spool::segments::{Found, Segments};
-
-/// Behind the number of any item.
-pub(crate) const ALL: u64 = u64::MAX;
 
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
     lane: String,
     checkpoint: Checkpoint,
-    pub(crate) segments: Segments,
-    /// Number of the next item to hand out.
+    segments: Segments,
+    /// The next item to hand out.
     next: u64,
     /// Where that item is in the journal, or the journal's head when it is in a segment.
     ring: LogPosition,
-    /// The newest point of the journal that is settled.
+    /// Up to where the journal is settled, once a batch from it was.
     settled_ring: Option<LogPosition>,
+    /// Batches in flight, by their first item.
     out: BTreeMap<u64, Out>,
-    /// Batches that were dropped while they were under way: first number and items.
+    /// Batches that were dropped while they were in flight: first item and how many.
     dropped_out: BTreeMap<u64, u64>,
-    /// The committer is moving the journal's items before this number into a segment; `ALL` when one more item goes there
-    /// around the ring.
-    pub(crate) moving_to: Option<u64>,
+    spilling: Spilling,
     regroup: Regroup,
-    /// The lowest number that somebody waits for the cursor to reach.
-    awaited: Option<u64>,
+    /// The lowest seq that somebody waits for the cursor to reach.
+    target: Option<u64>,
     /// Items that left the rejected store and do not count as rejected yet, because their batch is not settled.
     evicted: u64,
+}
+
+/// Which of the journal's items the committer is moving into a segment. Nobody else makes batches of them meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spilling {
+    Nothing,
+    /// The items before this seq.
+    Before(u64),
+    /// All items of the journal, and an oversize item after them.
+    Everything,
+}
+
+impl Spilling {
+    fn covers(self, seq: u64) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Before(end) => seq < end,
+            Self::Everything => true,
+        }
+    }
 }
 
 /// Whether the journal's items are to be sorted into batches of one key name, by way of a segment.
@@ -61,42 +78,9 @@ struct Out {
     end: u64,
     /// Bytes of JSON before its end in the lane's whole life, when known.
     bytes_end: Option<u64>,
-    /// The point behind it, when it came from the journal.
+    /// The log position after it, when it came from the journal.
     ring_end: Option<LogPosition>,
     settled: Option<Tally>,
-}
-
-/// When a batch that is not full is formed all the same.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Due {
-    pub(crate) now_unix_ms: u64,
-    pub(crate) delay_ms: u64,
-    /// Batches that may be handed out at once, settled ones behind an unsettled one included.
-    pub(crate) window: usize,
-    /// Items before this number wait for nothing.
-    pub(crate) forced_before: u64,
-    /// Items taken before this time are dropped; 0 is never.
-    pub(crate) expired_before_unix_ms: u64,
-}
-
-/// What there is to send.
-pub(crate) enum Next {
-    /// A batch, and the ring positions it was formed at when it came from the journal.
-    Batch(Box<StoredBatch>, Option<Range<u64>>),
-    /// Nothing yet; a batch falls due in this many milliseconds.
-    In(u64),
-    /// Nothing.
-    Idle,
-    /// The committer must first sort the journal's items by key name.
-    Regroup,
-    /// The committer is moving the next items: it tells when it is done.
-    Moving,
-    /// As many batches as may be are handed out: the next one waits until the oldest is settled.
-    Window,
-    /// It could not be read now.
-    Later(Error),
-    /// Something was lost for good; ask again.
-    Lost(Error),
 }
 
 impl Queue {
@@ -107,9 +91,9 @@ impl Queue {
         journal: &Journal,
         mut checkpoint: Checkpoint,
     ) -> Self {
-        // While the committer moves items the head stays, however far the cursor comes: a death just then leaves
-        // settled items behind the head.
-        while checkpoint.head.number < checkpoint.cursor
+        // While the committer spills, the head stays, however far the cursor comes: a death just then leaves settled
+        // items after the head.
+        while checkpoint.head.seq < checkpoint.cursor
             && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
         {
             checkpoint.head = end;
@@ -122,9 +106,9 @@ impl Queue {
             settled_ring: None,
             out: BTreeMap::new(),
             dropped_out: BTreeMap::new(),
-            moving_to: None,
+            spilling: Spilling::Nothing,
             regroup: Regroup::NotNeeded,
-            awaited: None,
+            target: None,
             evicted: 0,
             checkpoint,
         }
@@ -134,50 +118,55 @@ impl Queue {
         &self.checkpoint
     }
 
+    pub(crate) fn segments_mut(&mut self) -> &mut Segments {
+        &mut self.segments
+    }
+
     /// Whether segments wait to be removed.
     pub(crate) fn has_passed_segments(&self) -> bool {
-        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.number)
+        self.segments.first_is_passed(self.checkpoint.cursor, self.checkpoint.head.seq)
     }
 
     /// Whether the committer should read ahead of what is handed out.
     pub(crate) fn wants_readahead(&self) -> bool {
-        self.segments.wants_readahead(self.next, self.checkpoint.head.number)
+        self.segments.wants_readahead(self.next, self.checkpoint.head.seq)
     }
 
     /// What to read ahead of what is handed out.
     pub(crate) fn to_read(&self) -> Option<ToRead> {
-        self.segments.to_read(self.next, self.checkpoint.head.number)
+        self.segments.to_read(self.next, self.checkpoint.head.seq)
     }
 
     pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>) {
         self.segments.keep_readahead(stored, self.next);
     }
 
-    /// Says that somebody waits for the cursor to reach `number`.
-    pub(crate) fn await_cursor(&mut self, number: u64) {
-        self.awaited = Some(self.awaited.map_or(number, |awaited| awaited.min(number)));
+    /// Notes that somebody waits for the cursor to reach `seq`.
+    pub(crate) fn await_cursor(&mut self, seq: u64) {
+        self.target = Some(self.target.map_or(seq, |target| target.min(seq)));
     }
 
-    /// Whether the cursor has reached what somebody waits for; who waits for more says so again.
-    pub(crate) fn takes_awaited(&mut self) -> bool {
-        self.awaited.take_if(|awaited| *awaited <= self.checkpoint.cursor).is_some()
+    /// Forgets what somebody waits for once the cursor has reached it, and returns whether it has. Who waits for more
+    /// says so again.
+    pub(crate) fn forget_reached_target(&mut self) -> bool {
+        self.target.take_if(|target| *target <= self.checkpoint.cursor).is_some()
     }
 
-    /// Number of the next item to hand out.
-    pub(crate) fn next_number(&self) -> u64 {
+    /// The next item to hand out.
+    pub(crate) fn next_seq(&self) -> u64 {
         self.next
     }
 
     /// The next batch to send; it stays handed out until it is settled.
     pub(crate) fn next(&mut self, journal: &Journal, limits: BatchLimits, due: Due) -> Next {
         loop {
-            if self.out.len() >= due.window {
+            if due.window.is_some_and(|window| self.out.len() >= window) {
                 return Next::Window;
             }
-            let (stored, ring_end) = if self.next < self.checkpoint.head.number {
-                match self.segments.read(self.next, self.checkpoint.head.number) {
+            let (stored, ring_end) = if self.next < self.checkpoint.head.seq {
+                match self.segments.read(self.next, self.checkpoint.head.seq) {
                     Ok(Found::Batch(stored)) => {
-                        self.segments.note_misplaced();
+                        self.segments.leave_word_if_misplaced();
                         (*stored, None)
                     }
                     Ok(Found::Gap { end, why }) => {
@@ -188,13 +177,13 @@ impl Queue {
                     Err(error) => return Next::Later(error),
                 }
             } else {
-                match self.form_next(journal, limits, due) {
+                match self.next_from_journal(journal, limits, due) {
                     Ok(found) => found,
                     Err(next) => return next,
                 }
             };
             let end = stored.end();
-            if stored.newest_unix_ms < due.expired_before_unix_ms {
+            if due.expired_before_unix_ms.is_some_and(|time| stored.newest_unix_ms < time) {
                 let expired = Tally { dropped_expired: end - self.next, ..Tally::default() };
                 self.hand_out(journal, &stored, ring_end);
                 self.settle(journal, stored.batch.first(), expired);
@@ -206,29 +195,29 @@ impl Queue {
         }
     }
 
-    fn form_next(
+    fn next_from_journal(
         &mut self,
         journal: &Journal,
         limits: BatchLimits,
         due: Due,
     ) -> std::result::Result<(StoredBatch, Option<LogPosition>), Next> {
-        if self.moving_to.is_some_and(|end| self.next < end) {
-            return Err(Next::Moving);
+        if self.spilling.covers(self.next) {
+            return Err(Next::Spilling);
         }
         let Some(run) = batching::run(journal, self.ring, limits) else {
             return Err(match journal.read(self.ring) {
                 Read::End => Next::Idle,
                 Read::Damaged(end) => {
                     let what = format!("lane {}: item {} is damaged in the journal", self.lane, self.next);
-                    self.leave_out(journal, end.number, Some(end));
+                    self.leave_out(journal, end.seq, Some(end));
                     Next::Lost(Error::new(ErrorKind::Corrupt, what))
                 }
                 Read::Record(_) | Read::Unfinished => Next::In(1),
             });
         };
-        // After the clock was set back nobody knows the age: then it is due.
+        // After the clock was set back the age is not known: then it is due.
         let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
-        let waited = self.ring.number < due.forced_before || age_ms >= due.delay_ms;
+        let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms;
         match run.stop {
             Stop::OtherKey if self.regroup != Regroup::Impossible => {
                 self.regroup = Regroup::Wanted;
@@ -242,7 +231,7 @@ impl Queue {
 
     fn hand_out(&mut self, journal: &Journal, stored: &StoredBatch, ring_end: Option<LogPosition>) {
         if self.out.is_empty() && self.checkpoint.settled_bytes != stored.bytes_before {
-            // After segments were dropped unread, this is the first to say how many bytes went with them.
+            // After segments were dropped unread, this is the first batch to say how many bytes went with them.
             self.checkpoint.settled_bytes = stored.bytes_before;
             self.store(journal);
         }
@@ -255,8 +244,8 @@ impl Queue {
         self.out.insert(stored.batch.first(), out);
     }
 
-    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the point behind them,
-    /// when they are in the journal.
+    /// Passes over the items from `next` to `end`, which can't be read any more; `ring_end` is the log position after
+    /// them, when they are in the journal.
     fn leave_out(&mut self, journal: &Journal, end: u64, ring_end: Option<LogPosition>) {
         let first = self.next;
         let bytes_end = ring_end.map(|end| end.bytes);
@@ -291,33 +280,43 @@ impl Queue {
         self.checkpoint.tally.add(tally);
         self.checkpoint.settled_bytes = out.bytes_end.unwrap_or(self.checkpoint.settled_bytes);
         self.settled_ring = out.ring_end.or(self.settled_ring);
-        if self.moving_to.is_none() {
+        if self.spilling == Spilling::Nothing {
             self.move_head(self.checkpoint.head);
         }
     }
 
     /// Moves the journal's head to `to`, or as far as the journal is settled, whichever is further.
     fn move_head(&mut self, to: LogPosition) {
-        let further = |a: LogPosition, b: LogPosition| if b.number > a.number { b } else { a };
+        let further = |a: LogPosition, b: LogPosition| if b.seq > a.seq { b } else { a };
         let head = further(self.checkpoint.head, to);
         self.checkpoint.head = self.settled_ring.map_or(head, |settled| further(head, settled));
-        if self.checkpoint.cursor >= self.checkpoint.head.number {
+        if self.checkpoint.cursor >= self.checkpoint.head.seq {
             self.checkpoint.settled_bytes = self.checkpoint.settled_bytes.max(self.checkpoint.head.bytes);
         }
         self.ring = further(self.ring, self.checkpoint.head);
     }
 
+    /// Keeps the journal's items before `end` for the committer until `spilled` or `give_up_spill`.
+    pub(crate) fn begin_spill(&mut self, end: u64) {
+        self.spilling = Spilling::Before(end);
+    }
+
+    /// Keeps all of the journal's items for the committer, which stores an oversize item after them.
+    pub(crate) fn begin_oversize_spill(&mut self) {
+        self.spilling = Spilling::Everything;
+    }
+
     /// The journal's items up to `end` are in a segment now: they are read from there.
-    pub(crate) fn moved(&mut self, journal: &Journal, end: LogPosition) {
-        self.moving_to = None;
+    pub(crate) fn spilled(&mut self, journal: &Journal, end: LogPosition) {
+        self.spilling = Spilling::Nothing;
         self.regroup = Regroup::NotNeeded;
         self.move_head(end);
         self.store(journal);
     }
 
     /// The journal's items stay where they are.
-    pub(crate) fn not_moved(&mut self, journal: &Journal) {
-        self.moving_to = None;
+    pub(crate) fn give_up_spill(&mut self, journal: &Journal) {
+        self.spilling = Spilling::Nothing;
         if self.regroup == Regroup::Wanted {
             self.regroup = Regroup::Impossible;
         }
@@ -325,9 +324,13 @@ impl Queue {
         self.store(journal);
     }
 
-    /// Whether an item is going around the ring: it will come before those that are appended meanwhile.
-    pub(crate) fn is_bypassed(&self) -> bool {
-        self.moving_to == Some(ALL)
+    pub(crate) fn is_spilling(&self) -> bool {
+        self.spilling != Spilling::Nothing
+    }
+
+    /// Whether an oversize item is being stored: it will come before those that are appended meanwhile.
+    pub(crate) fn is_storing_oversize(&self) -> bool {
+        self.spilling == Spilling::Everything
     }
 
     pub(crate) fn wants_regroup(&self) -> bool {
@@ -339,17 +342,17 @@ impl Queue {
     pub(crate) fn drop_oldest(&mut self, journal: &Journal, limits: BatchLimits) -> u64 {
         let cursor = self.checkpoint.cursor;
         let head = self.checkpoint.head;
-        let (end, ring_end) = if cursor < head.number {
-            (self.segments.next_first(cursor).map_or(head.number, |next| next.min(head.number)), None)
-        } else if self.moving_to.is_some() {
+        let (end, ring_end) = if cursor < head.seq {
+            (self.segments.next_first(cursor).map_or(head.seq, |next| next.min(head.seq)), None)
+        } else if self.is_spilling() {
             return 0;
         } else {
             // A batch may be as large as all that a small ring holds.
             let body_bytes = limits.body_bytes.min(journal.ring_bytes() as usize / 8);
             match batching::run(journal, head, BatchLimits { body_bytes, ..limits }) {
-                Some(Run { end, .. }) => (end.number, Some(end)),
+                Some(Run { end, .. }) => (end.seq, Some(end)),
                 None => match journal.read(head) {
-                    Read::Damaged(end) => (end.number, Some(end)),
+                    Read::Damaged(end) => (end.seq, Some(end)),
                     _ => return 0,
                 },
             }
@@ -376,15 +379,15 @@ impl Queue {
         items
     }
 
-    /// Whether the batch `first` was dropped while it was under way.
+    /// Whether the batch `first` was dropped while it was in flight.
     pub(crate) fn is_dropped(&self, first: u64) -> bool {
         self.dropped_out.contains_key(&first)
     }
 
-    /// Counts an item that was stored in a segment without passing through the journal.
-    pub(crate) fn bypassed(&mut self, journal: &Journal, json_bytes: u64) {
+    /// Counts an oversize item, which went into a segment and never into the journal.
+    pub(crate) fn count_oversize(&mut self, journal: &Journal, json_bytes: u64) {
         let mut head = self.checkpoint.head;
-        head.number += 1;
+        head.seq += 1;
         head.bytes += json_bytes;
         self.checkpoint.head = head;
         self.ring = head;

@@ -1,8 +1,8 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
-pub(in crate::spool) mod readahead;
-pub(in crate::spool) mod scan;
-pub(in crate::spool) mod writer;
+pub(super) mod readahead;
+pub(super) mod scan;
+pub(super) mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,20 +12,20 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 use crate::spool::segments::readahead::{Readahead, ToRead};
 use crate::spool::segments::scan::Scan;
 use crate::spool::segments::writer::Segment;
 
-/// A lane's segments by the number of their first item; each reaches to the next one's first.
+/// A lane's segments by their first item; each reaches to the next one's first.
 ///
-/// sled has only the one open that is written. The others are read from their files, see `salvage`.
+/// sled has only the one open that is being written. The others are read from their files, see `scan`.
 pub(crate) struct Segments {
     lane: String,
     dir: PathBuf,
     entries: BTreeMap<u64, Entry>,
     readahead: Readahead,
-    /// What all segments hold, once something was missing where it belongs: files may have changed places.
+    /// What all segments hold, once something was missing from its place: files may have changed places.
     elsewhere: Option<Scan>,
     /// Something was found where it does not belong: no segment goes before all are settled.
     misplaced: bool,
@@ -55,13 +55,13 @@ const KEEP_EMPTY_BYTES: u64 = 6 << 20;
 
 /// A file that says that items of the segment were lost.
 const MARK: &str = "damaged";
-/// A file beside the segments that says that something is not where it belongs.
+/// A file next to the segments that says that something is not where it belongs.
 const MISPLACED: &str = "misplaced";
 
-/// What a segment has at a number.
+/// What a segment has at a seq.
 pub(crate) enum Found {
     Batch(Box<StoredBatch>),
-    /// Items up to this number can't be read any more.
+    /// Items before this seq can't be read any more.
     Gap {
         end: u64,
         why: Error,
@@ -71,7 +71,7 @@ pub(crate) enum Found {
 impl Segments {
     /// Finds the segments in `dir`. Those whose items are settled or still in the journal are passed.
     pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
-        dir::create(dir)?;
+        fs::create(dir)?;
         let mut segments = Self::look(lane, dir)?;
         if segments.misplaced && !segments.is_held(cursor, head) {
             drop(std::fs::remove_file(dir.join(MISPLACED)));
@@ -89,10 +89,10 @@ impl Segments {
         Ok((segments, passed))
     }
 
-    /// Finds the segments in `dir`, to look on.
+    /// Finds the segments in `dir`, for reading only.
     pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
-        for first in dir::names(dir)?.iter().filter_map(|name| dir::number_of(name)) {
+        for first in fs::names(dir)?.iter().filter_map(|name| fs::seq_of(name)) {
             // Looking into each of them would make opening slow.
             let entry = Entry { open: None, scan: None, writing: false, damaged: false, disk_bytes: None };
             entries.insert(first, entry);
@@ -108,7 +108,7 @@ impl Segments {
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(dir::numbered(first))
+        self.dir.join(fs::seq_name(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -146,8 +146,8 @@ impl Segments {
     pub(crate) fn disk_bytes(&mut self) -> u64 {
         let count = |(first, entry): (&u64, &mut Entry)| {
             // Its other files are small.
-            let db = || self.dir.join(dir::numbered(*first)).join("db");
-            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| dir::bytes_on_disk(&m)))
+            let db = || self.dir.join(fs::seq_name(*first)).join("db");
+            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| fs::bytes_on_disk(&m)))
         };
         self.entries.iter_mut().map(count).sum()
     }
@@ -161,43 +161,43 @@ impl Segments {
             })
     }
 
-    /// The number of the first item of the segment behind the one that holds `number`, if there is one.
-    pub(crate) fn next_first(&self, number: u64) -> Option<u64> {
-        self.entries.range(number + 1..).next().map(|(first, _)| *first)
+    /// The first item of the segment after the one that holds `seq`, if there is one.
+    pub(crate) fn next_first(&self, seq: u64) -> Option<u64> {
+        self.entries.range(seq + 1..).next().map(|(first, _)| *first)
     }
 
-    /// Reads the batch at `number`; all items before `head` are in segments.
+    /// Reads the batch at `seq`; all items before `head` are in segments.
     ///
     /// An error means that it may succeed later.
-    pub(crate) fn read(&mut self, number: u64, head: u64) -> Result<Found> {
-        if let Some(stored) = self.readahead.take(number) {
+    pub(crate) fn read(&mut self, seq: u64, head: u64) -> Result<Found> {
+        if let Some(stored) = self.readahead.take(seq) {
             return Ok(Found::Batch(stored));
         }
-        let end = self.next_first(number).map_or(head, |next| next.min(head));
-        let first = self.first_of(number);
+        let end = self.next_first(seq).map_or(head, |next| next.min(head));
+        let first = self.first_of(seq);
         let fits = |stored: &StoredBatch| stored.end() <= end;
-        if let Some(stored) = first.and_then(|first| self.read_open(first, number)).filter(fits) {
+        if let Some(stored) = first.and_then(|first| self.read_open(first, seq)).filter(fits) {
             return Ok(Found::Batch(Box::new(stored)));
         }
         let mut next = end;
         if let Some(first) = first {
             let scan = self.scan_of(first)?;
             let mut scan = scan.lock().unpoisoned();
-            let stored = self.decode(&mut scan, number)?;
-            next = scan.next_id(number).map_or(next, |id| id.min(next));
+            let stored = self.decode(&mut scan, seq)?;
+            next = scan.next_id(seq).map_or(next, |id| id.min(next));
             if let Some(stored) = stored.filter(fits) {
                 return Ok(Found::Batch(Box::new(stored)));
             }
         }
         let mut scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
-        let stored = self.decode(&mut scan, number)?;
-        next = scan.next_id(number).map_or(next, |id| id.min(next));
+        let stored = self.decode(&mut scan, seq)?;
+        next = scan.next_id(seq).map_or(next, |id| id.min(next));
         self.elsewhere = Some(scan);
         if let Some(stored) = stored.filter(fits) {
             self.misplaced = true;
             return Ok(Found::Batch(Box::new(stored)));
         }
-        let why = format!("lane {}: items {number} to {} can't be read back", self.lane, next - 1);
+        let why = format!("lane {}: items {seq} to {} can't be read back", self.lane, next - 1);
         Ok(Found::Gap { end: next, why: Error::new(ErrorKind::Corrupt, why) })
     }
 
@@ -208,19 +208,19 @@ impl Segments {
 
     /// What to read ahead of `next`, in the segment that is being read.
     pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<ToRead> {
-        let number = self.readahead.wanted(next).filter(|number| *number < head)?;
-        let scan = self.entries.get(&self.first_of(number)?)?.scan.clone()?;
-        let end = self.next_first(number).map_or(head, |next| next.min(head));
-        Some(ToRead { scan, number, end })
+        let seq = self.readahead.wanted(next).filter(|seq| *seq < head)?;
+        let scan = self.entries.get(&self.first_of(seq)?)?.scan.clone()?;
+        let end = self.next_first(seq).map_or(head, |next| next.min(head));
+        Some(ToRead { scan, seq, end })
     }
 
     pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>, next: u64) {
         self.readahead.keep(stored, next);
     }
 
-    /// The number of the first item of the segment that holds `number`.
-    fn first_of(&self, number: u64) -> Option<u64> {
-        self.entries.range(..=number).next_back().map(|(first, _)| *first)
+    /// The first item of the segment that holds `seq`.
+    fn first_of(&self, seq: u64) -> Option<u64> {
+        self.entries.range(..=seq).next_back().map(|(first, _)| *first)
     }
 
     /// What the files of segment `first` hold; it is remembered while nobody writes them.
@@ -237,21 +237,21 @@ impl Segments {
         Ok(scan)
     }
 
-    /// The batch `number` from the database, when segment `first` is open.
-    fn read_open(&self, first: u64, number: u64) -> Option<StoredBatch> {
+    /// The batch `seq` from the database, when segment `first` is open.
+    fn read_open(&self, first: u64, seq: u64) -> Option<StoredBatch> {
         let segment = self.entries.get(&first)?.open.as_ref()?;
-        let (id, bytes) = segment.read(number).ok()??;
-        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == number)
+        let (id, bytes) = segment.read(seq).ok()??;
+        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == seq)
     }
 
-    fn decode(&self, scan: &mut Scan, number: u64) -> Result<Option<StoredBatch>> {
-        let value = scan.value(number)?;
-        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, number, &value).ok()))
+    fn decode(&self, scan: &mut Scan, seq: u64) -> Result<Option<StoredBatch>> {
+        let value = scan.value(seq)?;
+        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, seq, &value).ok()))
     }
 
     /// Looks through the files of all segments, whatever they are called.
     pub(crate) fn scan_all(&self) -> Result<Scan> {
-        let mut dirs: Vec<PathBuf> = dir::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
+        let mut dirs: Vec<PathBuf> = fs::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
         dirs.retain(|dir| dir.is_dir());
         Scan::of(&dirs)
     }
@@ -261,8 +261,8 @@ impl Segments {
         self.misplaced && cursor < head
     }
 
-    /// Leaves word for the next process when something was found where it does not belong.
-    pub(crate) fn note_misplaced(&self) {
+    /// Leaves word for the next process if something was found where it does not belong.
+    pub(crate) fn leave_word_if_misplaced(&self) {
         let path = self.dir.join(MISPLACED);
         if self.misplaced && !path.exists() {
             // Without it only the next process would not know.
@@ -270,13 +270,13 @@ impl Segments {
         }
     }
 
-    /// Says that items at `number` were lost: their segment will be kept.
-    pub(crate) fn mark_damaged(&mut self, number: u64) {
-        if let Some((first, entry)) = self.entries.range_mut(..=number).next_back()
+    /// Says that items at `seq` were lost: their segment will be kept.
+    pub(crate) fn mark_damaged(&mut self, seq: u64) {
+        if let Some((first, entry)) = self.entries.range_mut(..=seq).next_back()
             && !std::mem::replace(&mut entry.damaged, true)
         {
             // Without the mark only the next process would not know.
-            drop(File::create(self.dir.join(dir::numbered(*first)).join(MARK)));
+            drop(File::create(self.dir.join(fs::seq_name(*first)).join(MARK)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Readahead: the next batches of a segment, read by the committer while the ones before them are under way.
+//! Readahead: the next batches of a segment, read by the committer while the ones before them are in flight.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,23 +11,23 @@ use crate::spool::segments::scan::Scan;
 /// What is read ahead at most: one batch more than this many bytes.
 const MOST_BYTES: usize = 256 << 10;
 
-/// Batches in order, each behind the one before it.
+/// Consecutive batches.
 #[derive(Default)]
 pub(crate) struct Readahead(VecDeque<Box<StoredBatch>>);
 
-/// A batch that can be read while nobody holds the queue.
+/// A batch that can be read without the queue's lock.
 pub(crate) struct ToRead {
     pub(crate) scan: Arc<Mutex<Scan>>,
-    pub(crate) number: u64,
+    pub(crate) seq: u64,
     /// Where the segment ends.
     pub(crate) end: u64,
 }
 
 impl Readahead {
-    /// The batch `number`, if it was read ahead; what was read before it is of no use any more.
-    pub(crate) fn take(&mut self, number: u64) -> Option<Box<StoredBatch>> {
+    /// The batch `seq`, if it was read ahead; what was read before it is of no use any more.
+    pub(crate) fn take(&mut self, seq: u64) -> Option<Box<StoredBatch>> {
         while let Some(stored) = self.0.pop_front() {
-            if stored.batch.first() == number {
+            if stored.batch.first() == seq {
                 return Some(stored);
             }
         }
@@ -39,7 +39,7 @@ impl Readahead {
         self.bytes() < MOST_BYTES / 2
     }
 
-    /// The number to read next, unless enough was read; `next` is to be handed out next.
+    /// The batch to read next, unless enough was read; `next` is to be handed out next.
     pub(crate) fn wanted(&self, next: u64) -> Option<u64> {
         (self.bytes() < MOST_BYTES).then(|| self.0.back().map_or(next, |stored| stored.end()))
     }
@@ -57,13 +57,14 @@ impl Readahead {
 }
 
 impl ToRead {
-    /// Reads it; `None` leaves it to whoever wants it, who also finds out why.
+    /// Reads it. `None`: the thread that wants it reads it itself, and finds out what is wrong.
     ///
-    /// The thread that sends wakes for each answer, and on a busy machine it would have to wait for this to end.
+    /// Lets others run between its steps: on a busy machine the sending thread would have to wait for it after each
+    /// answer.
     pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
-        let value = self.scan.lock().unpoisoned().value(self.number).ok()??;
+        let value = self.scan.lock().unpoisoned().value(self.seq).ok()??;
         yield_now();
-        let stored = StoredBatch::decode(lane, self.number, &value).ok()?;
+        let stored = StoredBatch::decode(lane, self.seq, &value).ok()?;
         yield_now();
         (stored.end() <= self.end).then(|| stored.into())
     }

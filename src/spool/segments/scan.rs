@@ -1,6 +1,6 @@
-//! Salvage: reading stored values from raw files, by the fragments that check themselves.
+//! Scan: reading stored values from files byte by byte, by the fragments that check themselves.
 //!
-//! Every segment that nobody writes any more is read this way. sled may write to a damaged file when it opens it, and so
+//! Every segment that is not being written is read this way. sled may write to a damaged file when it opens it, and so
 //! destroy what is still whole there; a scan only looks.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
 /// Bytes of a file that are looked at in one piece.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ impl Scan {
     pub(crate) fn of(dirs: &[PathBuf]) -> Result<Self> {
         let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None };
         for dir in dirs {
-            for name in dir::names(dir)? {
+            for name in fs::names(dir)? {
                 scan.add(&dir.join(name))?;
             }
         }
@@ -107,7 +107,7 @@ impl Scan {
         self.values.keys().copied()
     }
 
-    /// The next id behind `id`.
+    /// The next id after `id`.
     pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
         self.values.range(id + 1..).next().map(|(id, _)| *id)
     }
@@ -170,7 +170,7 @@ mod tests {
         let second = bytes.len();
         bytes.extend(&pieces[1]);
         let found =
-            |bytes: &[u8]| fragments(bytes, usize::MAX).map(|(at, f)| (at, f.index)).collect::<Vec<_>>();
+            |bytes: &[u8]| fragments(bytes, bytes.len()).map(|(at, f)| (at, f.index)).collect::<Vec<_>>();
         assert_eq!(found(&bytes), [(22, 0), (second, 1)]);
         bytes[5000] ^= 1;
         assert_eq!(found(&bytes), [(second, 1)]);

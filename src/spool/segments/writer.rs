@@ -1,4 +1,4 @@
-//! Segment: one sled database that holds consecutive batches, is bounded, and is removed whole.
+//! Segment: one sled database with consecutive batches; bounded, and removed whole.
 //!
 //! sled 0.34 flushes to the page cache only, so durability is made here: `fdatasync` of its file after each
 //! append, `fsync` of its folders when it is made. Nothing is ever deleted inside one: sled's file never shrinks.
@@ -16,9 +16,10 @@ use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
 use crate::os::thread;
 use crate::spool::format::fragment;
+use crate::spool::fs;
 
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
-pub(in crate::spool) const SLED_SEGMENT_BYTES: usize = 4 << 20;
+pub(crate) const SLED_SEGMENT_BYTES: usize = 4 << 20;
 /// Reads go once through a segment, in order: a cache is of little use.
 const SLED_CACHE_BYTES: u64 = 8 << 20;
 
@@ -29,9 +30,11 @@ const TREE_FRAGMENTS: usize = 8;
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this process can write segments. sled hands its work to threads that it starts once: in the child of a
-/// process that used sled they are gone, and every call would wait for them for ever.
-pub(in crate::spool) fn is_usable() -> bool {
+/// Claims sled for this process, if no process that it was forked from did so; returns whether it can write segments.
+///
+/// sled hands its work to threads that it starts once. In the child of a process that used sled they are gone, and
+/// every call would wait for them for ever.
+pub(crate) fn claim_sled() -> bool {
     let me = fork::generation() + 1;
     USED_BY.compare_exchange(0, me, Relaxed, Relaxed).map_or_else(|user| user == me, |_| true)
 }
@@ -51,35 +54,35 @@ pub(crate) struct Segment {
 const KEY_BYTES: usize = 10;
 
 impl Segment {
-    /// Makes the segment `dir`, durably. sled never opens one that is there: see `salvage`.
+    /// Makes the segment `dir`, durably. sled never opens one that is there: see `scan`.
     pub(crate) fn create(dir: &Path) -> Result<Self> {
-        if !is_usable() {
+        if !claim_sled() {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
             return Err(Error::new(
                 ErrorKind::Io,
                 format!("cannot make the segment {}: {what}", dir.display()),
             ));
         }
-        crate::spool::fs::create(dir)?;
+        fs::create(dir)?;
         let segment = fork::exclude(|| Self::open_new(dir))?;
         for path in
             [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
         {
-            crate::spool::fs::sync(path)?;
+            fs::sync(path)?;
         }
         Ok(segment)
     }
 
     fn open_new(dir: &Path) -> Result<Self> {
         let db = guarded(dir, "make", || sled_config(dir).open())?;
-        crate::spool::fs::make_private(dir)?;
+        fs::make_private(dir)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
-        let closed_in_child = Some(ClosedInChild::new(crate::spool::fs::descriptors_below(dir)));
+        let closed_in_child = Some(ClosedInChild::new(fs::descriptors_below(dir)));
         Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
     }
 
-    /// Appends the values (id, bytes) and comes back when they are on stable storage. Ids only grow.
+    /// Appends the values (id, bytes) and returns when they are on stable storage. Ids only grow.
     ///
     /// After an error the segment must not be appended to again; it may hold some of the values.
     pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {
@@ -135,7 +138,7 @@ impl Segment {
 
     /// Bytes that the segment's file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |m| crate::spool::fs::bytes_on_disk(&m))
+        self.file.metadata().map_or(0, |m| fs::bytes_on_disk(&m))
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {

@@ -1,4 +1,4 @@
 //! What is set aside: items that the ingest refused, and damaged files.
 
-pub(in crate::spool) mod quarantine;
-pub(in crate::spool) mod rejected;
+pub(super) mod quarantine;
+pub(super) mod rejected;

@@ -1,13 +1,13 @@
-//! Quarantine: what could not be read, kept for a person or for a later release.
+//! Quarantine: damaged files, kept for a person or for a later release.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
-/// A lane's folder of damaged files, of the lane's own and of those that it took over.
+/// A lane's folder of damaged files: its own, and those of lanes that it took over.
 pub(crate) struct Quarantine {
     dir: PathBuf,
     /// All together take at most this; the oldest make room.
@@ -25,16 +25,16 @@ impl Quarantine {
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
-        dir::tree_bytes(&self.dir)
+        fs::tree_bytes(&self.dir)
     }
 
     /// Moves the file or folder `path` here, durably. Returns where it is.
     pub(crate) fn keep(&self, path: &Path, name: &str) -> Result<PathBuf> {
-        dir::create(&self.dir)?;
+        fs::create(&self.dir)?;
         let kept = self.free_name(name);
-        dir::rename(path, &kept)?;
+        fs::rename(path, &kept)?;
         if let Some(left) = path.parent() {
-            dir::sync(left)?;
+            fs::sync(left)?;
         }
         self.make_room(&kept);
         Ok(kept)
@@ -42,38 +42,38 @@ impl Quarantine {
 
     /// Writes `bytes` into a file here, once for each name.
     pub(crate) fn keep_bytes(&self, bytes: &[u8], name: &str) -> Result<()> {
-        dir::create(&self.dir)?;
+        fs::create(&self.dir)?;
         let path = self.dir.join(name);
-        let written = dir::open_private(&path, OpenOptions::new().write(true).create(true).truncate(true))
+        let written = fs::open_private(&path, OpenOptions::new().write(true).create(true).truncate(true))
             .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
         written.map_err(|e| Error::io(format!("write {}", path.display()), e))?;
         self.make_room(&path);
-        dir::sync(&self.dir)
+        fs::sync(&self.dir)
     }
 
     /// Moves all that the lane in `other` has in quarantine here.
     pub(crate) fn take_over(&self, other: &Path) -> Result<()> {
         let from = Self::dir_in(other);
-        for name in dir::names(&from)? {
+        for name in fs::names(&from)? {
             self.keep(&from.join(&name), &name)?;
         }
         Ok(())
     }
 
     fn free_name(&self, name: &str) -> PathBuf {
-        let numbered = (1..).map(|n| format!("{name}.{n}"));
-        let mut names = std::iter::once(name.to_owned()).chain(numbered).map(|name| self.dir.join(name));
-        names.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| self.dir.join(name))
+        let with_count = (1..).map(|n| format!("{name}.{n}"));
+        let mut names = std::iter::once(name.to_owned()).chain(with_count).map(|name| self.dir.join(name));
+        names.find(|path| std::fs::symlink_metadata(path).is_err()).unwrap_or_else(|| self.dir.join(name))
     }
 
     /// Removes the oldest until all take `max_bytes`; `newest` stays.
     fn make_room(&self, newest: &Path) {
-        let mut entries: Vec<_> = dir::names(&self.dir)
+        let mut entries: Vec<_> = fs::names(&self.dir)
             .unwrap_or_default()
             .iter()
             .map(|name| self.dir.join(name))
             .filter(|path| path != newest)
-            .map(|path| (fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
+            .map(|path| (std::fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
             .collect();
         entries.sort_unstable();
         for (_, path) in entries {
@@ -81,7 +81,7 @@ impl Quarantine {
                 return;
             }
             // What can't be removed only takes room.
-            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
     }
 }

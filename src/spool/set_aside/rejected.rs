@@ -1,10 +1,9 @@
-//! Rejected: the store of items that the ingest refused, each with the answer beside it.
+//! Rejected: the store of items that the ingest refused, each with the answer.
 //!
-//! One file a group of items that were set aside together, named after the first one's number, written under
-//! another name first and then renamed: any process may list it, and take items out, while the lane's owner runs.
+//! Items that were set aside together are one file, named after the first one's seq. It is written under another name
+//! and then renamed. Any process may list the store, and take items out, while the lane's owner runs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -17,15 +16,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::format::codec;
 use crate::spool::format::fragment;
-use crate::spool::fs as dir;
+use crate::spool::fs;
 
-/// Begins the reason of items that were set aside for want of the key whose name follows.
+/// The reason of items that were set aside for want of a key; the key's name follows.
 pub(crate) const NO_KEY: &str = "no_key:";
 
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedItem {
-    /// `<lane>-<number>`: names the item to `requeue` and `purge`.
+    /// `<lane>-<seq>`: names the item to `requeue` and `purge`.
     pub id: String,
     /// The id of the batch it was refused in.
     pub batch_id: String,
@@ -52,7 +51,7 @@ pub(crate) struct Rejection {
     pub(crate) answer: Vec<u8>,
     pub(crate) key_name: String,
     pub(crate) rejected_unix_ms: u64,
-    /// Number and bytes of each item, in order.
+    /// Seq and bytes of each item, in order.
     pub(crate) items: Vec<(u64, Vec<u8>)>,
 }
 
@@ -71,13 +70,13 @@ pub(crate) struct RejectedStore {
     disk_bytes: AtomicU64,
     /// Whether each group waits for its key, as of the last use.
     held: Mutex<BTreeMap<u64, bool>>,
-    /// How many of them do: the counters are read without waiting for a disk.
+    /// How many groups wait for their key: the counters are read without waiting for a disk.
     held_batches: AtomicU64,
 }
 
 impl RejectedStore {
     pub(crate) fn new(lane: &str, dir: PathBuf) -> Self {
-        let disk_bytes = AtomicU64::new(dir::tree_bytes(&dir));
+        let disk_bytes = AtomicU64::new(fs::tree_bytes(&dir));
         let (held, held_batches) = (Mutex::default(), AtomicU64::new(0));
         Self { lane: lane.to_owned(), dir, disk_bytes, held, held_batches }
     }
@@ -96,39 +95,39 @@ impl RejectedStore {
     /// Returns how many older items had to leave because all together may take `max_bytes`.
     pub(crate) fn put(&self, rejection: &Rejection, max_bytes: u64) -> Result<u64> {
         let Some((first, _)) = rejection.items.first() else { return Ok(0) };
-        dir::create(&self.dir)?;
+        fs::create(&self.dir)?;
         self.write(*first, rejection)?;
         let evicted = self.evict(*first, max_bytes)?;
         self.recount();
         Ok(evicted)
     }
 
-    /// Takes over the groups of another lane's store, durably; their items get numbers that no item of this lane has.
+    /// Takes over the groups of another lane's store, durably; their items get seqs that no item of this lane has.
     ///
-    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both.
-    /// What can't be read stays. Returns how many items moved, and how many older ones had to leave because all together
-    /// may take `max_bytes`.
+    /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both. What
+    /// can't be read stays. Returns how many items moved, and how many older ones had to leave because all together may
+    /// take `max_bytes`.
     pub(crate) fn adopt(&self, drained: &Self, max_bytes: u64) -> Result<(u64, u64)> {
         let groups = drained.firsts()?;
         if groups.is_empty() {
             return Ok((0, 0));
         }
-        dir::create(&self.dir)?;
-        let last = self.firsts()?.last().map(|last| last + self.numbers_from(*last));
+        fs::create(&self.dir)?;
+        let last = self.firsts()?.last().map(|last| last + self.seqs_from(*last));
         let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
         let (mut newest, mut moved) = (fresh, 0);
         for first in groups {
             let Some(group) = drained.read(first) else { continue };
             let (from, to) = (drained.path(first), self.path(fresh));
-            match fs::rename(&from, &to) {
-                // Whoever looks after the store by hand may have taken it out just now.
+            match std::fs::rename(&from, &to) {
+                // Somebody may have taken it out by hand just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other
                     .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), e))?,
             }
             newest = fresh;
             moved += group.items.len() as u64;
-            fresh += numbers_of(&group);
+            fresh += seqs_of(&group);
         }
         self.sync_dir()?;
         drained.sync_dir()?;
@@ -137,11 +136,11 @@ impl RejectedStore {
         Ok((moved, evicted))
     }
 
-    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled. These,
-    /// from `cursor` on, are still on their way, and the next answer to them may be another one.
+    /// Removes what a death left: files half written or half replaced, and items that it kept from being settled.
+    /// These, from `cursor` on, are still on their way, and the next answer to them may be another one.
     pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
-        for name in dir::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
-            dir::remove_file(&self.dir.join(name))?;
+        for name in fs::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
+            fs::remove_file(&self.dir.join(name))?;
         }
         let firsts = self.firsts()?;
         for (at, first) in firsts.iter().enumerate() {
@@ -149,7 +148,7 @@ impl RejectedStore {
             // `remove` writes the new file first: where both stand, the old one was about to go.
             let is_replaced = || firsts.get(at + 1).is_some_and(|next| self.is_rest_of(*next, *first));
             if is_unsettled || is_replaced() {
-                dir::remove_file(&self.path(*first))?;
+                fs::remove_file(&self.path(*first))?;
             }
         }
         self.recount();
@@ -166,14 +165,14 @@ impl RejectedStore {
         Ok(self.groups()?.into_iter().flat_map(|group| self.items_of(group)).collect())
     }
 
-    /// Removes the items `numbers`, durably. Returns how many there were.
-    pub(crate) fn remove(&self, numbers: &[u64]) -> Result<u64> {
-        let Some(last) = numbers.iter().max() else { return Ok(0) };
+    /// Removes the items `seqs`, durably. Returns how many there were.
+    pub(crate) fn remove(&self, seqs: &[u64]) -> Result<u64> {
+        let Some(last) = seqs.iter().max() else { return Ok(0) };
         let mut removed = 0;
         for first in self.firsts()?.into_iter().filter(|first| first <= last) {
             let Some(mut group) = self.read(first) else { continue };
             let before = group.items.len();
-            group.items.retain(|(number, _)| !numbers.contains(number));
+            group.items.retain(|(seq, _)| !seqs.contains(seq));
             let gone = (before - group.items.len()) as u64;
             if gone > 0 {
                 // The new file stands before the old one goes: an item is there twice rather than not at all.
@@ -201,21 +200,21 @@ impl RejectedStore {
         Ok(firsts)
     }
 
-    /// The number that `id` gives an item of this store.
-    pub(crate) fn number_of(&self, id: &str) -> Option<u64> {
+    /// The seq that `id` gives an item of this store.
+    pub(crate) fn seq_of(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.lane)?.strip_prefix('-')?.parse().ok()
     }
 
     /// Removes the oldest groups until what is left takes `max_bytes`; the group `kept` stays.
     fn evict(&self, kept: u64, max_bytes: u64) -> Result<u64> {
-        let mut held = dir::tree_bytes(&self.dir);
+        let mut held = fs::tree_bytes(&self.dir);
         let mut evicted = 0;
         for first in self.firsts()? {
             if held <= max_bytes {
                 break;
             }
             if first != kept {
-                held -= fs::metadata(self.path(first)).map_or(0, |m| dir::bytes_on_disk(&m)).min(held);
+                held -= std::fs::metadata(self.path(first)).map_or(0, |m| fs::bytes_on_disk(&m)).min(held);
                 evicted += self.read(first).map_or(0, |group| group.items.len() as u64);
                 self.unlink(first)?;
             }
@@ -224,8 +223,8 @@ impl RejectedStore {
     }
 
     fn items_of(&self, group: Rejection) -> Vec<RejectedItem> {
-        let item = |(number, json)| RejectedItem {
-            id: format!("{}-{number}", self.lane),
+        let item = |(seq, json)| RejectedItem {
+            id: format!("{}-{seq}", self.lane),
             batch_id: group.batch_id.clone(),
             status: group.status,
             reason: group.reason.clone(),
@@ -241,33 +240,33 @@ impl RejectedStore {
         let bytes = encode(first, group)?;
         let fresh = self.dir.join(format!("{first:020}.new"));
         let write = || -> io::Result<()> {
-            let mut options = fs::OpenOptions::new();
-            let mut file = dir::open_private(&fresh, options.write(true).create(true).truncate(true))?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = fs::open_private(&fresh, options.write(true).create(true).truncate(true))?;
             file.write_all(&bytes)?;
             file.sync_all()?;
-            fs::rename(&fresh, self.path(first))
+            std::fs::rename(&fresh, self.path(first))
         };
         write().map_err(|e| {
             // A file cut short by a full disk takes room that is needed.
-            drop(fs::remove_file(&fresh));
+            drop(std::fs::remove_file(&fresh));
             Error::io(format!("write {}", fresh.display()), e)
         })?;
         self.sync_dir()
     }
 
-    /// The group in the file `first`. In a file that came from another lane the items have other numbers, as many apart.
+    /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.
     fn read(&self, first: u64) -> Option<Rejection> {
-        let mut group = decode(&fs::read(self.path(first)).ok()?)?;
-        let written = group.items.first().map_or(first, |(number, _)| *number);
-        for (number, _) in &mut group.items {
-            *number = first + number.saturating_sub(written);
+        let mut group = decode(&std::fs::read(self.path(first)).ok()?)?;
+        let written = group.items.first().map_or(first, |(seq, _)| *seq);
+        for (seq, _) in &mut group.items {
+            *seq = first + seq.saturating_sub(written);
         }
         Some(group)
     }
 
-    /// How many numbers the group `first` takes up.
-    fn numbers_from(&self, first: u64) -> u64 {
-        self.read(first).map_or(1, |group| numbers_of(&group))
+    /// How many seqs the group `first` takes up.
+    fn seqs_from(&self, first: u64) -> u64 {
+        self.read(first).map_or(1, |group| seqs_of(&group))
     }
 
     /// Whether the file `next` has what `remove` left of the file `first`.
@@ -277,26 +276,26 @@ impl RejectedStore {
     }
 
     pub(crate) fn unlink(&self, first: u64) -> Result<()> {
-        dir::remove_file(&self.path(first))?;
+        fs::remove_file(&self.path(first))?;
         self.sync_dir()
     }
 
     fn sync_dir(&self) -> Result<()> {
-        dir::sync(&self.dir)?;
-        self.dir.parent().map_or(Ok(()), dir::sync)
+        fs::sync(&self.dir)?;
+        self.dir.parent().map_or(Ok(()), fs::sync)
     }
 
     pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
-        Ok(dir::names(&self.dir)?.iter().filter_map(|name| dir::number_of(name)).collect())
+        Ok(fs::names(&self.dir)?.iter().filter_map(|name| fs::seq_of(name)).collect())
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(dir::numbered(first))
+        self.dir.join(fs::seq_name(first))
     }
 
     /// Counts what is there now: another process may have taken groups out.
     pub(crate) fn recount(&self) {
-        self.disk_bytes.store(dir::tree_bytes(&self.dir), Relaxed);
+        self.disk_bytes.store(fs::tree_bytes(&self.dir), Relaxed);
         let Ok(firsts) = self.firsts() else { return };
         let mut held = self.held.lock().unpoisoned();
         held.retain(|first, _| firsts.binary_search(first).is_ok());
@@ -307,10 +306,10 @@ impl RejectedStore {
         self.held_batches.store(held.values().filter(|is_held| **is_held).count() as u64, Relaxed);
     }
 
-    /// Why the group `first` was set aside: the beginning of its file says it.
+    /// Why the group `first` was set aside, from the beginning of its file.
     fn reason(&self, first: u64) -> Option<String> {
         let mut begin = Vec::new();
-        let file = fs::File::open(self.path(first)).ok()?;
+        let file = std::fs::File::open(self.path(first)).ok()?;
         file.take(fragment::MAX_FRAGMENT_BYTES as u64).read_to_end(&mut begin).ok()?;
         let piece = fragment::Fragment::decode(&begin).ok()?;
         let (_batch_id, _status, reason): (String, u16, String) = codec::decode(piece.payload).ok()?;
@@ -318,29 +317,29 @@ impl RejectedStore {
     }
 }
 
-/// Numbers from here on are those of adopted items: a lane's own stay below it for centuries.
+/// Seqs from here on are those of adopted items: a lane's own stay below for centuries.
 const ADOPTED_FROM: u64 = 1 << 48;
 
-/// How many numbers a group takes up.
-fn numbers_of(group: &Rejection) -> u64 {
+/// How many seqs a group takes up.
+fn seqs_of(group: &Rejection) -> u64 {
     match (group.items.first(), group.items.last()) {
         (Some((first, _)), Some((last, _))) => last + 1 - first,
         _ => 1,
     }
 }
 
-/// A file's bytes: the group's bincode as fragments, one behind the other, as in a segment.
-pub(in crate::spool) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
+/// A file's bytes: the group's bincode as fragments, one after the other, as in a segment.
+pub(crate) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
     let failed =
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
-    let value = bincode::encode_to_vec(group, codec::FORM).map_err(|e| failed(e.to_string()))?;
+    let value = bincode::encode_to_vec(group, codec::ENCODING).map_err(|e| failed(e.to_string()))?;
     fragment::split(first, &value)
         .map(|pieces| pieces.concat())
         .ok_or_else(|| failed("it is too long".into()))
 }
 
 /// The group in a file's bytes, whatever lane it was written in.
-pub(in crate::spool) fn decode(bytes: &[u8]) -> Option<Rejection> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Rejection> {
     let id = fragment::Fragment::decode(bytes).ok()?.id;
     let value = fragment::join(id, fragment::cut(bytes)).ok()?;
     codec::decode(&value).ok()

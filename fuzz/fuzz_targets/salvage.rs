@@ -1,5 +1,0 @@
-//! See `salvage` in `src/fuzzing.rs`.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| spanspool::fuzzing::salvage(data));

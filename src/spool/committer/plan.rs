@@ -1,0 +1,90 @@
+//! Plan: which of the journal's oldest items a spill moves, and as which batches.
+
+use crate::error::Result;
+use crate::spool::checkpoint::LogPosition;
+use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::journal::{Journal, Read};
+use crate::spool::queue::batching::{self, BatchLimits, Run, Stop};
+
+/// Batches to be made of the journal's items, in order.
+pub(crate) struct Plan {
+    parts: Vec<Part>,
+    /// The log position after them.
+    pub(crate) end: LogPosition,
+}
+
+enum Part {
+    /// The batch that begins here.
+    Run(LogPosition, Run),
+    /// Items of several key names, from here to there.
+    Mixed(LogPosition, LogPosition),
+}
+
+impl Plan {
+    /// Divides the journal's items from `head` on into batches, at most `max_bytes` of ring or one batch more.
+    pub(crate) fn new(
+        journal: &Journal,
+        head: LogPosition,
+        limits: BatchLimits,
+        max_bytes: Option<u64>,
+    ) -> Self {
+        let mut plan = Self { parts: Vec::new(), end: head };
+        while is_within(head, plan.end, max_bytes) {
+            let at = plan.end;
+            let Some(run) = batching::run(journal, at, limits) else {
+                // The seq of a damaged item is left out: its absence is counted when the seqs around it are read.
+                let Read::Damaged(end) = journal.read(at) else { break };
+                plan.end = end;
+                continue;
+            };
+            if run.stop == Stop::OtherKey {
+                plan.end = unbatched_end(journal, at, limits, max_bytes);
+                plan.parts.push(Part::Mixed(at, plan.end));
+            } else {
+                plan.end = run.end;
+                plan.parts.push(Part::Run(at, run));
+            }
+        }
+        plan
+    }
+
+    /// Copies the batches out of the journal, and calls `each` with one after the other.
+    pub(crate) fn batches(
+        &self,
+        journal: &Journal,
+        lane: &str,
+        limits: BatchLimits,
+        mut each: impl FnMut(StoredBatch) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.parts {
+            match part {
+                Part::Run(at, run) => each(batching::copy_run(journal, lane, *at, run))?,
+                Part::Mixed(at, end) => {
+                    batching::regroup(journal, lane, *at, *end, limits).into_iter().try_for_each(&mut each)?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The end of the items from `at` on that belong to no batch yet.
+fn unbatched_end(
+    journal: &Journal,
+    at: LogPosition,
+    limits: BatchLimits,
+    max_bytes: Option<u64>,
+) -> LogPosition {
+    let mut end = at;
+    while is_within(at, end, max_bytes) {
+        match batching::run(journal, end, limits) {
+            Some(run) if run.stop != Stop::Persisted => end = run.end,
+            _ => break,
+        }
+    }
+    end
+}
+
+fn is_within(from: LogPosition, to: LogPosition, max_bytes: Option<u64>) -> bool {
+    max_bytes.is_none_or(|max| to.pos - from.pos < max)
+}

@@ -1,0 +1,65 @@
+//! Rolling writer: the segment being written, and when a new one takes its place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::spool::fs;
+use crate::spool::segments::Segments;
+use crate::spool::segments::writer::Segment;
+
+/// A segment takes this many bytes of values: sled's memory and opening time grow with its file.
+const MAX_SEGMENT_BYTES: u64 = 32 << 20;
+
+/// The segment that is being written. Only the committer has it.
+#[derive(Default)]
+pub(crate) struct RollingWriter {
+    open: Option<Open>,
+}
+
+struct Open {
+    first: u64,
+    segment: Arc<Segment>,
+    bytes: u64,
+}
+
+impl RollingWriter {
+    /// The segment being written, with its first item, for `Segments::publish`.
+    pub(crate) fn current(&self) -> Option<(u64, &Arc<Segment>)> {
+        self.open.as_ref().map(|open| (open.first, &open.segment))
+    }
+
+    /// Whether the next `bytes` go into a new segment.
+    pub(crate) fn must_roll(&self, bytes: u64) -> bool {
+        self.open.as_ref().is_none_or(|open| open.bytes > 0 && open.bytes + bytes > MAX_SEGMENT_BYTES)
+    }
+
+    /// Appends `values` durably, in a new segment at `path` when `must_roll` says so.
+    ///
+    /// After an error the segment is given up. What it held is safe; what was to be added is still in the journal.
+    pub(crate) fn append(&mut self, values: &[(u64, Vec<u8>)], path: impl Fn(u64) -> PathBuf) -> Result<()> {
+        let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
+        let Some((first, _)) = values.first() else { return Ok(()) };
+        if self.must_roll(bytes) {
+            self.open = None;
+            let dir = path(*first);
+            fs::remove(&dir)?;
+            let made = Segment::create(&dir).inspect_err(|_| drop(fs::remove(&dir)))?;
+            self.open = Some(Open { first: *first, segment: Arc::new(made), bytes: 0 });
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let outcome = open.segment.append(values);
+        open.bytes += bytes;
+        if outcome.is_err() {
+            self.open = None;
+        }
+        outcome
+    }
+
+    /// Closes the segment; the next append makes a new one.
+    pub(crate) fn close(&mut self, segments: &mut Segments) {
+        if let Some(open) = self.open.take() {
+            segments.retire(open.first);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Intake: the lane's side toward callers: stores items, within limits.
+
+use std::time::{Duration, Instant};
+
+use crate::batch::Batch;
+use crate::config::{Durability, Overflow};
+use crate::error::Result;
+use crate::item::Item;
+use crate::spool::journal::Refusal;
+use crate::spool::lane::oversize::OversizeSlot;
+use crate::spool::lane::settings::LaneSettings;
+use crate::spool::lane::{Lane, shut_down};
+
+/// The limits of what a lane accepts, and the way in for items that are too long for the ring.
+pub(super) struct Intake {
+    max_queue_size: Option<u64>,
+    overflow: Overflow,
+    enqueue_timeout: Duration,
+    durability: Durability,
+    oversize: OversizeSlot,
+}
+
+impl Intake {
+    pub(super) fn new(settings: &LaneSettings) -> Self {
+        Self {
+            max_queue_size: settings.max_queue_size,
+            overflow: settings.overflow,
+            enqueue_timeout: settings.enqueue_timeout,
+            durability: settings.durability,
+            oversize: OversizeSlot::default(),
+        }
+    }
+
+    pub(super) fn oversize(&self) -> &OversizeSlot {
+        &self.oversize
+    }
+}
+
+impl Lane {
+    /// Stores `item` so that it survives what `durability` says.
+    pub(crate) fn enqueue(&self, item: &Item<'_>) -> Result<()> {
+        let (intake, mover, journal) = (&self.intake, &self.mover, self.stores.journal());
+        let len = item.key_name().len() + item.json().len();
+        if !journal.fits_in_ring(len) {
+            return self.enqueue_oversize(item);
+        }
+        let mut deadline = None;
+        loop {
+            let refusal = match journal.append(item, self.max_seq()) {
+                Ok(appended) => {
+                    if appended.wake_committer {
+                        mover.wake();
+                    }
+                    if appended.wake_delivery {
+                        self.hand_out.wake();
+                    }
+                    return match intake.durability {
+                        Durability::Process => Ok(()),
+                        Durability::Power => self.sync_to(appended.end_pos),
+                    };
+                }
+                Err(refusal) => refusal,
+            };
+            match (refusal, intake.overflow) {
+                (Refusal::Closed, _) => return Err(shut_down()),
+                (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
+                (Refusal::QueueFull, _) => return Err(self.queue_full()),
+                (Refusal::RingFull, Overflow::Reject) if mover.is_full() && !journal.can_release() => {
+                    return Err(self.spool_full());
+                }
+                (Refusal::RingFull, _) => {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + intake.enqueue_timeout);
+                    mover.ask_for_room();
+                    if !journal.wait_for_room(len, deadline) {
+                        return Err(self.spool_full());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.
+    fn enqueue_oversize(&self, item: &Item<'_>) -> Result<()> {
+        if self.max_seq().is_some_and(|max| self.tail_seq() >= max) {
+            return Err(self.queue_full());
+        }
+        let mut batch = Batch::new(self.id(), 0, item.key_name());
+        batch.push(item.json());
+        let outcome = self.intake.oversize.store(batch, || self.mover.wake());
+        outcome.unwrap_or_else(|| Err(shut_down()))
+    }
+
+    /// The seq at which the queue is full; `None` without a limit.
+    fn max_seq(&self) -> Option<u64> {
+        self.intake.max_queue_size.map(|size| self.stores.journal().checkpoint().cursor.saturating_add(size))
+    }
+
+    /// Brings everything accepted so far to stable storage.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.sync_to(self.stores.journal().tail().pos)
+    }
+
+    fn sync_to(&self, end_pos: u64) -> Result<()> {
+        // The committer makes the next ones succeed.
+        self.stores.journal().sync_to(end_pos).inspect_err(|_| self.mover.wake())
+    }
+
+    /// Accepts no item any more.
+    pub(crate) fn close(&self) {
+        self.stores.journal().close();
+    }
+}

@@ -1,0 +1,95 @@
+//! Open: from a lane's locked folder to a lane.
+
+use std::path::Path;
+
+use crate::config::{Durability, Log};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::fs;
+use crate::spool::journal::{HeaderCounter, Journal};
+use crate::spool::lane::Lane;
+use crate::spool::lane::handout::HandOut;
+use crate::spool::lane::identity::Identity;
+use crate::spool::lane::intake::Intake;
+use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::mover::Mover;
+use crate::spool::lane::requeue::Requeue;
+use crate::spool::lane::settings::LaneSettings;
+use crate::spool::lane::stores::Stores;
+use crate::spool::queue::Queue;
+use crate::spool::segments::Segments;
+use crate::spool::set_aside::quarantine::Quarantine;
+use crate::spool::set_aside::rejected::RejectedStore;
+
+/// The part of `max_spool_bytes` that damaged files may take.
+const QUARANTINE_SHARE: u64 = 8;
+
+impl Lane {
+    /// Opens the lane in `dir`, which `lock` is of.
+    pub(super) fn open(
+        id: &str,
+        dir: &Path,
+        lock: LaneLock,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Result<Self> {
+        let journal = open_journal(dir, settings)?;
+        let checkpoint = journal.checkpoint();
+        let (segments, passed) =
+            Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
+        let rejected = RejectedStore::new(id, dir.join("rejected"));
+        rejected.tidy(checkpoint.cursor)?;
+        journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
+        let queue = Queue::open(id, segments, &journal, checkpoint);
+        let quarantine = Quarantine::new(dir, settings.max_spool_bytes / QUARANTINE_SHARE);
+        let stores = Stores::new(journal, queue, rejected, quarantine, log);
+        if !passed.is_empty() {
+            // The dead owner may have settled their items just before: a power cut must not leave a cursor before them.
+            stores.journal().release()?;
+        }
+        for segment in passed {
+            stores.discard(&segment)?;
+        }
+        if stores.journal().counter(HeaderCounter::DiskBytes) == 0 {
+            // Of a new lane. What an older one takes was counted by its last owner, until this one has to know.
+            stores.journal().set_counter(HeaderCounter::DiskBytes, stores.journal().file_bytes());
+        }
+        Ok(Self {
+            identity: Identity::new(id, dir, lock),
+            stores,
+            intake: Intake::new(settings),
+            mover: Mover::default(),
+            hand_out: HandOut::default(),
+            requeue: Requeue::default(),
+            settings: settings.clone(),
+            log: log.clone(),
+        })
+    }
+}
+
+/// Makes the lane's journal under another name first, so that a half made one never counts.
+pub(super) fn create_journal(lane: &Path, settings: &LaneSettings) -> Result<()> {
+    let path = lane.join("journal");
+    let fresh = Journal::path_of_new(&path);
+    Journal::create(&fresh, settings.journal_bytes, settings.durability == Durability::Power)?;
+    fs::rename(&fresh, &path)
+}
+
+/// Opens the lane's journal. A lane without one is begun anew, unless it was in use: without a journal nobody knows
+/// which of its items were delivered.
+fn open_journal(lane: &Path, settings: &LaneSettings) -> Result<Journal> {
+    let path = lane.join("journal");
+    // What a crash left of one that was being made.
+    fs::remove_file(&Journal::path_of_new(&path))?;
+    if !path.exists() {
+        if was_in_use(lane) {
+            return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
+        }
+        create_journal(lane, settings)?;
+    }
+    Journal::open(&path)
+}
+
+/// Whether the lane in `dir` ever had a journal.
+pub(crate) fn was_in_use(dir: &Path) -> bool {
+    ["segments", "rejected"].iter().any(|part| dir.join(part).exists())
+}

@@ -1,0 +1,94 @@
+//! Pending: what is pending in a lane, read from outside in its order: segments, then the journal.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::spool::checkpoint::Checkpoint;
+use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::journal::{JournalView, Records, ViewedRecord};
+use crate::spool::segments::{Found, Segments};
+
+/// A part of what is pending.
+pub(crate) enum Part {
+    /// A batch in a segment.
+    Batch(Box<StoredBatch>),
+    /// An item in the journal.
+    Item { seq: u64, key_name: String, json: Vec<u8> },
+    /// Items that can't be read from their segment, and why.
+    LostInSegments { seqs: Range<u64>, why: Error },
+    /// Items that can't be read from the journal, and the ring position where they begin. Some may be settled.
+    LostInJournal { seqs: Range<u64>, pos: u64 },
+}
+
+/// The parts, as of the checkpoint that stood when this was made. The lane's owner may be running.
+pub(crate) struct Pending<'a> {
+    lane: String,
+    dir: PathBuf,
+    checkpoint: Checkpoint,
+    /// The next item to read from a segment.
+    next: u64,
+    segments: Option<Segments>,
+    records: Records<'a>,
+}
+
+impl<'a> Pending<'a> {
+    /// What is pending in the lane in `dir`, whose journal is `journal`.
+    pub(crate) fn new(lane: &str, dir: &Path, journal: &'a JournalView) -> Self {
+        let checkpoint = journal.checkpoint();
+        Self {
+            lane: lane.to_owned(),
+            dir: dir.join("segments"),
+            checkpoint,
+            next: checkpoint.cursor,
+            segments: None,
+            records: journal.records(checkpoint.head),
+        }
+    }
+
+    pub(crate) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    fn next_in_segments(&mut self) -> Result<Part> {
+        let segments = match &mut self.segments {
+            Some(segments) => segments,
+            unopened => unopened.insert(Segments::look(&self.lane, &self.dir)?),
+        };
+        let first = self.next;
+        Ok(match segments.read(first, self.checkpoint.head.seq)? {
+            Found::Batch(stored) => {
+                self.next = stored.end();
+                Part::Batch(stored)
+            }
+            Found::Gap { end, why } => {
+                self.next = end;
+                Part::LostInSegments { seqs: first..end, why }
+            }
+        })
+    }
+
+    fn next_in_journal(&mut self) -> Option<Part> {
+        let cursor = self.checkpoint.cursor;
+        self.records.find_map(|record| match record {
+            // While the owner spills, the head stays, however far the cursor comes.
+            ViewedRecord::Whole { seq, .. } if seq < cursor => None,
+            ViewedRecord::Whole { seq, key_name, json } => Some(Part::Item { seq, key_name, json }),
+            ViewedRecord::Damaged { seq, items, pos } => {
+                Some(Part::LostInJournal { seqs: seq..seq + items, pos })
+            }
+        })
+    }
+}
+
+impl Iterator for Pending<'_> {
+    type Item = Result<Part>;
+
+    /// An error means that a segment can't be read now; the next call tries it again.
+    fn next(&mut self) -> Option<Result<Part>> {
+        if self.next < self.checkpoint.head.seq {
+            return Some(self.next_in_segments());
+        }
+        self.next_in_journal().map(Ok)
+    }
+}
