@@ -1,5 +1,6 @@
 //! The trial against a pretended ingest, by table.
 
+#![allow(clippy::single_range_in_vec_init, reason = "the parts of a batch are ranges, often one")]
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;

@@ -108,8 +108,13 @@ impl Synced {
         if is_synced() {
             return Ok(None);
         }
-        // Renewed meanwhile, if there is no failure any more: then this one may try anew.
-        self.lock().failed.clone().map_or_else(|| self.turn(end_pos), Err)
+        // Bound first: the guard must not live through the next call, which locks again.
+        let failed = self.lock().failed.clone();
+        match failed {
+            Some(error) => Err(error),
+            // The journal was renewed meanwhile: this caller may try again.
+            None => self.turn(end_pos),
+        }
     }
 }
 
