@@ -86,7 +86,8 @@ struct InReceiver;
 impl InReceiver {
     /// `None` when it is inside one already.
     fn enter() -> Option<Self> {
-        (!IN_RECEIVER.replace(true)).then_some(Self)
+        // Not `then_some`, whose unused value would be dropped and take the mark away.
+        if IN_RECEIVER.replace(true) { None } else { Some(Self) }
     }
 }
 
