@@ -1,7 +1,7 @@
 //! The tests of the library, the program and the C interface, from outside; what they share is the crate `testkit`.
 //!
-//! A test that takes more than a moment, or a tool that is not everywhere, is in a module `long`: `--skip long::` leaves
-//! those out.
+//! Tests that take more than a few seconds are in the `long` module of their subject:
+//! `cargo test --test it -- --skip long::` runs the others.
 
 #![allow(
     clippy::unwrap_used,

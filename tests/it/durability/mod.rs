@@ -1,10 +1,8 @@
 //! What is on disk, and what limits it.
 
 mod adoption;
-mod backlog;
 mod formats;
-mod full_disk;
-mod ledger;
 mod limits;
+mod long;
 mod permissions;
 mod restart;

@@ -4,7 +4,6 @@ mod exit;
 mod few_threads;
 mod fork;
 mod idle;
+mod long;
 mod manners;
-mod prefork;
 mod sanitizers;
-mod valgrind;

@@ -32,7 +32,7 @@ fn thread_sanitizer_finds_nothing_but_what_a_bad_host_does() {
     is_in(&instrumented, "race", "data race");
     finds_nothing(
         &instrumented,
-        &["abi::c_abi::", "process::fork::", "process::exit::", "process::prefork::"],
+        &["abi::c_abi::", "process::fork::", "process::exit::", "process::long::prefork::"],
     );
 }
 

@@ -16,7 +16,7 @@ const FOUND: &str = "--error-exitcode=99";
 fn memcheck(program: &Path) -> Command {
     let mut command = caller("valgrind");
     command.args([FOUND, "--quiet", "--fair-sched=yes", "--leak-check=no", "--trace-children=no"]);
-    command.arg(format!("--suppressions={}", root().join("tests/it/process/valgrind.supp").display()));
+    command.arg(format!("--suppressions={}", root().join("tests/it/process/long/valgrind.supp").display()));
     // A child is checked too, and its exit code tells; what it would say goes amiss between the parent's lines.
     command.arg("--child-silent-after-fork=yes").arg(program);
     command

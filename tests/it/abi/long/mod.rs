@@ -1,0 +1,8 @@
+//! What compiles for a while: the bindings, the installed library, the examples, C++.
+
+mod callers;
+mod cpp_wrapper;
+mod examples;
+mod go;
+mod packaging;
+mod python;

@@ -1,0 +1,5 @@
+//! What takes gigabytes, a disk of its own or many seconds.
+
+mod backlog;
+mod full_disk;
+mod ledger;

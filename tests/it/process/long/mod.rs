@@ -1,0 +1,4 @@
+//! What runs for many seconds, or many times slower than by itself.
+
+mod prefork;
+mod valgrind;
