@@ -56,7 +56,7 @@ mod header {
         Ok(())
     }
 
-    /// `text` as lines of a C comment, each behind `indent`, without the last line break.
+    /// `text` as lines of a C comment, each after `indent`, without the last line break.
     fn commented(indent: &str, text: &str) -> Result<String, Box<dyn Error>> {
         if text.contains("*/") {
             return Err(format!("it would end the comment that it is put into: {text}").into());

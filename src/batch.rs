@@ -90,9 +90,9 @@ impl Batch {
 
     /// The batch's id, equal on every attempt and unlike every other batch's: the value of `Idempotency-Key`.
     ///
-    /// It is `<lane>-<number of the first item>-<items>-<CRC of the items>`, so each half of a batch that was split has an
-    /// id of its own. With `durability=process`, a power cut may lose items that were delivered already. Their numbers are
-    /// then given to new items, and the CRC keeps an ingest from mistaking those for the old ones.
+    /// It is `<lane>-<number of the first item>-<items>-<CRC of the items>`, so each half of a batch that was split has
+    /// an id of its own. With `durability=process`, a power cut may lose items that were delivered already. Their
+    /// numbers are then given to new items, and the CRC keeps an ingest from mistaking those for the old ones.
     pub fn id(&self) -> String {
         self.to_string()
     }

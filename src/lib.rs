@@ -4,8 +4,8 @@
 //! ```text
 //!   Item ──▶ BatchTraceProcessor ──▶ spool (journal, segments) ──▶ delivery ──▶ export ──▶ the ingest
 //! ```
-//! When [`BatchTraceProcessor::enqueue`] returns Ok, the item is delivered, pending, rejected and kept with the ingest's
-//! answer, or dropped under a limit or for damage; [`Stats`] counts each.
+//! When [`BatchTraceProcessor::enqueue`] returns Ok, the item is delivered, pending, rejected and kept with the
+//! ingest's answer, or dropped under a limit or for damage; [`Stats`] counts each.
 //!
 //! ```
 //! use std::time::Duration;

@@ -70,7 +70,7 @@ func TestCallsRaceWithShutdown(t *testing.T) {
 	for round := range 8 {
 		dir := t.TempDir()
 		client := open(t, spanspool.Config{SpoolDir: dir, Endpoint: nowhere})
-		var taken atomic.Int64
+		var accepted atomic.Int64
 		var goroutines sync.WaitGroup
 		loop := func(call func(n int) error) {
 			for n := 0; ; n++ {
@@ -101,7 +101,7 @@ func TestCallsRaceWithShutdown(t *testing.T) {
 				call = func(n int) error {
 					err := client.Enqueue([]byte(item(string(rune('a'+id)), n)))
 					if err == nil {
-						taken.Add(1)
+						accepted.Add(1)
 					}
 					return err
 				}
@@ -109,7 +109,7 @@ func TestCallsRaceWithShutdown(t *testing.T) {
 			goroutines.Add(1)
 			go func() { defer goroutines.Done(); loop(call) }()
 		}
-		for taken.Load() < 300 {
+		for accepted.Load() < 300 {
 			runtime.Gosched()
 		}
 		for range 2 {
@@ -130,8 +130,8 @@ func TestCallsRaceWithShutdown(t *testing.T) {
 		}
 		items := in.items()
 		slices.Sort(items)
-		if got := len(slices.Compact(items)); got != int(taken.Load()) || got != len(in.items()) {
-			t.Errorf("%d taken, %d came, %d of them different", taken.Load(), len(in.items()), got)
+		if got := len(slices.Compact(items)); got != int(accepted.Load()) || got != len(in.items()) {
+			t.Errorf("%d accepted, %d came, %d of them different", accepted.Load(), len(in.items()), got)
 		}
 	}
 }

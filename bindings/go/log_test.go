@@ -52,7 +52,7 @@ func TestTheLibraryLogsToSlog(t *testing.T) {
 		enqueue(t, client, item("log", 0))
 		// This one logs on the caller's own thread, in the middle of the call.
 		if err := client.Enqueue([]byte("not JSON")); err == nil {
-			t.Fatal("taken")
+			t.Fatal("accepted")
 		}
 		in.waitFor(t, "the delivery", func([]string) bool { return stats(t, client).Delivered == 1 }, func() {})
 		client.Close()

@@ -32,20 +32,20 @@ func TestWhatAKilledProcessAcceptedArrives(t *testing.T) {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var taken []string
+	var accepted []string
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		// The last line may have been cut by the kill.
 		if line := lines.Text(); strings.HasSuffix(line, "}") {
-			taken = append(taken, line)
+			accepted = append(accepted, line)
 		}
-		if len(taken) == 1000 {
+		if len(accepted) == 1000 {
 			if err := process.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := process.Wait(); err == nil || len(taken) < 1000 {
-		t.Fatalf("the child ended by itself: %v, %q", err, taken)
+	if err := process.Wait(); err == nil || len(accepted) < 1000 {
+		t.Fatalf("the child ended by itself: %v, %q", err, accepted)
 	}
 
 	in := newIngest(t, nil)
@@ -55,15 +55,15 @@ func TestWhatAKilledProcessAcceptedArrives(t *testing.T) {
 	}
 	// What the child had no time to print came as well.
 	got := in.items()
-	if len(got) < len(taken) || !slices.Equal(got[:len(taken)], taken) {
-		t.Fatalf("%d were accepted, %d came", len(taken), len(got))
+	if len(got) < len(accepted) || !slices.Equal(got[:len(accepted)], accepted) {
+		t.Fatalf("%d were accepted, %d came", len(accepted), len(got))
 	}
 	for n, text := range got {
 		if text != item("killed", n) {
 			t.Fatalf("number %d is %q", n, text)
 		}
 	}
-	t.Logf("%d printed by a child that was killed, %d delivered by the next process", len(taken), len(got))
+	t.Logf("%d printed by a child that was killed, %d delivered by the next process", len(accepted), len(got))
 }
 
 func TestALibraryOfAnotherVersionIsRefused(t *testing.T) {

@@ -143,7 +143,7 @@ impl StatsOut {
         Ok(())
     }
 
-    /// Writes the fields that fit into `size` bytes and zeros behind the last one.
+    /// Writes the fields that fit into `size` bytes and zeros after the last one.
     pub fn put(&self, size: usize, stats: &Stats) {
         let known = size.min(size_of::<Stats>());
         let out = self.0.cast::<u8>();
@@ -158,7 +158,7 @@ impl StatsOut {
 }
 
 impl Errbuf {
-    /// Writes as much of `text` as fits into `len` bytes, whole characters only, and always a NUL behind it.
+    /// Writes as much of `text` as fits into `len` bytes, whole characters only, and always a NUL after it.
     pub fn put(&self, len: usize, text: &str) {
         if self.0.is_null() || len == 0 {
             return;
@@ -204,7 +204,8 @@ pub fn receiver(function: spanspool_log_fn, user_data: UserData) -> impl Fn(Leve
 
 /// Runs `body`; a panic comes back as an error.
 ///
-/// The locks that it held are taken again all the same: nothing behind them is changed in steps that a panic could part.
+/// The locks that it held are taken again all the same: nothing behind them is changed in steps that a panic could
+/// part.
 pub fn caught(body: impl FnOnce() -> Result<()>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Error::defect(payload)))
 }

@@ -119,7 +119,8 @@ impl Search {
         Ok(())
     }
 
-    /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected store.
+    /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected
+    /// store.
     fn requeue_known(&self) {
         if !self.own.take_late_key() {
             return;

@@ -23,8 +23,8 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts the committer and, when there is an exporter, `delivery_threads` delivery threads. `own`: the client's own
-    /// lane.
+    /// Starts the committer and, when there is an exporter, `delivery_threads` delivery threads. `own`: the client's
+    /// own lane.
     ///
     /// An error leaves no thread behind.
     pub(crate) fn start(

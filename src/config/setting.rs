@@ -123,7 +123,7 @@ fn millis(value: &str, min: u64) -> std::result::Result<Duration, String> {
     number(value, min, MAX_MILLIS).map(Duration::from_millis)
 }
 
-/// A number of bytes, with `KiB`, `MiB` or `GiB` behind it if wished.
+/// A number of bytes, with `KiB`, `MiB` or `GiB` after it if wished.
 fn bytes(value: &str, min: u64, max: u64) -> std::result::Result<u64, String> {
     let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {
         Some(i) => (&value[..i], value[i..].trim_start()),

@@ -8,7 +8,8 @@
 //!            │              └─ NoKey: set aside ──────────▶ settle
 //!            └─────────────────────────────────────────────────┘
 //! ```
-//! `trial` says which part of which batch is next, and whether items or endpoint are at fault when everything is refused.
+//! `trial` says which part of which batch is next, and whether items or endpoint are at fault when everything is
+//! refused.
 
 mod gate;
 mod job;
@@ -190,7 +191,8 @@ impl Delivery {
         true
     }
 
-    /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the thread.
+    /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the
+    /// thread.
     fn export(&self, part: &Batch) -> Outcome {
         let attempt = || self.exporter.export(part, self.deadline());
         catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
@@ -215,7 +217,8 @@ impl Delivery {
         in_flight.remove(&job.stored);
         let key_name = job.stored.batch.key_name();
         if job.rejected > 0 && !key_name.is_empty() && self.exporter.has_named_key(key_name) {
-            // The key may have come while its items were being set aside: too late for the call that set it to find them.
+            // The key may have come while its items were being set aside: too late for the call that set it to find
+            // them.
             self.lane.note_late_key();
         }
         let level = if job.rejected > 0 { Level::Error } else { Level::Debug };

@@ -61,8 +61,8 @@ impl Trial {
         self.waiting.push_back(job);
     }
 
-    /// What to do now. `accepted`: since the trial began, the endpoint accepted something of the client's own lane, whichever
-    /// thread sent it.
+    /// What to do now. `accepted`: since the trial began, the endpoint accepted something of the client's own lane,
+    /// whichever thread sent it.
     pub(super) fn next(&mut self, accepted: bool) -> Next<'_> {
         while let Some(job) = self.waiting.pop_front() {
             if job.is_unproven() && !self.endpoint_accepts {

@@ -314,9 +314,9 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     Ok((HeaderName::try_from(name).map_err(|_| unfit("its name"))?, value))
 }
 
-/// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided:
-/// a body that breaks off changes nothing. Where the body quotes `key`, the key is blotted out, because the answer is logged
-/// and stored.
+/// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided: a
+/// body that breaks off changes nothing. Where the body quotes `key`, the key is blotted out, because the answer is
+/// logged and stored.
 fn read_answer(body: Body, key: &str) -> Vec<u8> {
     let mut reader = body.into_reader();
     let mut kept = Vec::new();

@@ -43,8 +43,8 @@ impl Lookup {
         }
     }
 
-    /// Nothing is looked up any more, and calls that wait return. A thread that hangs ends when its resolver does; it holds
-    /// nothing of the exporter.
+    /// Nothing is looked up any more, and calls that wait return. A thread that hangs ends when its resolver does; it
+    /// holds nothing of the exporter.
     pub(super) fn stop(&self) {
         let mut state = lock(&self.0);
         state.stopped = true;

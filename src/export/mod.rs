@@ -29,8 +29,8 @@ pub trait TracingExporter: Send + Sync {
     /// It must come back soon after `deadline`, when there is one.
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome;
 
-    /// Gives up what is in flight, soon. Called when a shutdown's deadline has passed, and when a client that has started
-    /// sending can't be opened after all. Later calls of `export` fail.
+    /// Gives up what is in flight, soon. Called when a shutdown's deadline has passed, and when a client that has
+    /// started sending can't be opened after all. Later calls of `export` fail.
     fn shutdown(&self) {}
 
     /// The exporter for a child of `fork`, which has none of this process's threads: with the same settings and keys,

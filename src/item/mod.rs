@@ -53,8 +53,8 @@ impl<'a> Item<'a> {
 
 /// Whether `json` is one JSON object in UTF-8 and nothing else (RFC 8259).
 ///
-/// What the grammar refuses goes to serde_json, which says why. It skips a value without recursion, so depth costs heap,
-/// never stack.
+/// What the grammar refuses goes to serde_json, which says why. It skips a value without recursion, so depth costs
+/// heap, never stack.
 fn one_object(json: &[u8]) -> Result<()> {
     if grammar::is_object(json) {
         return Ok(());

@@ -82,8 +82,8 @@ pub(super) fn as_custom<T: ExportedAsCustom, S: Serializer>(data: &T, to: S) -> 
     Custom { name: T::NAME, data }.serialize(to)
 }
 
-/// The `T` that `custom` stands for. A user's own span may look much like one, so it counts only if a `T` is written with
-/// exactly the same text.
+/// The `T` that `custom` stands for. A user's own span may look much like one, so it counts only if a `T` is written
+/// with exactly the same text.
 pub(super) fn from_custom<T: ExportedAsCustom>(custom: &CustomData) -> Option<T> {
     if custom.name != T::NAME || !custom.extra.is_empty() {
         return None;

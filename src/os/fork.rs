@@ -1,8 +1,8 @@
 //! Fork: a child of `fork` shares nothing with its parent that would bind either.
 //!
-//! A child has only the thread that forked. The parent's other threads are gone, and the locks they held stay locked. So
-//! the child leaves the parent's state alone: it closes the descriptors that hold the parent's locks, and makes everything
-//! anew at its first call. It never joins, drops or unmaps anything of the parent's.
+//! A child has only the thread that forked. The parent's other threads are gone, and the locks they held stay locked.
+//! So the child leaves the parent's state alone: it closes the descriptors that hold the parent's locks, and makes
+//! everything anew at its first call. It never joins, drops or unmaps anything of the parent's.
 
 #![allow(unsafe_code)]
 

@@ -31,8 +31,8 @@ struct Count {
 }
 
 impl Threads {
-    /// Starts a thread named `spanspool-<role>`. It ends when `work` returns; what `work` holds is dropped before the thread
-    /// counts as ended.
+    /// Starts a thread named `spanspool-<role>`. It ends when `work` returns; what `work` holds is dropped before the
+    /// thread counts as ended.
     ///
     /// A panic does not end it: `log` is told, and `work` runs again. It must repair what the panic left behind.
     pub(crate) fn spawn(

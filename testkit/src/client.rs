@@ -98,9 +98,9 @@ pub fn parts_of_id(batch_id: &str) -> Option<(&str, u64, u64)> {
 
 /// The items that an ingest took, in order.
 #[derive(Clone, Default)]
-pub struct Taken(Arc<Mutex<Vec<String>>>);
+pub struct Received(Arc<Mutex<Vec<String>>>);
 
-impl Taken {
+impl Received {
     /// Takes all of the request's items.
     pub fn take(&self, request: &Request) -> Answer {
         self.0.lock().unwrap().extend(items_of(request));

@@ -13,7 +13,7 @@ pub fn lib_dir() -> PathBuf {
     CBuild::of_this_run().lib_dir
 }
 
-/// How C and C++ programs are built: against which library, and with which flags beside the usual ones.
+/// How C and C++ programs are built: against which library, and with which flags next to the usual ones.
 ///
 /// A test program that runs under a sanitizer finds it in its environment (tests/it/process/sanitizers).
 pub struct CBuild {

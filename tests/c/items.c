@@ -23,7 +23,7 @@ static void objects(const spanspool_client *handle) {
     GOOD("{\"lone surrogates\":\"\\ud800 \\udc00\\ud800\"}");
     GOOD("{\"twice\":1,\"twice\":{\"twice\":2,\"twice\":3}}");
     GOOD("{\"\":{\"\":[]}}");
-    /* Only json_len bytes count, whatever stands behind them. */
+    /* Only json_len bytes count, whatever stands after them. */
     good(handle, "{\"a\":1} not part of it", 7);
 }
 

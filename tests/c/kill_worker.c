@@ -5,7 +5,7 @@
  * down and not to be waited for; - is neither.
  *
  * Thread t keeps two numbers in the mapped file COUNTERS: how many items it ever handed to enqueue, stored before the
- * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on behind them.
+ * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on after them.
  * tests/campaign_kill/items.rs knows the text of item n of thread t. */
 
 #include "settings.h"

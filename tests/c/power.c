@@ -1,8 +1,8 @@
 /* power COUNTERS FIRST THREADS PAUSE_US [KEY=VALUE]...: THREADS threads enqueue until the process is killed.
  *
  * Thread t, counted from FIRST, keeps two numbers in the mapped file COUNTERS: how many items it ever handed to
- * enqueue, stored before the call, and behind which of them the newest OK stands, stored after it. A later process
- * goes on behind what was handed. While the third number is not 0, the thread rests. The items' text is known from t and n alone: short ones, now and then one that is
+ * enqueue, stored before the call, and after which of them the newest OK stands, stored after it. A later process
+ * goes on after what was handed. While the third number is not 0, the thread rests. The items' text is known from t and n alone: short ones, now and then one that is
  * longer than half a small ring, and some of thread 0 under a key's name. */
 
 #include "settings.h"

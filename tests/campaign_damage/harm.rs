@@ -112,7 +112,7 @@ fn choose_file(files: &Files, noise: &mut Noise) -> PathBuf {
     from[noise.below(from.len() as u64) as usize].clone()
 }
 
-/// A place in a file: the first kilobytes, which steer the rest, are hit as often as all behind them.
+/// A place in a file: the first kilobytes, which steer the rest, are hit as often as all after them.
 fn place(len: usize, noise: &mut Noise) -> usize {
     let within = if noise.below(4) == 0 { len.min(1500) } else { len };
     noise.below(within.max(1) as u64) as usize

@@ -3,7 +3,8 @@
 //! ```text
 //! SPANSPOOL_TRIALS=20000 cargo test --test campaign_damage -- --nocapture
 //! ```
-//! `SPANSPOOL_SEED=<n>` repeats a run. Trials run in child processes, so that a panic, an abort or a hang of one is seen.
+//! `SPANSPOOL_SEED=<n>` repeats a run. Trials run in child processes, so that a panic, an abort or a hang of one is
+//! seen.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::single_range_in_vec_init)]
 
@@ -30,7 +31,7 @@ const SHARE: u64 = 250;
 /// A trial takes tens of milliseconds; one that says nothing for so long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
-/// Tells a child what to do: seed, first trial, behind the last, folder of the templates, whether it is the control.
+/// Tells a child what to do: seed, first trial, after the last, folder of the templates, whether it is the control.
 const WORK: &str = "SPANSPOOL_DAMAGE_WORK";
 
 #[test]
@@ -71,7 +72,7 @@ fn the_campaign_sees_what_is_lost() {
     assert!(lost > 3, "{lost} of {SMOKE_TRIALS} trials were seen to lose items:\n{}", failures.join("\n"));
 }
 
-/// Runs some trials in a child process, and another one behind a trial that ended it.
+/// Runs some trials in a child process, and another one after a trial that ended it.
 fn share(
     seed: u64,
     mut trials: std::ops::Range<u64>,

@@ -1,7 +1,7 @@
 //! The disk fails every call in turn: with no space left, with I/O errors, with writes cut short, once or for a while.
 //!
 //! A client in C runs with a library before libc that makes the calls fail. It must never end, hang or lose an item it
-//! was told is taken; a file whose sync failed is never synced again; when the disk is well all goes on by itself.
+//! was told is delivered; a file whose sync failed is never synced again; when the disk is well all goes on by itself.
 //!
 //! `SPANSPOOL_TRIALS=100000 cargo test --test campaign_disk -- --nocapture` tries every call; fewer trials are a
 //! random choice that `SPANSPOOL_SEED` repeats.
@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use testkit::client::{Noise, Taken, lanes, open, rejected};
+use testkit::client::{Noise, Received, lanes, open, rejected};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, campaign, compile_c, compile_shim, have, tool};
@@ -47,7 +47,7 @@ struct Figures {
     calls: u64,
     faults: u64,
     failed_syncs: u64,
-    taken: usize,
+    accepted: usize,
     turned_away: usize,
     duplicates: usize,
 }
@@ -106,8 +106,8 @@ impl Scene {
         let (spool, results) = (dir.join("spool"), dir.join("results"));
         fs::write(&results, vec![HANDED; THREADS * ITEMS]).unwrap();
         let faults = Faults::new(&dir.join("faults"), &spool, trouble);
-        let taken = Taken::default();
-        let ingest = refusing_ingest(&taken);
+        let received = Received::default();
+        let ingest = refusing_ingest(&received);
         let mut command = caller(&self.program);
         command.arg(&results).arg(dir.join("faults")).arg(ITEMS.to_string());
         command.args(settings(&spool, &ingest.url(), trouble.is_some_and(|trouble| trouble.power)));
@@ -129,20 +129,20 @@ impl Scene {
         let client = open(&spool, &ingest.url(), &[]);
         client.flush(PATIENCE).unwrap();
         drop(client);
-        check(&spool, &taken.items(), &answers, trouble, &context, &mut figures);
+        check(&spool, &received.items(), &answers, trouble, &context, &mut figures);
         fs::remove_dir_all(&dir).unwrap();
         figures
     }
 }
 
 /// Down at first, so that the journal fills; then it refuses every request that has an item marked so.
-fn refusing_ingest(taken: &Taken) -> Ingest {
-    let taken = taken.clone();
+fn refusing_ingest(received: &Received) -> Ingest {
+    let received = received.clone();
     let requests = AtomicUsize::new(0);
     Ingest::start(move |request| match requests.fetch_add(1, Relaxed) {
         0..8 => Answer::status(503),
         _ if items_of(request).iter().any(|item| item.contains(r#""refuse":true"#)) => Answer::status(400),
-        _ => taken.take(request),
+        _ => received.take(request),
     })
     .unwrap()
 }
@@ -164,7 +164,7 @@ fn settings(spool: &Path, url: &str, power: bool) -> Vec<String> {
     settings.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// Every item that was taken arrived or stands in the rejected store, each as it was handed over.
+/// Every item that was accepted arrived or stands in the rejected store, each as it was handed over.
 fn check(
     spool: &Path,
     delivered: &[String],
@@ -189,7 +189,7 @@ fn check(
         let times = arrived.remove(&item).unwrap_or(0);
         match *answer {
             OK => {
-                figures.taken += 1;
+                figures.accepted += 1;
                 assert!(times > 0, "lost: {item:?}: {context}");
             }
             _ => figures.turned_away += 1,
@@ -258,14 +258,14 @@ fn no_failing_call_loses_an_item() {
         for figures in chunks.collect::<Vec<_>>().into_iter().flat_map(|worker| worker.join().unwrap()) {
             sum.faults += figures.faults;
             sum.failed_syncs += figures.failed_syncs;
-            sum.taken += figures.taken;
+            sum.accepted += figures.accepted;
             sum.turned_away += figures.turned_away;
             sum.duplicates += figures.duplicates;
         }
     });
     println!(
-        "{trials} trials of {} calls: {} faults, {} of them syncs; {} items taken, lost 0, invented 0, torn 0; {} turned away; {} twice",
-        well.calls, sum.faults, sum.failed_syncs, sum.taken, sum.turned_away, sum.duplicates
+        "{trials} trials of {} calls: {} faults, {} of them syncs; {} items accepted, lost 0, invented 0, torn 0; {} turned away; {} twice",
+        well.calls, sum.faults, sum.failed_syncs, sum.accepted, sum.turned_away, sum.duplicates
     );
-    assert!(sum.faults > 0 && sum.taken > 0);
+    assert!(sum.faults > 0 && sum.accepted > 0);
 }

@@ -1,5 +1,5 @@
-//! A hostile ingest: whatever it answers, however it breaks off, nothing is lost, the client stays modest, and every item
-//! arrives once the ingest behaves.
+//! A hostile ingest: whatever it answers, however it breaks off, nothing is lost, the client stays modest, and every
+//! item arrives once the ingest behaves.
 //!
 //! `SPANSPOOL_TRIALS=10000 cargo test --test campaign_ingest -- --nocapture` makes the random part long, and the
 //! resets and the flapping half a minute each.

@@ -1,4 +1,5 @@
-//! Trial: items that a client hands to an ingest which first does something hostile, and what must hold whatever it did.
+//! Trial: items that a client hands to an ingest which first does something hostile, and what must hold whatever it
+//! did.
 
 #![allow(dead_code, clippy::unwrap_used)]
 

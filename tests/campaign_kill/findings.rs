@@ -1,4 +1,4 @@
-//! Findings: what became of every item, held against what was handed to enqueue and what was taken.
+//! Findings: what became of every item, held against what was handed to enqueue and what was accepted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use testkit::client::parts_of_id;
 pub struct Handed {
     /// By thread; the worker's threads first, then those of the lanes that were there before.
     pub progress: BTreeMap<usize, Progress>,
-    /// Items in the middle of whose enqueue the process died: they may have been taken or not.
+    /// Items in the middle of whose enqueue the process died: they may have been accepted or not.
     pub uncertain: HashSet<Name>,
 }
 
@@ -33,8 +33,8 @@ pub struct Findings {
     pub torn: Vec<String>,
     /// In two batches, or delivered and rejected, or rejected twice.
     pub twice: Vec<Name>,
-    /// The same of items with a key name. A worker can name a key only after it began to deliver: what was rejected for want
-    /// of the key is sent anew, in another batch, and a death just then leaves it in both places.
+    /// The same of items with a key name. A worker can name a key only after it began to deliver: what was rejected for
+    /// want of the key is sent anew, in another batch, and a death just then leaves it in both places.
     pub sent_anew: Vec<Name>,
     /// Delivered for the first time after a later item of the same thread, where neither has a key name.
     pub out_of_order: Vec<Name>,
@@ -75,11 +75,11 @@ impl Findings {
         delivered.intersection(&rejected).for_each(|name| found.came_twice(*name));
         for (thread, progress) in &handed.progress {
             found.acknowledged += progress.acknowledged;
-            let taken = (0..progress.acknowledged).map(|n| (*thread, n));
+            let accepted = (0..progress.acknowledged).map(|n| (*thread, n));
             let is_lost = |name: &Name| {
                 !delivered.contains(name) && !rejected.contains(name) && !handed.uncertain.contains(name)
             };
-            found.lost.extend(taken.filter(is_lost));
+            found.lost.extend(accepted.filter(is_lost));
         }
         found.read_ledger(stats);
         found
@@ -226,7 +226,7 @@ fn count_resent(accepted: &HashMap<&str, u64>, wholes: &HashMap<&str, (String, u
     resent.values().sum()
 }
 
-/// The progress of the lanes that were there before: all handed, all taken.
+/// The progress of the lanes that were there before: all handed, all accepted.
 pub fn prepared(lane: usize, items: u64) -> (usize, Progress) {
     (PREPARED + lane, Progress { handed: items, acknowledged: items })
 }

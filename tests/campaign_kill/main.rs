@@ -1,7 +1,8 @@
-//! "OK means never lost" under SIGKILL: at any moment, before and after every system call, and between two instructions.
+//! "OK means never lost" under SIGKILL: at any moment, before and after every system call, and between two
+//! instructions.
 //!
-//! `SPANSPOOL_TRIALS=10000 cargo test --test campaign_kill -- --nocapture` makes each of the three ways as long as that;
-//! `SPANSPOOL_SEED` repeats one.
+//! `SPANSPOOL_TRIALS=10000 cargo test --test campaign_kill -- --nocapture` makes each of the three ways as long as
+//! that; `SPANSPOOL_SEED` repeats one.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
@@ -121,8 +122,8 @@ fn killed_at_any_moment() {
     campaign.report();
 }
 
-/// The runs that are killed at each of their stops: short, and all of a client's life. The first one does everything: it enqueues,
-/// forms batches, moves items into segments, has batches accepted and refused, adopts and shuts down.
+/// The runs that are killed at each of their stops: short, and all of a client's life. The first one does everything:
+/// it enqueues, forms batches, moves items into segments, has batches accepted and refused, adopts and shuts down.
 fn traced_setups() -> [Setup; 4] {
     let plain = Setup {
         threads: 1,
@@ -229,17 +230,20 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
             scene.without_journal_writes(&mut worker);
         }
         let mut worker = worker.spawn().unwrap();
-        eventually("items are taken", || scene.acknowledged() >= 40);
+        eventually("items are accepted", || scene.acknowledged() >= 40);
         worker.kill().unwrap();
         worker.wait().unwrap();
         let ledger = scene.after_death();
-        let (taken, found) = (scene.acknowledged(), scene.deliver_rest());
+        let (accepted, found) = (scene.acknowledged(), scene.deliver_rest());
         if writes {
             assert!(ledger.is_ok() && found.is_clean(1, 0, true), "{ledger:?} {found:?}");
         } else {
             let lost = found.lost.len() as u64;
-            assert!(ledger.is_err() && (40..=taken).contains(&lost), "{ledger:?} {taken} taken, {lost} lost");
-            println!("without the journal's writes: lost={lost} of {taken} acknowledged");
+            assert!(
+                ledger.is_err() && (40..=accepted).contains(&lost),
+                "{ledger:?} {accepted} accepted, {lost} lost"
+            );
+            println!("without the journal's writes: lost={lost} of {accepted} acknowledged");
         }
     }
 }

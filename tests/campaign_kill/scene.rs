@@ -131,11 +131,11 @@ fn prepare_orphans(spool: &Path) -> Vec<Sent> {
         for (lane, client) in &clients {
             for n in numbers.clone() {
                 let (name, json) = (Kind::of((PREPARED + lane, n)).key_name(), text((PREPARED + lane, n)));
-                let taken = match name {
+                let accepted = match name {
                     "" => client.enqueue(json.as_bytes()),
                     _ => client.enqueue_as(name, json.as_bytes()),
                 };
-                taken.unwrap();
+                accepted.unwrap();
             }
         }
     };
@@ -212,7 +212,7 @@ impl<'a> Scene<'a> {
         worker.env("LD_PRELOAD", compile_shim("tests/c/private_journal.c", self.dir.path()));
     }
 
-    /// Items that were taken so far.
+    /// Items that were accepted so far.
     pub fn acknowledged(&self) -> u64 {
         self.counters.read().iter().map(|progress| progress.acknowledged).sum()
     }
@@ -227,7 +227,8 @@ impl<'a> Scene<'a> {
         entries(&lanes).iter().flat_map(of_lane).collect()
     }
 
-    /// To be called after each death: what was under way may have been taken or not. Looks at the ledger of the dead.
+    /// To be called after each death: what was under way may have been accepted or not. Looks at the ledger of the
+    /// dead.
     pub fn after_death(&mut self) -> Result<(), String> {
         for (thread, progress) in self.counters.read().iter().enumerate() {
             self.uncertain.extend((progress.acknowledged..progress.handed).map(|n| (thread, n)));
@@ -249,7 +250,8 @@ impl<'a> Scene<'a> {
         Err(format!("{accepted} items are accepted, of {least} to {most}: {lanes:?}"))
     }
 
-    /// How often workers were shut down in good order. What is just being adopted then may lose its answer, and be sent again.
+    /// How often workers were shut down in good order. What is just being adopted then may lose its answer, and be sent
+    /// again.
     pub fn shutdowns(&self) -> u64 {
         self.counters.shutdowns()
     }
@@ -289,7 +291,8 @@ impl<'a> Scene<'a> {
                 return Findings { amiss, ..Findings::default() };
             }
         }
-        // Rejected items may be going back on their way until here; nothing moves in the ledger that is read afterwards.
+        // Rejected items may be going back on their way until here; nothing moves in the ledger that is read
+        // afterwards.
         client.shutdown(PATIENCE).unwrap();
         drop(client);
         let store = testkit::client::rejected(&self.spool);

@@ -1,5 +1,5 @@
-//! Tracer: runs a worker under ptrace(2) and kills it at a chosen stop: before or after its n-th system call, in any of its
-//! threads, or a number of instructions behind that.
+//! Tracer: runs a worker under ptrace(2) and kills it at a chosen stop: before or after its n-th system call, in any of
+//! its threads, or a number of instructions after that.
 
 #![allow(unsafe_code)]
 
@@ -14,14 +14,14 @@ use libc::pid_t;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KillAt {
     Never,
-    /// At this stop, counted from 1; each system call has one before it and one behind it.
+    /// At this stop, counted from 1; each system call has one before it and one after it.
     Stop(u64),
-    /// This many instructions behind the stop, of the thread that stopped.
+    /// This many instructions after the stop, of the thread that stopped.
     Behind {
         stop: u64,
         steps: u64,
     },
-    /// This many instructions behind the beginning of the n-th enqueue, counted from 1.
+    /// This many instructions after the beginning of the n-th enqueue, counted from 1.
     Enqueue {
         nth: u64,
         steps: u64,

@@ -1,4 +1,5 @@
-//! Disk: a file system whose power can be cut at any instant: a copy of what the disk had just then is mounted elsewhere.
+//! Disk: a file system whose power can be cut at any instant: a copy of what the disk had just then is mounted
+//! elsewhere.
 //!
 //! ```text
 //!   Plain                                    Cached
@@ -9,12 +10,13 @@
 //!                                            outer    xfs or btrfs
 //! ```
 //! Why a copy is what a power cut leaves: a loop device writes to its file only what the file system above sent to the
-//! disk, so what is in that one's page cache alone is not in the file. `FICLONE` takes the whole file in one instant: it
-//! keeps every write to it out meanwhile, and each request of a loop device is one write. So a `Plain` capture is a disk
-//! without a cache of its own. A `Cached` disk has one: the page cache of the platter's file system. A flush that arrives at
-//! the upper loop device becomes an fsync of `disk.img` there, which writes to `platter.img`; what was written since the last
-//! flush is in `platter.img` only as far as it was written back. So a capture of that, mounted, with its journal replayed, is
-//! a disk that lost its cache, or kept parts of it: `write_back_some` brings any part to the platter, in any order.
+//! disk, so what is in that one's page cache alone is not in the file. `FICLONE` takes the whole file in one instant:
+//! it keeps every write to it out meanwhile, and each request of a loop device is one write. So a `Plain` capture is a
+//! disk without a cache of its own. A `Cached` disk has one: the page cache of the platter's file system. A flush that
+//! arrives at the upper loop device becomes an fsync of `disk.img` there, which writes to `platter.img`; what was
+//! written since the last flush is in `platter.img` only as far as it was written back. So a capture of that, mounted,
+//! with its journal replayed, is a disk that lost its cache, or kept parts of it: `write_back_some` brings any part to
+//! the platter, in any order.
 
 #![allow(unsafe_code)]
 

@@ -1,9 +1,10 @@
 //! Campaign: the power is cut at random instants, on ext4, xfs and btrfs: what was acknowledged is there afterwards.
 //!
 //! Two processes with four threads each enqueue into one spool, on a disk whose state at any instant can be looked at
-//! (`disk`). Meanwhile the ingest goes up and down and refuses some items, segments are written and removed, and one of the
-//! processes is killed and started again, so that lanes are adopted. At each cut the processes go on; what the disk had is
-//! mounted elsewhere, the spool there is opened and delivered, and what comes out is held against what had its OK.
+//! (`disk`). Meanwhile the ingest goes up and down and refuses some items, segments are written and removed, and one of
+//! the processes is killed and started again, so that lanes are adopted. At each cut the processes go on; what the disk
+//! had is mounted elsewhere, the spool there is opened and delivered, and what comes out is held against what had its
+//! OK.
 //!
 //! `SPANSPOOL_TRIALS=200 cargo test --test campaign_power -- --nocapture` cuts 200 times for each file system
 //! and durability; without it, a few times.
@@ -120,7 +121,7 @@ impl Run {
         let remains = self.disk.mount(capture);
         let mut settings: Vec<(&str, &str)> =
             self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        // A lone offender needs the batch behind it as a witness, which other threads must not take.
+        // A lone offender needs the batch after it as a witness, which other threads must not take.
         settings.push(("max_in_flight", "1"));
         let found = judge(&remains.folder().join(SPOOL), &settings, &before, patience);
         self.crew.rest(false);

@@ -134,7 +134,7 @@ pub struct Crew {
     history: Arc<Mutex<VecDeque<Sample>>>,
     stop: Arc<AtomicBool>,
     sampler: Option<JoinHandle<()>>,
-    /// Items in the middle of whose enqueue a process was killed: taken or not, nobody was told.
+    /// Items in the middle of whose enqueue a process was killed: received or not, nobody was told.
     uncertain: HashSet<Name>,
     /// With an age limit: items that a process had not synced for certain when it was killed.
     unsynced: HashSet<Name>,
@@ -193,7 +193,7 @@ impl Crew {
         self.running[which] = Some(command.spawn().unwrap());
         let process = &mut self.running[which];
         let dir = &self.dir;
-        eventually("an item is taken", || {
+        eventually("an item is received", || {
             let ended = process.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(ended.is_none(), "it ended by itself: {ended:?}");
             read(&dir.join("counters")).acknowledged[first] > before[first]
@@ -240,8 +240,8 @@ impl Crew {
         read(&self.dir.join("counters"))
     }
 
-    /// The items that had their OK when `progress` was read, just before a cut at `cut_ns`: those that must survive it, and
-    /// those that are too young for that.
+    /// The items that had their OK when `progress` was read, just before a cut at `cut_ns`: those that must survive it,
+    /// and those that are too young for that.
     pub fn acknowledged(&self, progress: &Progress, cut_ns: u64) -> (Vec<Name>, Vec<Name>) {
         let (mut owed, mut recent) = (Vec::new(), Vec::new());
         for which in 0..PROCESSES {

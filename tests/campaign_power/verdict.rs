@@ -1,4 +1,5 @@
-//! Verdict: a spool that a power cut left is opened and delivered; what comes out is held against what was acknowledged.
+//! Verdict: a spool that a power cut left is opened and delivered; what comes out is held against what was
+//! acknowledged.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use spanspool::{BatchTraceProcessor, Level};
 
 use super::program::{FRESH, Name, Progress};
-use super::witness::{Seen, Witness, is_of_known_batch, keys_in, taken_in};
+use super::witness::{Seen, Witness, is_of_known_batch, keys_in, received_in};
 use testkit::client::{config, lanes, rejected, settled};
 
 /// What is known of a spool at a cut.
@@ -44,10 +45,11 @@ pub struct Findings {
     /// Delivered after the cut.
     pub delivered: u64,
     pub rejected: u64,
-    /// Items that were taken before the cut and came again, in a batch that came before or a part of one, or anew for
-    /// want of their key.
+    /// Items that were received before the cut and came again, in a batch that came before or a part of one, or anew
+    /// for want of their key.
     pub resent: u64,
-    /// Items that were taken before the cut and came again in a batch that was never seen. `durability=process` may do so.
+    /// Items that were received before the cut and came again in a batch that was never seen. `durability=process` may
+    /// do so.
     pub regrouped: u64,
     /// Keys that came before the cut with other bytes.
     pub rekeyed: u64,
@@ -173,7 +175,7 @@ pub fn judge(spool: &Path, settings: &[(&str, &str)], before: &Before, patience:
     found
 }
 
-/// Waits until one lane is left and that is empty; then the ledger of all that ever was taken stands there.
+/// Waits until one lane is left and that is empty; then the ledger of all that ever was received stands there.
 fn drain(
     client: &BatchTraceProcessor,
     spool: &Path,
@@ -221,9 +223,9 @@ fn set_aside_in(spool: &Path, found: &mut Findings) -> HashSet<Name> {
 }
 
 fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &mut Findings) {
-    let taken_before = taken_in(&before.record);
+    let taken_before = received_in(&before.record);
     let surely_before = &before.record[..before.record_at_begin];
-    let taken_surely_before = taken_in(surely_before);
+    let taken_surely_before = received_in(surely_before);
     let keys_surely_before = keys_in(surely_before);
     let mut keys_after = std::collections::HashMap::new();
     let mut delivered: HashSet<Name> = HashSet::new();
@@ -234,7 +236,7 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
         if !same(keys_surely_before.get(seen.key.as_str())) || !same(first_time.as_ref()) {
             found.rekeyed += 1;
         }
-        if !seen.taken || first_time.is_some() && seen.items.iter().all(|name| delivered.contains(name)) {
+        if !seen.received || first_time.is_some() && seen.items.iter().all(|name| delivered.contains(name)) {
             continue;
         }
         let is_known = is_of_known_batch(&seen.key, &before.record);

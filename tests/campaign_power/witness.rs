@@ -30,7 +30,7 @@ pub struct Seen {
     pub items: Vec<Name>,
     /// Items that are not what any program made.
     pub torn: usize,
-    pub taken: bool,
+    pub received: bool,
 }
 
 /// The running ingest.
@@ -66,12 +66,12 @@ impl Witness {
 }
 
 /// Items that the ingest took in these requests.
-pub fn taken_in(record: &[Seen]) -> HashSet<Name> {
-    record.iter().filter(|seen| seen.taken).flat_map(|seen| seen.items.iter().copied()).collect()
+pub fn received_in(record: &[Seen]) -> HashSet<Name> {
+    record.iter().filter(|seen| seen.received).flat_map(|seen| seen.items.iter().copied()).collect()
 }
 
-/// Whether `key` is that of a batch that came in these requests, or of a part of one: into which parts a refused batch falls
-/// depends on what else was refused meanwhile.
+/// Whether `key` is that of a batch that came in these requests, or of a part of one: into which parts a refused batch
+/// falls depends on what else was refused meanwhile.
 pub fn is_of_known_batch(key: &str, record: &[Seen]) -> bool {
     let Some((lane, first, items)) = parts_of_id(key) else { return false };
     let holds = |(other, begin, all): (&str, u64, u64)| {
@@ -92,13 +92,13 @@ fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>) -> Answer {
     let mut hasher = DefaultHasher::new();
     request.body.hash(&mut hasher);
     let items_alone = (items.len() == 1).then(|| items[0]).filter(|_| offends);
-    let taken = mood != Mood::Down as u64 && !offends;
+    let received = mood != Mood::Down as u64 && !offends;
     let seen = Seen {
         key: batch_id(request).to_owned(),
         hash: hasher.finish(),
         torn: texts.len() - items.len(),
         items,
-        taken,
+        received,
     };
     let mut record = record.lock().unwrap();
     record.push(seen);
@@ -110,7 +110,7 @@ fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>) -> Answer {
         _ => Answer::status(400).body("an item is not liked"),
     };
     let lost = mood == Mood::Deaf as u64 && record.len().is_multiple_of(3);
-    match (taken, offends) {
+    match (received, offends) {
         (true, _) if lost => Answer::status(200).fault(Fault::ResetAfterRead),
         (true, _) => Answer::status(200),
         (false, true) if mood != Mood::Down as u64 => refusal,

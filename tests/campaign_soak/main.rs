@@ -27,7 +27,7 @@ const CALM: u64 = 10_000;
 const MAX_IN_FLIGHT: u64 = 4;
 /// How long the ingest behaves in one way, on average, where there is time for it.
 const MODE_TIME: Duration = Duration::from_secs(10);
-/// What is left on disk of a spool without backlog, beside rejected items: the journal, and little more.
+/// What is left on disk of a spool without backlog, next to rejected items: the journal, and little more.
 const MAX_DISK_AFTER_KIB: u64 = 20 << 10;
 
 /// How long a soak goes on, and how many items a second it enqueues; the environment asks for the long one.
@@ -46,7 +46,7 @@ struct Soaked {
 /// What it said at its end, in items.
 #[derive(Debug, Default)]
 struct Report {
-    taken: Vec<u64>,
+    received: Vec<u64>,
     accepted: u64,
     delivered: u64,
     rejected: u64,
@@ -87,12 +87,12 @@ impl Soaked {
         self.process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         let status = self.process.wait().unwrap();
         assert!(status.success(), "{status}: {said}");
-        let (taken, counters) = said.split_once(" of ").unwrap();
+        let (received, counters) = said.split_once(" of ").unwrap();
         let numbers = |text: &str| text.split_whitespace().map(|n| n.parse().unwrap()).collect::<Vec<u64>>();
         let [accepted, delivered, rejected, pending, dropped, full] = numbers(counters)[..] else {
             panic!("{said}")
         };
-        Report { taken: numbers(taken), accepted, delivered, rejected, pending, dropped, full }
+        Report { received: numbers(received), accepted, delivered, rejected, pending, dropped, full }
     }
 }
 
@@ -122,22 +122,22 @@ fn watch(soaked: &mut Soaked, weather: &mut Weather, time: Duration) -> (Vec<Opt
 fn assert_nothing_lost(report: &Report, weather: &Weather, spool: &Path) {
     let aside: Vec<(usize, u64)> =
         rejected(spool).iter().map(|r| thread_and_number(std::str::from_utf8(&r.json).unwrap())).collect();
-    let taken = weather.taken();
-    let all = || (0..THREADS).flat_map(|t| (0..report.taken[t]).map(move |n| (t, n)));
-    let lost: Vec<_> = all().filter(|item| !taken.has(*item) && !aside.contains(item)).collect();
+    let received = weather.received();
+    let all = || (0..THREADS).flat_map(|t| (0..report.received[t]).map(move |n| (t, n)));
+    let lost: Vec<_> = all().filter(|item| !received.has(*item) && !aside.contains(item)).collect();
     assert!(lost.is_empty(), "{} lost: {:.300}", lost.len(), format!("{lost:?}"));
     let bad = all().filter(|item| is_bad(*item)).count() as u64;
     assert!(aside.iter().all(|item| is_bad(*item)) && aside.len() as u64 == bad, "{aside:?}");
-    let total: u64 = report.taken.iter().sum();
-    assert_eq!(taken.items, total - bad, "items that nobody enqueued arrived");
+    let total: u64 = report.received.iter().sum();
+    assert_eq!(received.items, total - bad, "items that nobody enqueued arrived");
     assert_eq!(
         (report.accepted, report.delivered, report.rejected, report.pending, report.dropped),
         (total, total - bad, bad, 0, 0),
         "{report:?}"
     );
-    assert_eq!((taken.in_two_batches, taken.changed_batches), (0, 0));
-    let bound = taken.lost_answers + weather.stops() * MAX_IN_FLIGHT;
-    assert!(taken.resent_batches <= bound, "{} batches came again, not {bound}", taken.resent_batches);
+    assert_eq!((received.in_two_batches, received.changed_batches), (0, 0));
+    let bound = received.lost_answers + weather.stops() * MAX_IN_FLIGHT;
+    assert!(received.resent_batches <= bound, "{} batches came again, not {bound}", received.resent_batches);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_long_run_through_all_weathers_is_flat_and_loses_nothing() {
     let (run, max_pending) = watch(&mut soaked, &mut weather, time);
     weather.clear_up();
     let report = soaked.end();
-    let taken = weather.taken();
+    let received = weather.received();
     println!(
         "soak: {} s, {} items, {} delivered, {} rejected, {} lost answers, {} stops, {} batches came again, {} FULL, \
          at most {max_pending} pending; second fifth -> last: {}; seed {seed}",
@@ -161,13 +161,13 @@ fn a_long_run_through_all_weathers_is_flat_and_loses_nothing() {
         report.accepted,
         report.delivered,
         report.rejected,
-        taken.lost_answers,
+        received.lost_answers,
         weather.stops(),
-        taken.resent_batches,
+        received.resent_batches,
         report.full,
         course(&run),
     );
-    drop(taken);
+    drop(received);
     assert_nothing_lost(&report, &weather, &spool);
     assert_eq!(growing(&run), [""; 0], "seed {seed}: {}", course(&run));
     let left_kib = (disk_usage(&spool) - disk_usage_of_rejected(&spool)) >> 10;

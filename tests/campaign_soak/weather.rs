@@ -55,21 +55,21 @@ pub struct Weather {
 
 struct Scene {
     mode: AtomicU8,
-    taken: Mutex<Taken>,
+    received: Mutex<Received>,
     noise: Mutex<Noise>,
 }
 
 /// The items that were answered with 200, each thread's as bits.
 #[derive(Default)]
-pub struct Taken {
+pub struct Received {
     bits: Vec<Vec<u64>>,
     /// What the bytes of each batch hashed to.
     batches: HashMap<String, u64>,
     /// Different items.
     pub items: u64,
-    /// Answers that were taken back after the items had been taken.
+    /// Answers that were taken back after the items had been received.
     pub lost_answers: u64,
-    /// Batches that came again after they had been taken.
+    /// Batches that came again after they had been received.
     pub resent_batches: u64,
     /// Batches that came again with other bytes.
     pub changed_batches: u64,
@@ -94,7 +94,7 @@ impl Weather {
     pub fn new(seed: u64, mode_time: Duration) -> Self {
         let scene = Arc::new(Scene {
             mode: AtomicU8::new(Mode::Up as u8),
-            taken: Mutex::default(),
+            received: Mutex::default(),
             noise: Mutex::new(Noise::new(seed ^ 1)),
         });
         let ingest = scene.ingest(0);
@@ -106,8 +106,8 @@ impl Weather {
         self.ingest.url()
     }
 
-    pub fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.scene.taken.lock().unwrap()
+    pub fn received(&self) -> MutexGuard<'_, Received> {
+        self.scene.received.lock().unwrap()
     }
 
     /// How often the ingest was stopped, with requests under way.
@@ -117,7 +117,7 @@ impl Weather {
 
     /// Changes the mode when it is time; `now` is counted from the beginning.
     pub fn go_on(&mut self, now: Duration) {
-        // What was taken is noted already; half an hour of bodies would fill the memory.
+        // What was received is noted already; half an hour of bodies would fill the memory.
         self.ingest.take_requests();
         if now < self.next_change {
             return;
@@ -180,22 +180,22 @@ impl Scene {
             5 => Answer::status(200).fault(Fault::ResetAfterRead),
             6 => Answer::status(200).fault(Fault::CloseWithoutAnswer),
             _ => {
-                self.taken.lock().unwrap().take(request, &items);
+                self.received.lock().unwrap().take(request, &items);
                 let slow = mode == Mode::Slow as u8;
                 let delay = Duration::from_millis(if slow { 10 + chance(60) } else { 0 });
                 return Answer::status(200).fault(Fault::DelayBefore(delay));
             }
         };
         if (4..=6).contains(&dice) {
-            let mut taken = self.taken.lock().unwrap();
-            taken.take(request, &items);
-            taken.lost_answers += 1;
+            let mut received = self.received.lock().unwrap();
+            received.take(request, &items);
+            received.lost_answers += 1;
         }
         refusal
     }
 }
 
-impl Taken {
+impl Received {
     pub fn has(&self, (thread, n): (usize, u64)) -> bool {
         self.bits
             .get(thread)

@@ -1,4 +1,4 @@
-// An object that lives until after main enqueues from its destructor, before and behind the spool's own end.
+// An object that lives until after main enqueues from its destructor, before and after the spool's own end.
 
 #include <spanspool.h>
 

@@ -22,14 +22,14 @@ from spanspool.openai_agents import key_name
 KEY = "sk-of-some-runs-0123456789"
 
 
-def lost(taken: list[tuple[str, str]], ingest: Ingest, path: str) -> int:
+def lost(accepted: list[tuple[str, str]], ingest: Ingest, path: str) -> int:
     arrived = {ident(item) for item in ingest.accepted(path)}
-    return len([item for item in taken if item not in arrived])
+    return len([item for item in accepted if item not in arrived])
 
 
-def show(what: str, taken: int, sdk: int, spool: int, capsys: pytest.CaptureFixture[str]) -> None:
+def show(what: str, accepted: int, sdk: int, spool: int, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\n{what}: of {taken} items, lost by openai-agents: {sdk}, lost by spanspool: {spool}")
+        print(f"\n{what}: of {accepted} items, lost by openai-agents: {sdk}, lost by spanspool: {spool}")
 
 
 def test_sigkill_and_restart(ingest: Ingest, spool: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,13 +48,13 @@ def test_sigkill_and_restart(ingest: Ingest, spool: Path, capsys: pytest.Capture
                 process.kill()
                 break
         lines += [line for line in process.stdout if line.endswith("\n")]
-    taken = recorded("".join(lines))
+    accepted = recorded("".join(lines))
 
     # The next process. It cannot know the runs' key, so those items are set aside until a run brings it.
     processor = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), api_key="sk-default")
     set_trace_processors([processor])
     flush_traces()
-    without_key = lost(taken, ingest, "/spool")
+    without_key = lost(accepted, ingest, "/spool")
     assert without_key > 0 and processor.stats().rejected > 0
     assert not any(KEY.encode() in path.read_bytes() for path in spool.rglob("*") if path.is_file())
     assert any(key_name(KEY).encode() in path.read_bytes() for path in spool.rglob("*") if path.is_file())
@@ -62,8 +62,8 @@ def test_sigkill_and_restart(ingest: Ingest, spool: Path, capsys: pytest.Capture
     flush_traces()
     assert processor.stats().rejected == 0
 
-    ours, theirs = lost(taken, ingest, "/spool"), lost(taken, ingest, "/sdk")
-    show("kill -9 in the middle of runs", len(taken), theirs, ours, capsys)
+    ours, theirs = lost(accepted, ingest, "/spool"), lost(accepted, ingest, "/sdk")
+    show("kill -9 in the middle of runs", len(accepted), theirs, ours, capsys)
     assert ours == 0
     assert theirs > 0
     sent_with = {(ident(item), request.key) for request in ingest.requests("/spool") for item in request.items}
@@ -78,14 +78,14 @@ def test_an_outage_longer_than_the_sdks_patience(
     settings = {"base_delay": 0.1, "max_delay": 0.5}
     ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout=0.5, **settings)  # type: ignore[arg-type]
     set_trace_processors([ours, theirs])
-    taken: list[tuple[str, str]] = []
+    accepted: list[tuple[str, str]] = []
 
     def work() -> None:
         with trace("outage") as run:
-            taken.append(("", run.trace_id))
+            accepted.append(("", run.trace_id))
             for n in range(99):
                 with custom_span(f"span-{n}") as span:
-                    taken.append((run.trace_id, span.span_id))
+                    accepted.append((run.trace_id, span.span_id))
 
     work()
     flush_traces()
@@ -95,9 +95,9 @@ def test_an_outage_longer_than_the_sdks_patience(
     ingest.answer = lambda request: 200
     work()
     flush_traces()
-    assert len(by_ident(ingest.accepted("/spool"))) == len(taken)
-    sdk, spool_lost = lost(taken, ingest, "/sdk"), lost(taken, ingest, "/spool")
-    show("the ingest answers 503 for as long as the SDK tries", len(taken), sdk, spool_lost, capsys)
+    assert len(by_ident(ingest.accepted("/spool"))) == len(accepted)
+    sdk, spool_lost = lost(accepted, ingest, "/sdk"), lost(accepted, ingest, "/spool")
+    show("the ingest answers 503 for as long as the SDK tries", len(accepted), sdk, spool_lost, capsys)
     assert spool_lost == 0
     assert sdk > 0
 
@@ -116,16 +116,16 @@ def test_a_burst_while_the_ingest_hangs(
     theirs = BatchTraceProcessor(BackendSpanExporter(api_key="sk", endpoint=ingest.url("/sdk")))
     ours = SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url("/spool"), flush_timeout=60)
     set_trace_processors([ours, theirs])
-    taken: list[tuple[str, str]] = []
+    accepted: list[tuple[str, str]] = []
     with trace("burst") as run:
-        taken.append(("", run.trace_id))
+        accepted.append(("", run.trace_id))
         for n in range(11_999):
             with custom_span(f"span-{n}") as span:
-                taken.append((run.trace_id, span.span_id))
+                accepted.append((run.trace_id, span.span_id))
     over.set()
     flush_traces()
-    assert len(by_ident(ingest.accepted("/spool"))) == len(taken)
-    sdk, spool_lost = lost(taken, ingest, "/sdk"), lost(taken, ingest, "/spool")
-    show("a burst while the ingest hangs", len(taken), sdk, spool_lost, capsys)
+    assert len(by_ident(ingest.accepted("/spool"))) == len(accepted)
+    sdk, spool_lost = lost(accepted, ingest, "/sdk"), lost(accepted, ingest, "/spool")
+    show("a burst while the ingest hangs", len(accepted), sdk, spool_lost, capsys)
     assert spool_lost == 0
     assert sdk > 0

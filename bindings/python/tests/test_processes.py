@@ -31,29 +31,29 @@ def test_exit_leaves_to_the_next_process_what_a_hanging_ingest_does_not_take(ing
         return 503
 
     ingest.answer = hang
-    taken = run("exits.py", str(spool), ingest.url())
-    assert taken and not ingest.accepted()
+    accepted = run("exits.py", str(spool), ingest.url())
+    assert accepted and not ingest.accepted()
     # Its end tried to deliver.
     assert ingest.requests()
     over.set()
     ingest.answer = lambda request: 200
     with Client(spool, endpoint=ingest.url()) as client:
         client.flush(60)
-    assert set(by_ident(ingest.accepted())) == set(taken)
+    assert set(by_ident(ingest.accepted())) == set(accepted)
 
 
 def test_exit_delivers_what_it_can(ingest: Ingest, spool: Path) -> None:
-    taken = run("exits.py", str(spool), ingest.url())
-    assert set(by_ident(ingest.accepted())) == set(taken)
+    accepted = run("exits.py", str(spool), ingest.url())
+    assert set(by_ident(ingest.accepted())) == set(accepted)
 
 
 @pytest.mark.parametrize("how", ["fork", "multiprocessing-fork", "multiprocessing-spawn", "prefork", "threads"])
 def test_forked_processes_lose_nothing(how: str, ingest: Ingest, spool: Path) -> None:
-    taken = run("forks.py", how, str(spool), ingest.url())
-    assert len(taken) >= 4 * 21
+    accepted = run("forks.py", how, str(spool), ingest.url())
+    assert len(accepted) >= 4 * 21
     with Client(spool, endpoint=ingest.url()) as client:
-        ingest.wait_until("all items", lambda: {ident(item) for item in ingest.accepted()} >= set(taken))
+        ingest.wait_until("all items", lambda: {ident(item) for item in ingest.accepted()} >= set(accepted))
         client.flush(60)
-    assert {ident(item) for item in ingest.accepted()} == set(taken)
+    assert {ident(item) for item in ingest.accepted()} == set(accepted)
     # A child that ended while it sent what a dead sibling had left makes its batch come again.
     assert_same_batches(ingest.requests())

@@ -25,13 +25,14 @@ impl<'a> Blocks<'a> {
         Self { text, next: 0, escaping: false, seen: u8x16::ZERO }
     }
 
-    /// Whether all bytes that were looked at are ASCII. Bytes after the last string were not looked at: there, only ASCII is JSON.
+    /// Whether all bytes that were looked at are ASCII. Bytes after the last string were not looked at: there, only
+    /// ASCII is JSON.
     pub(crate) fn were_ascii(&self) -> bool {
         self.seen.to_bitmask() == 0
     }
 
-    /// The quotes from the end of a string on, in the block with that end, and where that block begins. No further quote is
-    /// in the blocks so far; `first`: neither is the string's first one.
+    /// The quotes from the end of a string on, in the block with that end, and where that block begins. No further
+    /// quote is in the blocks so far; `first`: neither is the string's first one.
     #[inline(never)]
     pub(crate) fn find_end(&mut self, first: bool) -> Option<(u64, u32)> {
         let mut quotes = 0;

@@ -1,7 +1,7 @@
 //! Grammar: whether bytes are one JSON object in UTF-8 (RFC 8259), at the price of reading them once.
 //!
-//! Most bytes of an item stand in strings, where only quotes, backslashes and control characters matter: those are looked
-//! for in 64 bytes at a time (`blocks`). What stands between strings is read byte by byte, here.
+//! Most bytes of an item stand in strings, where only quotes, backslashes and control characters matter: those are
+//! looked for in 64 bytes at a time (`blocks`). What stands between strings is read byte by byte, here.
 //!
 //! It agrees with serde_json, which is asked for the reason when bytes are refused: nesting may be as deep as memory
 //! allows, a `\u` escape need not name a character, and a number may be larger than any type.
@@ -125,8 +125,8 @@ impl Cursor<'_> {
 
     /// The rest of a string, after its first quote.
     ///
-    /// That quote is the next one of those to come: the ones before it belong to strings that were read, and a backslash
-    /// that takes a quote out of them begins no token.
+    /// That quote is the next one of those to come: the ones before it belong to strings that were read, and a
+    /// backslash that takes a quote out of them begins no token.
     #[inline(always)]
     fn string(&mut self, blocks: &mut Blocks<'_>) -> Option<()> {
         let mut quotes = self.quotes & self.quotes.wrapping_sub(1);

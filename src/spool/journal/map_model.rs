@@ -1,7 +1,8 @@
 //! Map, as the models see it: a small ring of loom's atomics, and with each word a cell whose accesses loom checks.
 //!
-//! A payload is written and read by plain copies. The thread that copies also touches the cells of the range, so loom reports a
-//! copy that nothing orders after an earlier one of another thread. "Stable storage" is a second array of words.
+//! A payload is written and read by plain copies. The thread that copies also touches the cells of the range, so loom
+//! reports a copy that nothing orders after an earlier one of another thread. "Stable storage" is a second array of
+//! words.
 
 #![allow(unsafe_code)]
 

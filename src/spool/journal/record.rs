@@ -94,8 +94,14 @@ impl Frame {
     }
 
     fn at(slot: Slot<'_>, pos: u64, chain: u32, len: u32) -> Self {
-        let taken = slot.word(AT_ACCEPTED).load(Relaxed);
-        Self { pos, chain, len, accepted_unix_ms: taken & ((1 << 48) - 1), key_name_len: (taken >> 48) as u8 }
+        let accepted = slot.word(AT_ACCEPTED).load(Relaxed);
+        Self {
+            pos,
+            chain,
+            len,
+            accepted_unix_ms: accepted & ((1 << 48) - 1),
+            key_name_len: (accepted >> 48) as u8,
+        }
     }
 
     /// The ring position after this record.
@@ -177,8 +183,8 @@ impl Frame {
 
     /// The payload's CRC, bound to the rest of the header.
     fn checksum(&self, crc: u32) -> u32 {
-        let taken = self.accepted_word();
-        crc ^ (taken as u32) ^ ((taken >> 32) as u32).rotate_left(16)
+        let accepted = self.accepted_word();
+        crc ^ (accepted as u32) ^ ((accepted >> 32) as u32).rotate_left(16)
     }
 }
 
@@ -217,7 +223,7 @@ impl CarvedRecord {
             let word = header.get(offset..).and_then(|rest| rest.first_chunk::<8>());
             word.map_or(0, |word| u64::from_ne_bytes(*word))
         };
-        let (pos, len, state, taken) =
+        let (pos, len, state, accepted) =
             (word(AT_POS), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_ACCEPTED));
         if pos % ring_bytes != at as u64 || len == 0 || size_of(len as usize) > ring_bytes || state >> 32 != 1
         {
@@ -227,8 +233,8 @@ impl CarvedRecord {
             pos,
             chain: word(AT_CHAIN) as u32,
             len: len as u32,
-            accepted_unix_ms: taken & ((1 << 48) - 1),
-            key_name_len: (taken >> 48) as u8,
+            accepted_unix_ms: accepted & ((1 << 48) - 1),
+            key_name_len: (accepted >> 48) as u8,
         };
         let payload = rest.get(..len as usize).filter(|payload| frame.is_whole(payload, state as u32))?;
         let (name, json) = payload.split_at_checked(frame.key_name_len.into())?;

@@ -86,7 +86,7 @@ fn enqueue_reads_a_file_and_stdin_and_sends_nothing() {
     let text = run(&[&fixed[..], &[&file]].concat()).with(0).out;
     assert!(text.contains("3 items accepted") && text.contains("spanspool drain"), "{text}");
     run_with_input(&[&fixed[..], &["-"]].concat(), THREE.as_bytes()).with(0);
-    // No line break behind the last item.
+    // No line break after the last item.
     run_with_input(&fixed, THREE.trim_end().as_bytes()).with(0);
     assert_eq!(pending(&dir), 9);
     assert!(ingest.requests().is_empty());

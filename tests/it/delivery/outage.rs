@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testkit::TempDir;
 use testkit::client::{
-    BACKOFF, HOLD, NEVER_MS, Taken, arrived, assert_all_delivered, batch_id, enqueue, open,
+    BACKOFF, HOLD, NEVER_MS, Received, arrived, assert_all_delivered, batch_id, enqueue, open,
     wait_for_requests, wait_for_state,
 };
 use testkit::ingest::{Answer, Fault, Ingest, Request};
@@ -61,10 +61,10 @@ fn ingest_that_comes_up_late_gets_everything() {
 #[test]
 fn ingest_that_comes_and_goes_gets_everything_once() {
     let dir = TempDir::new("outage");
-    let taken = Taken::default();
+    let received = Received::default();
     let start = |port| {
-        let taken = taken.clone();
-        Ingest::start_on(port, move |request| taken.take(request)).unwrap()
+        let received = received.clone();
+        Ingest::start_on(port, move |request| received.take(request)).unwrap()
     };
     let mut ingest = start(0);
     let client = open(&dir.join("spool"), &ingest.url(), &[("max_batch_size", "10")]);
@@ -75,7 +75,7 @@ fn ingest_that_comes_and_goes_gets_everything_once() {
         ingest = start(ingest.port());
     }
     assert_all_delivered(&client, 500);
-    assert_eq!(taken.numbers(), Vec::from_iter(0..500));
+    assert_eq!(received.numbers(), Vec::from_iter(0..500));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::TempDir;
 use testkit::client::{
-    HOLD, NEVER_MS, Taken, arrived, assert_all_delivered, assert_ledger, batch_id, enqueue, item, lanes,
+    HOLD, NEVER_MS, Received, arrived, assert_all_delivered, assert_ledger, batch_id, enqueue, item, lanes,
     long_item, number_of, open, open_offline, rejected, wait_for_requests, wait_for_state,
 };
 use testkit::ingest::{Answer, Ingest, Request, items_of};
@@ -18,24 +18,24 @@ use testkit::wait::{PATIENCE, eventually};
 /// An ingest that refuses requests while told to, and says why.
 struct Picky {
     ingest: Ingest,
-    taken: Taken,
+    received: Received,
     refuses: Arc<AtomicBool>,
 }
 
 impl Picky {
     fn new(status: u16, dislikes: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
-        let (taken, refuses) = (Taken::default(), Arc::new(AtomicBool::new(true)));
+        let (received, refuses) = (Received::default(), Arc::new(AtomicBool::new(true)));
         let answer = {
-            let (taken, refuses) = (taken.clone(), refuses.clone());
+            let (received, refuses) = (received.clone(), refuses.clone());
             move |request: &Request| {
                 if refuses.load(Relaxed) && dislikes(request) {
                     Answer::status(status).body("data[0]: no, thank you")
                 } else {
-                    taken.take(request)
+                    received.take(request)
                 }
             }
         };
-        Self { ingest: Ingest::start(answer).unwrap(), taken, refuses }
+        Self { ingest: Ingest::start(answer).unwrap(), received, refuses }
     }
 
     fn relent(&self) {
@@ -65,7 +65,7 @@ fn one_bad_item_costs_the_others_nothing() {
         enqueue(&client, 0..128);
         client.flush(PATIENCE).unwrap();
 
-        assert_eq!(picky.taken.numbers(), Vec::from_iter((0..128).filter(|n| *n != 77)));
+        assert_eq!(picky.received.numbers(), Vec::from_iter((0..128).filter(|n| *n != 77)));
         assert_settled(&client, 127, 1);
         let aside = rejected(&spool).remove(0);
         assert_eq!((aside.status, &*aside.reason), (status, "refused"));
@@ -81,7 +81,7 @@ fn one_bad_item_costs_the_others_nothing() {
         );
         assert_eq!(client.requeue_rejected(std::slice::from_ref(&aside.id)).unwrap(), 1);
         client.flush(PATIENCE).unwrap();
-        assert_eq!(picky.taken.numbers().last(), Some(&77));
+        assert_eq!(picky.received.numbers().last(), Some(&77));
         assert!(rejected(&spool).is_empty());
         assert_all_delivered(&client, 128);
         assert_eq!(client.stats().unwrap().rejected, 0);
@@ -97,7 +97,7 @@ fn bad_items_all_over_are_found() {
     let client = open(&spool, &picky.ingest.url(), &[("schedule_delay_ms", NEVER_MS)]);
     enqueue(&client, 0..512);
     client.flush(PATIENCE).unwrap();
-    assert_eq!(picky.taken.numbers(), Vec::from_iter((0..512).filter(|n| !BAD.contains(n))));
+    assert_eq!(picky.received.numbers(), Vec::from_iter((0..512).filter(|n| !BAD.contains(n))));
     let aside: Vec<String> =
         rejected(&spool).into_iter().map(|r| String::from_utf8(r.json).unwrap()).collect();
     assert_eq!(aside, BAD.map(item));
@@ -117,7 +117,7 @@ fn requests_are_made_as_small_as_the_ingest_wants_them() {
         client.enqueue(item.as_bytes()).unwrap();
     }
     client.flush(PATIENCE).unwrap();
-    assert_eq!(picky.taken.items(), [&items[..150], &items[151..]].concat());
+    assert_eq!(picky.received.items(), [&items[..150], &items[151..]].concat());
     let aside = rejected(&spool);
     assert_eq!(aside.len(), 1);
     assert_eq!((aside[0].status, &*aside[0].reason), (413, "too_large"));
@@ -160,7 +160,7 @@ fn ingest_that_refuses_everything_costs_no_item_and_few_requests() {
 
     picky.relent();
     client.flush(PATIENCE).unwrap();
-    assert_eq!(picky.taken.numbers(), Vec::from_iter(0..1024));
+    assert_eq!(picky.received.numbers(), Vec::from_iter(0..1024));
     assert_all_delivered(&client, 1024);
 }
 
@@ -175,7 +175,7 @@ fn bad_item_alone_in_its_batch_is_set_aside_once_another_batch_is_accepted() {
     assert_eq!(client.stats().unwrap().rejected, 0);
     enqueue(&client, [1]);
     client.flush(PATIENCE).unwrap();
-    assert_eq!(picky.taken.numbers(), [1]);
+    assert_eq!(picky.received.numbers(), [1]);
     let aside = rejected(&spool);
     assert_eq!((aside.len(), &aside[0].json[..]), (1, item(0).as_bytes()));
     assert_settled(&client, 1, 1);
@@ -203,11 +203,11 @@ fn bad_items_in_a_row_do_not_hold_up_the_good_ones_behind() {
         open(&dir.join("spool"), &picky.ingest.url(), &[("max_batch_size", "4"), ("max_delay_ms", "20")]);
     enqueue(&client, 0..132);
     eventually("all are settled", || client.stats().unwrap().pending == 0);
-    assert_eq!(picky.taken.numbers(), Vec::from_iter(120..132));
+    assert_eq!(picky.received.numbers(), Vec::from_iter(120..132));
     assert_settled(&client, 12, 120);
 }
 
-/// Batches that are set aside without a request say nothing about the endpoint: the one behind them does.
+/// Batches that are set aside without a request say nothing about the endpoint: the one after them does.
 #[test]
 fn bad_item_before_items_without_a_key_does_not_hold_up_the_good_ones_behind() {
     let dir = TempDir::new("refusals");
@@ -218,7 +218,7 @@ fn bad_item_before_items_without_a_key_does_not_hold_up_the_good_ones_behind() {
     (1..40).for_each(|n| client.enqueue_as("nobody's", item(n).as_bytes()).unwrap());
     enqueue(&client, 40..45);
     eventually("all are settled", || client.stats().unwrap().pending == 0);
-    assert_eq!(picky.taken.numbers(), Vec::from_iter(40..45));
+    assert_eq!(picky.received.numbers(), Vec::from_iter(40..45));
     assert_settled(&client, 5, 40);
 }
 
@@ -237,13 +237,13 @@ fn bad_item_that_was_tried_alone_costs_the_others_nothing() {
     wait_for_state(&client, HOLD);
     refuses_all.store(false, Relaxed);
     client.flush(PATIENCE).unwrap();
-    let mut taken = picky.taken.numbers();
-    taken.sort_unstable();
-    assert_eq!(taken, Vec::from_iter(1..8));
+    let mut received = picky.received.numbers();
+    received.sort_unstable();
+    assert_eq!(received, Vec::from_iter(1..8));
     assert_settled(&client, 7, 1);
 }
 
-/// Nothing ever comes behind the last item of a dead process's lane.
+/// Nothing ever comes after the last item of a dead process's lane.
 #[test]
 fn bad_item_left_by_a_dead_process_is_set_aside_once_anything_is_accepted() {
     let dir = TempDir::new("refusals");
@@ -271,7 +271,7 @@ fn max_retries_gives_up_a_batch_into_the_rejected_store() {
     let client = open(&spool, &picky.ingest.url(), &[("max_retries", "2"), ("max_batch_size", "2")]);
     enqueue(&client, 0..4);
     client.flush(PATIENCE).unwrap();
-    assert_eq!(picky.taken.numbers(), [2, 3]);
+    assert_eq!(picky.received.numbers(), [2, 3]);
     assert_eq!(picky.ingest.requests().len(), 3);
     let aside = rejected(&spool);
     assert_eq!(

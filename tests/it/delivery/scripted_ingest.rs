@@ -19,7 +19,7 @@ fn post(mut stream: &TcpStream, headers: &str, body: &[u8]) {
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
 }
 
-/// Reads up to the empty line and the `length` bytes behind it.
+/// Reads up to the empty line and the `length` bytes after it.
 fn answer(mut stream: &TcpStream, length: usize) -> String {
     let mut text = Vec::new();
     let mut byte = [0];

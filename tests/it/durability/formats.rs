@@ -1,6 +1,8 @@
-//! What this release wrote is read for ever: `tests/fixtures/spool-v<version>` holds a whole spool as a release left it.
+//! What this release wrote is read for ever: `tests/fixtures/spool-v<version>` holds a whole spool as a release left
+//! it.
 //!
-//! `SPANSPOOL_UPDATE_FORMAT=1 cargo test --test it the_version_that_is_written` makes the one of the version that is written now, once.
+//! `SPANSPOOL_UPDATE_FORMAT=1 cargo test --test it the_version_that_is_written` makes the one of the version that is
+//! written now, once.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -63,7 +65,7 @@ fn config(spool: &Path, more: &[(&str, &str)]) -> Config {
 fn make(spool: &Path) -> Value {
     let small = [("journal_bytes", "128KiB"), ("max_batch_size", "4"), ("enqueue_timeout_ms", "60000")];
     let mut items: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    // One lane with a rejected item, a batch that was formed and is not settled, and items of two key names behind it.
+    // One lane with a rejected item, a batch that was formed and is not settled, and items of two key names after it.
     let answers = exporter(|batch| match batch.items().any(|item| item.starts_with(b"{\"bad\"")) {
         true => Outcome::Refused(Answer { status: 422, body: b"no \"bad\" here".to_vec() }),
         false if batch.first() < 3 => accepted(batch),

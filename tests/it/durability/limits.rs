@@ -30,7 +30,7 @@ fn deliver(spool: &Path, settings: &[(&str, &str)]) -> Vec<u64> {
     arrived(&ingest)
 }
 
-/// Says whether the item was taken; no answer but OK and FULL is allowed.
+/// Says whether the item was accepted; no answer but OK and FULL is allowed.
 fn takes(client: &BatchTraceProcessor, item: &str) -> bool {
     match client.enqueue(item.as_bytes()) {
         Ok(()) => true,
@@ -46,13 +46,13 @@ fn full_queue_refuses_the_newest() {
     let dir = TempDir::new("limits");
     let spool = dir.join("spool");
     let client = open_offline(&spool, &[("max_queue_size", "10")]);
-    let taken = Vec::from_iter((0..20).filter(|n| takes(&client, &item(*n))));
-    assert_eq!(taken, Vec::from_iter(0..10));
+    let accepted = Vec::from_iter((0..20).filter(|n| takes(&client, &item(*n))));
+    assert_eq!(accepted, Vec::from_iter(0..10));
     let stats = client.stats().unwrap();
     assert_ledger(&stats);
     assert_eq!((stats.accepted, stats.pending), (10, 10));
     drop(client);
-    assert_eq!(deliver(&spool, &[("max_queue_size", "10")]), taken);
+    assert_eq!(deliver(&spool, &[("max_queue_size", "10")]), accepted);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn full_disk_allowance_refuses_the_newest() {
 fn full_disk_allowance_drops_the_oldest() {
     for mib in [1, 32] {
         let (accepted, arrived) = overfill(mib << 20, "drop_oldest");
-        assert_eq!(accepted.len() as u64, 2 * (mib << 20) / 4000, "every item is taken");
+        assert_eq!(accepted.len() as u64, 2 * (mib << 20) / 4000, "every item is accepted");
         let dropped = accepted.len() - arrived.len();
         assert!(dropped > 0, "{} arrived", arrived.len());
         assert!(
@@ -292,10 +292,10 @@ fn from_eight_threads(client: &BatchTraceProcessor, each: u64, bytes: usize) -> 
                     .map(|n| {
                         let item = long_item(n, bytes);
                         let mut refused = 0;
-                        eventually("the item is taken", || {
-                            let taken = takes(client, &item);
-                            refused += u64::from(!taken);
-                            taken
+                        eventually("the item is accepted", || {
+                            let accepted = takes(client, &item);
+                            refused += u64::from(!accepted);
+                            accepted
                         });
                         refused
                     })
@@ -372,7 +372,7 @@ fn unsynced_kib(spool: &Path) -> Option<u64> {
 #[test]
 fn sync_brings_the_journal_to_the_disk() {
     const WRITTEN_KIB: u64 = 6 << 10;
-    // Now and then the pages ahead of the newest item are made ready, and so written to, just behind the first look.
+    // Now and then the pages ahead of the newest item are made ready, and so written to, just after the first look.
     eventually("a sync leaves less that is not on the disk", || {
         let dir = TempDir::new("limits");
         let spool = dir.join("spool");

@@ -30,23 +30,25 @@ fn end_by(way: &str, program: &Path, dir: &TempDir) -> (ExitStatus, Duration) {
     command.arg(way).arg(&counters).args(settings(&spool, &ingest.url(), &["schedule_delay_ms=1"]));
     let mut host = Host::run(&mut command);
     wait_for_request(&ingest);
-    eventually("every thread had OK for something", || taken(&counters).iter().all(|taken| *taken > 0));
+    eventually("every thread had OK for something", || {
+        accepted(&counters).iter().all(|accepted| *accepted > 0)
+    });
     let begin = Instant::now();
     host.tell("");
     let ended = until(begin + PATIENCE, "the program ends", || host.process.try_wait().unwrap());
     let time = begin.elapsed();
 
-    // The next process finds all that was taken.
+    // The next process finds all that was accepted.
     let accepting = accepting();
     let mut next = Host::start(&Host::compile(dir), &settings(&spool, &accepting.url(), &[]));
     assert_eq!(next.ask("flush 60000"), "0");
     let mut arrived = arrivals(&accepting);
-    for (thread, taken) in taken(&counters).into_iter().enumerate() {
-        for n in 0..taken {
+    for (thread, accepted) in accepted(&counters).into_iter().enumerate() {
+        for n in 0..accepted {
             assert_eq!(arrived.remove(&format!("{thread}-{n}")), Some(1), "thread {thread}, item {n}");
         }
         // The process may have ended between the OK and the counter.
-        arrived.remove(&format!("{thread}-{taken}"));
+        arrived.remove(&format!("{thread}-{accepted}"));
     }
     assert!(arrived.is_empty(), "{arrived:?}");
     next.end();
@@ -54,7 +56,7 @@ fn end_by(way: &str, program: &Path, dir: &TempDir) -> (ExitStatus, Duration) {
 }
 
 /// How many items each thread had OK for.
-fn taken(counters: &Path) -> Vec<u64> {
+fn accepted(counters: &Path) -> Vec<u64> {
     let bytes = fs::read(counters).unwrap();
     bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect()
 }

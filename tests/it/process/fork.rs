@@ -104,12 +104,12 @@ fn a_storm_of_forks_under_load_with_segments_loses_and_repeats_nothing() {
         &ingest.url(),
         &more,
     )));
-    let taken: Vec<u64> = (0..4).map(|_| number(&storm.line())).collect();
+    let accepted: Vec<u64> = (0..4).map(|_| number(&storm.line())).collect();
     assert_eq!(storm.line(), "delivered");
     eventually("the children's lanes are removed", || lane_names(&spool).len() == 1);
     let names = (0..4).map(|n| format!("thread{n}")).chain((0..40).map(|n| format!("child{n}")));
     let mut arrived = arrivals(&ingest);
-    for (name, count) in names.zip(taken.iter().copied().chain([20; 40])) {
+    for (name, count) in names.zip(accepted.iter().copied().chain([20; 40])) {
         for item in (0..count).map(|n| format!("{name}-{n}")) {
             let times = arrived.remove(&item).unwrap_or(0);
             // A child that leaves at once may do so between the ingest's answer to an orphan's batch and its note of
@@ -119,7 +119,7 @@ fn a_storm_of_forks_under_load_with_segments_loses_and_repeats_nothing() {
     }
     assert!(arrived.is_empty(), "{arrived:?}");
     assert_same_batches(&ingest.requests());
-    assert_eq!(total(&status(&spool), "delivered"), taken.iter().sum::<u64>() + 800);
+    assert_eq!(total(&status(&spool), "delivered"), accepted.iter().sum::<u64>() + 800);
     storm.end();
 }
 
@@ -153,19 +153,19 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
 
     let again = "flush 60000; enqueue again 50 1000; flush 60000; stats; free";
     let answer = parent.ask(&format!("fork enqueue child 1000 1000; {again}"));
-    let taken = number(answer.strip_prefix("20 ").unwrap());
+    let accepted = number(answer.strip_prefix("20 ").unwrap());
     // An item takes 1000 bytes and what is written round it, at most 100 more.
-    assert!(taken * 1100 > RING_BYTES, "{taken} of 1000 items were taken");
+    assert!(accepted * 1100 > RING_BYTES, "{accepted} of 1000 items were accepted");
     assert_eq!([parent.line(), parent.line(), parent.line()], ["0", "0 50", "0"]);
-    assert_eq!(parent.line(), format!("{0} {0} 0 0 0", taken + 50));
+    assert_eq!(parent.line(), format!("{0} {0} 0 0 0", accepted + 50));
     assert_eq!([parent.line(), parent.line()], ["0", "0"]);
 
     PARENTS_TURN.store(true, SeqCst);
     let _living = Host::start(&program, &settings(&spool, &ingest.url(), &["adopt_interval_ms=50"]));
     parent.kill();
-    wait_for_items(&ingest, 1000 + taken as usize + 50);
+    wait_for_items(&ingest, 1000 + accepted as usize + 50);
     let mut arrived = arrivals(&ingest);
-    for (name, count) in [("child", taken), ("again", 50)] {
+    for (name, count) in [("child", accepted), ("again", 50)] {
         (0..count).for_each(|n| assert_eq!(arrived.remove(&format!("{name}-{n}")), Some(1), "{name}-{n}"));
     }
     assert_eq!(arrived.len(), 1000);

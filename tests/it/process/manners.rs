@@ -27,7 +27,7 @@ fn field<'a>(text: &'a str, name: &str) -> &'a str {
         .trim()
 }
 
-/// The scheduling policy in a /proc/…/stat: field 41, the 39th behind the name.
+/// The scheduling policy in a /proc/…/stat: field 41, the 39th after the name.
 fn policy(stat: &str) -> libc::c_int {
     stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(38).unwrap().parse().unwrap()
 }

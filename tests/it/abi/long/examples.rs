@@ -117,7 +117,8 @@ impl Caller {
     }
 }
 
-/// Runs the C++ server until SIGTERM, with answered lines and with a connection that is open by then. Returns what it says.
+/// Runs the C++ server until SIGTERM, with answered lines and with a connection that is open by then. Returns what it
+/// says.
 fn serve(program: &Path, spool: &Path, ingest: &Ingest) -> String {
     let mut server = Host::run(caller(program).arg(spool).arg(ingest.url()));
     let said = server.line();

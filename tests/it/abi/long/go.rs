@@ -27,7 +27,8 @@ fn have_go(test: &str) -> bool {
         || skip(test, &format!("go 1.23 or newer; this is {}", version.trim()))
 }
 
-/// An installation in the form of `cargo cinstall`'s, made of links to what is under test. Returns the folder of its .pc.
+/// An installation in the form of `cargo cinstall`'s, made of links to what is under test. Returns the folder of its
+/// .pc.
 fn installed() -> PathBuf {
     static MADE: Once = Once::new();
     let prefix = testkit::target_tmp().join("go");

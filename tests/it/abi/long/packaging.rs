@@ -1,5 +1,5 @@
-//! The installed library: `cargo cinstall` into an empty folder, and programs in C and C++ that are built against what is
-//! there and nothing else, by pkg-config and by CMake, with the shared library and with the static one.
+//! The installed library: `cargo cinstall` into an empty folder, and programs in C and C++ that are built against what
+//! is there and nothing else, by pkg-config and by CMake, with the shared library and with the static one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn text_of(command: &mut Command) -> String {
     String::from_utf8(succeed(command).stdout).unwrap()
 }
 
-/// The words behind `label`, on the first line that has it.
+/// The words after `label`, on the first line that has it.
 fn words_behind<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
     let line = text
         .lines()
@@ -155,7 +155,7 @@ fn pkg_config(prefix: &Path, flags: &[&str]) -> Vec<String> {
 
 fn pkg_config_builds_programs(prefix: &Path, dir: &TempDir) {
     assert_eq!(pkg_config(prefix, &["--modversion"]), [VERSION]);
-    // Without a shared library beside it, -lspanspool is the static one.
+    // Without a shared library next to it, -lspanspool is the static one.
     let alone = dir.join("static");
     install(&alone);
     for name in ["libspanspool.so".to_owned(), soname(), format!("libspanspool.so.{VERSION}")] {
@@ -204,7 +204,8 @@ fn cmake_builds_programs(prefix: &Path, dir: &TempDir) {
     assert!(!output.status.success() && said.contains(VERSION), "{said}");
 }
 
-/// Runs a quickstart: its item arrives. With a folder, it loads the library from there by its soname; else it has it inside.
+/// Runs a quickstart: its item arrives. With a folder, it loads the library from there by its soname; else it has it
+/// inside.
 fn runs(program: &Path, libraries: Option<&Path>) {
     let dynamic = text_of(Command::new("readelf").arg("-dW").arg(program));
     assert_eq!(dynamic.contains(&format!("[{}]", soname())), libraries.is_some(), "{dynamic}");

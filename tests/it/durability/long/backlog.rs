@@ -40,19 +40,19 @@ fn take_all(ingest: &MiniIngest, items: u64) {
     let sample = fs::read(root().join(SAMPLE)).unwrap();
     let lines: Vec<&[u8]> = sample.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').collect();
     let mut expected = lines.iter().cycle();
-    let mut taken = 0;
-    while taken < items {
+    let mut received = 0;
+    while received < items {
         let request = ingest.request();
         let mut rest = request.body.strip_prefix(br#"{"data":["#).unwrap();
         while rest != b"]}" {
             rest = rest.strip_prefix(b",").unwrap_or(rest);
             rest = rest
                 .strip_prefix(*expected.next().unwrap())
-                .unwrap_or_else(|| panic!("item {taken} is another"));
-            taken += 1;
+                .unwrap_or_else(|| panic!("item {received} is another"));
+            received += 1;
         }
     }
-    assert_eq!(taken, items);
+    assert_eq!(received, items);
 }
 
 fn median(mut numbers: Vec<u64>) -> u64 {

@@ -1,5 +1,5 @@
-//! Another program fills the disk while items flow: callers are told, deliveries are still acknowledged, and all goes on
-//! by itself when there is room again. On real file systems of three kinds.
+//! Another program fills the disk while items flow: callers are told, deliveries are still acknowledged, and all goes
+//! on by itself when there is room again. On real file systems of three kinds.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use testkit::client::{Taken, assert_ledger, lanes, open};
+use testkit::client::{Received, assert_ledger, lanes, open};
 use testkit::forever::{Counters, Forever};
 use testkit::ingest::Ingest;
 use testkit::mount::{Kind, Mount};
@@ -22,8 +22,8 @@ use testkit::{TempDir, have, tool};
 const DISK_BYTES: u64 = 300 << 20;
 /// More items than the journal holds.
 const MORE: u64 = 20_000;
-/// Items to be taken and delivered while the disk is full. When btrfs is, each page that is written waits for it to look
-/// for room in vain.
+/// Items to be received and delivered while the disk is full. When btrfs is, each page that is written waits for it to
+/// look for room in vain.
 const SOME: u64 = 500;
 
 /// Another program's file, which takes all the room there is, again and again.
@@ -82,10 +82,10 @@ fn survives_full_disk(kind: Kind, test: &str) {
     let spool = disk.path().join("spool");
     let program = Forever::compile(dir.path());
     let counters = Counters::new(dir.join("counters"));
-    let taken = Taken::default();
+    let received = Received::default();
     let start_ingest = |port| {
-        let taken = taken.clone();
-        Ingest::start_on(port, move |request| taken.take(request)).unwrap()
+        let received = received.clone();
+        Ingest::start_on(port, move |request| received.take(request)).unwrap()
     };
     let ingest = start_ingest(0);
     let (url, port) = (ingest.url(), ingest.port());
@@ -100,13 +100,13 @@ fn survives_full_disk(kind: Kind, test: &str) {
         ("enqueue_timeout_ms", "10"),
     ];
     let running = program.start(&counters, 300, &settings);
-    eventually("items are taken", || counters.acknowledged() >= MORE);
+    eventually("items are received", || counters.acknowledged() >= MORE);
 
     let filler = Filler::start(disk.path());
     wait_for_standstill(&counters);
     let ingest = start_ingest(port);
     let before = counters.acknowledged();
-    eventually("the full disk's items are delivered and new ones taken", || {
+    eventually("the full disk's items are delivered and new ones received", || {
         counters.acknowledged() >= before + SOME
     });
     drop(ingest);
@@ -126,7 +126,7 @@ fn survives_full_disk(kind: Kind, test: &str) {
     drop(client);
 
     let arrived: HashSet<String> =
-        taken.items().iter().map(|item| item[..item.find(r#","fill"#).unwrap()].into()).collect();
+        received.items().iter().map(|item| item[..item.find(r#","fill"#).unwrap()].into()).collect();
     for (thread, progress) in counters.read().iter().enumerate() {
         for n in 0..progress.acknowledged {
             assert!(arrived.contains(&format!(r#"{{"thread":{thread},"n":{n}"#)), "lost: {thread} {n}");

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use spanspool::Stats;
-use testkit::client::{Taken, assert_ledger, lanes, settled};
+use testkit::client::{Received, assert_ledger, lanes, settled};
 use testkit::forever::{Counters, Forever};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::eventually;
@@ -40,12 +40,12 @@ fn watch(settings: &[(&str, &str)], seen_enough: impl Fn(&Stats) -> bool) {
         return;
     }
     let dir = TempDir::new("ledger");
-    let (spool, taken) = (dir.join("spool"), Taken::default());
+    let (spool, received) = (dir.join("spool"), Received::default());
     let ingest = Ingest::start({
-        let taken = taken.clone();
+        let received = received.clone();
         move |request| {
             let disliked = items_of(request).iter().any(|item| item.contains(r#""n":500,"#));
-            if disliked { Answer::status(400) } else { taken.take(request) }
+            if disliked { Answer::status(400) } else { received.take(request) }
         }
     })
     .unwrap();
@@ -81,7 +81,7 @@ fn watch(settings: &[(&str, &str)], seen_enough: impl Fn(&Stats) -> bool) {
     let left = lanes(&spool).remove(0);
     assert_ledger(&left.stats);
     assert_eq!(left.owner_pid, None);
-    assert!(left.stats.delivered <= taken.items().len() as u64);
+    assert!(left.stats.delivered <= received.items().len() as u64);
 }
 
 #[test]

@@ -48,11 +48,14 @@ fn the_survivor_delivers_what_all_the_killed_had_taken() {
     let requests = ingest.requests();
     let arrived = arrived(&requests);
     let mut extra = 0;
-    for (life, taken) in acknowledged.iter().enumerate() {
+    for (life, accepted) in acknowledged.iter().enumerate() {
         let seen = arrived.get(&(life as u64)).copied().unwrap_or_default();
         // Between the OK and the counter a worker may be killed: then one more is there.
-        assert!((*taken..=taken + 1).contains(&seen), "life {life}: {taken} acknowledged, {seen} arrived");
-        extra += seen - taken;
+        assert!(
+            (*accepted..=accepted + 1).contains(&seen),
+            "life {life}: {accepted} acknowledged, {seen} arrived"
+        );
+        extra += seen - accepted;
     }
     let all: u64 = acknowledged.iter().sum();
     let after = status(&spool);

@@ -1,4 +1,5 @@
-//! Valgrind finds nothing in the calls of the C interface and in the ways to fork and to exit: no invalid access, no use of what was never written.
+//! Valgrind finds nothing in the calls of the C interface and in the ways to fork and to exit: no invalid access, no
+//! use of what was never written.
 //!
 //! Leaks are not looked for: a child of `fork` abandons what was its parent's by design. Nor are races, by helgrind:
 //! it knows the locks of pthread only, and takes every use of the standard library's for a race; `sanitizers`

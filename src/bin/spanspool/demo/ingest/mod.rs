@@ -1,4 +1,5 @@
-//! Ingest: an HTTP/1.1 server on the loopback address that answers as told, faults included. For the demo and for tests.
+//! Ingest: an HTTP/1.1 server on the loopback address that answers as told, faults included. For the demo and for
+//! tests.
 //!
 //! One thread a connection, keep-alive, bodies with a `Content-Length`, plain or gzip. Requests are kept in memory.
 

@@ -1,7 +1,7 @@
 //! Wire: HTTP/1.1 requests read from a socket and answers written to it.
 //!
-//! The last byte of a request stays in the kernel's buffer until its answer is known. Closing a socket with unread bytes
-//! resets the connection (RFC 9293, 3.6), and safe code has no other way to ask for that.
+//! The last byte of a request stays in the kernel's buffer until its answer is known. Closing a socket with unread
+//! bytes resets the connection (RFC 9293, 3.6), and safe code has no other way to ask for that.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -135,7 +135,8 @@ pub fn write(stream: &TcpStream, answer: &Answer, keep: bool) -> io::Result<()> 
     (&*stream).write_all(&bytes)
 }
 
-/// Answers a request that was not read to its end, and closes. It reads on for a while: a reset would destroy the answer.
+/// Answers a request that was not read to its end, and closes. It reads on for a while: a reset would destroy the
+/// answer.
 pub fn refuse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     write(stream, answer, false)?;
     stream.shutdown(Shutdown::Write)?;
