@@ -33,7 +33,7 @@
 //! ```
 //!
 //! From C, see `include/spanspool.h`: the feature `c-abi` exports those functions, and a Rust program leaves it off.
-//! `ARCHITECTURE.md` says how it works and why.
+//! `docs/design.md` says how it works and why.
 
 #[cfg(feature = "c-abi")]
 pub mod capi;

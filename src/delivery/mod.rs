@@ -139,7 +139,7 @@ impl Delivery {
                     }
                 }
                 Next::Settle(job) => self.settle(job, in_flight),
-                Next::Confirm => match self.lane.take_witness() {
+                Next::Confirm => match self.lane.take_confirming() {
                     Take::Batch(stored) => trial.add(Job::new(in_flight.add(stored))),
                     Take::Wait(_) => self.hold(&mut trial),
                 },

@@ -4,11 +4,11 @@
 //! then nothing may be given up. The rules:
 //!
 //! - A batch is **unproven** when items of it were refused alone and nothing of it was accepted.
-//! - When anything is accepted, by any thread, the **endpoint accepts**. From then on what it refuses is bad, and unproven
-//!   batches go back to be sent to their end.
+//! - When anything is accepted, by any thread, the **endpoint accepts**. From then on what it refuses is bad, and
+//!   unproven batches go back to be sent to their end.
 //! - While batches are unproven, a batch that was not tried yet is asked for: it may be the **confirming** one.
-//! - When as many as allowed are unproven, the endpoint is held responsible: hold, then try the oldest again, with one item
-//!   each. Bad items may come in a row, so each hold allows one more batch.
+//! - When as many as allowed are unproven, the endpoint is held responsible: hold, then try the oldest again, with one
+//!   item each. Bad items may come in a row, so each hold allows one more batch.
 //!
 //! Pure: it knows no thread, clock or disk. The delivery loop asks [`Trial::next`] and reports to the [`Job`].
 

@@ -45,7 +45,7 @@ use record::Frame;
 use sync::Synced;
 pub(crate) use view::{JournalView, Records, ViewedRecord};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
@@ -347,11 +347,8 @@ impl Journal {
         self.file.read().unpoisoned()
     }
 
-    fn sync_failed(&self, error: &std::io::Error) -> Error {
-        Error::new(
-            ErrorKind::Io,
-            format!("cannot bring the journal {} to stable storage: {error}", self.path.display()),
-        )
+    fn sync_failed(&self, error: std::io::Error) -> Error {
+        Error::io(format!("bring the journal {} to stable storage", self.path.display()), error)
     }
 }
 

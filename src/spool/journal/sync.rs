@@ -128,7 +128,7 @@ impl Turn<'_> {
     /// Syncs; a failure is the last one of this file.
     fn sync(&self, journal: &Journal, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
         sync().map_err(|e| {
-            let error = journal.sync_failed(&e);
+            let error = journal.sync_failed(e);
             self.0.lock().failed = Some(error.clone());
             error
         })

@@ -68,7 +68,7 @@ impl Lane {
     }
 
     /// The batch after those that are in flight, however many that are.
-    pub(crate) fn take_witness(&self) -> Take {
+    pub(crate) fn take_confirming(&self) -> Take {
         self.take_within(None)
     }
 
