@@ -56,7 +56,7 @@ impl Drop for TempDir {
 
 /// The project's folder.
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The folder of the test program, where cargo also leaves the libraries that it built for it.
