@@ -231,7 +231,7 @@ fn in_circles<'a>(named: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<&'a str> 
         }
         false
     };
-    named.keys().copied().filter(|module| leads_back(&module)).collect()
+    named.keys().copied().filter(|module| leads_back(module)).collect()
 }
 
 #[test]
