@@ -65,6 +65,8 @@ fn each_state_of_export_is_shown_with_its_reason() {
             .is_some_and(|words| words[2..4] == ["idle", "0"] && words.contains(&"3".into()))
     });
 
+    // From here on nothing is answered, so that both are left however long the kill takes.
+    STATUS.store(0, Ordering::SeqCst);
     assert_eq!(host.ask("enqueue left 2"), "0 2");
     host.kill();
     let orphan = shown(&spool);
