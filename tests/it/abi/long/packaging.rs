@@ -195,8 +195,11 @@ fn cmake_builds_programs(prefix: &Path, dir: &TempDir) {
     let mut other = Command::new("cmake");
     let source = dir.join("other");
     fs::create_dir(&source).unwrap();
-    let asks =
-        "cmake_minimum_required(VERSION 3.16)\nproject(other C)\nfind_package(spanspool 0.2 REQUIRED)\n";
+    let (major, rest) = VERSION.split_once('.').unwrap();
+    let other_minor = rest.split_once('.').unwrap().0.parse::<u32>().unwrap() - 1;
+    let asks = format!(
+        "cmake_minimum_required(VERSION 3.16)\nproject(other C)\nfind_package(spanspool {major}.{other_minor} REQUIRED)\n"
+    );
     fs::write(source.join("CMakeLists.txt"), asks).unwrap();
     other.arg("-S").arg(&source).arg("-B").arg(dir.join("other-build"));
     let output = other.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())).output().unwrap();
