@@ -62,9 +62,9 @@ impl Runner {
 
     /// Sends everything accepted so far at once and waits until all of it is settled.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
-        let number = self.lane.force(deadline);
+        let end_seq = self.lane.force(deadline);
         self.wake();
-        if self.lane.wait_settled(number, deadline) {
+        if self.lane.wait_settled(end_seq, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());
         }
