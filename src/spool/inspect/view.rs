@@ -184,7 +184,7 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = fs::tree_bytes(path);
     let rejected = RejectedStore::new(&id, path.join("rejected"));
-    rejected.recount();
+    rejected.recount_held();
     stats.held_batches = rejected.held_batches();
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {

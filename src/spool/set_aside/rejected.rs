@@ -294,8 +294,13 @@ impl RejectedStore {
     }
 
     /// Counts what is there now: another process may have taken groups out.
-    pub(crate) fn recount(&self) {
+    fn recount(&self) {
         self.disk_bytes.store(fs::tree_bytes(&self.dir), Relaxed);
+        self.recount_held();
+    }
+
+    /// Counts the batches that wait for their key now.
+    pub(crate) fn recount_held(&self) {
         let Ok(firsts) = self.firsts() else { return };
         let mut held = self.held.lock().unpoisoned();
         held.retain(|first, _| firsts.binary_search(first).is_ok());
