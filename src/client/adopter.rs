@@ -1,6 +1,5 @@
 //! Adopter: the thread that delivers what dead processes left in their lanes, and removes those lanes.
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +11,7 @@ use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{Lane, LaneSettings, NO_KEY, Wakeup};
+use crate::spool::{HeldPath, Lane, LaneSettings, NO_KEY, Wakeup};
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them one after the other.
 ///
@@ -24,7 +23,7 @@ pub(crate) struct Adopter {
 
 struct Search {
     config: Config,
-    lanes: PathBuf,
+    lanes: HeldPath,
     own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
     stopped: AtomicBool,
@@ -37,7 +36,7 @@ impl Adopter {
     /// Starts the thread, which works for the owner of the lane `own`.
     pub(crate) fn start(config: Config, own: Arc<Lane>, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
         let search = Arc::new(Search {
-            lanes: Lane::all_in(&config.spool_dir),
+            lanes: own.lanes()?,
             config,
             own,
             exporter,

@@ -17,7 +17,7 @@ use crate::config::{Config, Validation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
-use crate::spool::{ExportState, Lane, LaneSettings, NO_KEY, SpoolView, Stats, choose};
+use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, NO_KEY, SpoolView, Stats, choose};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
 pub(crate) struct Client {
@@ -36,16 +36,29 @@ struct Outward {
 }
 
 impl Client {
-    pub(crate) fn open(mut config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+    pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+        Self::open_in(None, config, exporter)
+    }
+
+    fn open_in(
+        lanes: Option<HeldPath>,
+        mut config: Config,
+        exporter: Option<Arc<dyn TracingExporter>>,
+    ) -> Result<Self> {
         // Each client revokes its own log, and a child of `fork` must not wait for a call on a thread of its parent.
         config.log = config.log.separate();
         let log = config.log.clone();
-        Self::start(config, exporter).inspect_err(|_| log.revoke())
+        Self::start(lanes, config, exporter).inspect_err(|_| log.revoke())
     }
 
     /// An error leaves no thread and no lock behind: what was started stops when it is dropped.
-    fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
-        let lane = Arc::new(Lane::take(&config.spool_dir, &LaneSettings::new(&config), &config.log)?);
+    fn start(
+        lanes: Option<HeldPath>,
+        config: Config,
+        exporter: Option<Arc<dyn TracingExporter>>,
+    ) -> Result<Self> {
+        let lanes = lanes.map_or_else(|| Lane::make_all_in(&config.spool_dir), Ok)?;
+        let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config), &config.log)?);
         let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
         let outward = match exporter {
             None => None,
@@ -59,11 +72,11 @@ impl Client {
         Ok(Self { config, lane, runner, outward, final_stats: OnceLock::new() })
     }
 
-    /// The same for a child of `fork`: a lane of its own, and an exporter that shares nothing with this one's.
+    /// The same for a child of `fork`: a lane of its own next to this one, and an exporter that shares nothing with this one's.
     pub(crate) fn for_child(&self) -> Result<Self> {
         let exporter =
             self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
-        Self::open(self.config.clone(), exporter)
+        Self::open_in(Some(self.lane.lanes()?), self.config.clone(), exporter)
     }
 
     pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
@@ -112,7 +125,7 @@ impl Client {
     }
 
     pub(crate) fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
-        let view = SpoolView::open(&self.config.spool_dir)?;
+        let view = SpoolView::of(self.lane.lanes()?);
         let items = view.rejected()?;
         let chosen = choose(&items, ids)?;
         let mut moved = 0;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::client::runner::Runner;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::{DamagedLane, Lane, LaneCheck, LaneSettings, SpoolView};
+use crate::spool::{DamagedLane, HeldPath, Lane, LaneCheck, LaneSettings, SpoolView};
 
 /// What a repair did to one lane.
 #[derive(Debug, Clone)]
@@ -34,10 +34,10 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
     if damaged.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes = Lane::all_in(&config.spool_dir);
+    let lanes = Lane::make_all_in(&config.spool_dir)?;
     let own = Arc::new(Lane::make(&lanes, &LaneSettings::new(config), &config.log)?);
     let runner = Runner::start(own.clone(), &own, None, config, 0)?;
-    let repaired = damaged.iter().filter_map(|lane| move_over(&own, lane, config).transpose()).collect();
+    let repaired = damaged.iter().filter_map(|lane| move_over(&own, &lanes, lane).transpose()).collect();
     if runner.stop() {
         own.unlock();
     }
@@ -45,10 +45,9 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
 }
 
 /// Moves what is whole in `lane` into `own`. `None`: somebody owns it by now.
-fn move_over(own: &Lane, lane: &LaneCheck, config: &Config) -> Result<Option<LaneRepair>> {
+fn move_over(own: &Lane, lanes: &HeldPath, lane: &LaneCheck) -> Result<Option<LaneRepair>> {
     let why: Vec<&str> = lane.findings.iter().map(|finding| finding.what.as_str()).collect();
-    let dir = Lane::all_in(&config.spool_dir).join(&lane.id);
-    let Some(damaged_lane) = DamagedLane::lock(&lane.id, &dir, &why.join("; "))? else { return Ok(None) };
+    let Some(damaged_lane) = DamagedLane::lock(&lane.id, lanes, &why.join("; "))? else { return Ok(None) };
     let Some(recovered) = own.recover(damaged_lane, || false)? else {
         let what =
             format!("there is no room for the items of lane {}; set a larger max_spool_bytes", lane.id);

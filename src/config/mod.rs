@@ -139,13 +139,14 @@ impl Config {
     }
 
     /// As [`Config::set`], for a value that may be a path: `spool_dir` and `ca_file` need not be UTF-8.
+    /// A relative path counts from the process's folder at this call.
     ///
     /// Any other value that is not UTF-8 is refused as [`ErrorKind::InvalidArgument`].
     pub fn set_os(&mut self, key: &str, value: &OsStr) -> Result<&mut Self> {
         match (key, value.to_str()) {
             (_, Some(value)) => return self.set(key, value),
-            ("spool_dir", None) => self.spool_dir = value.into(),
-            ("ca_file", None) => self.ca_file = Some(value.into()),
+            ("spool_dir", None) => self.spool_dir = setting::path_of(key, value)?,
+            ("ca_file", None) => self.ca_file = Some(setting::path_of(key, value)?),
             (_, None) => {
                 let what = format!("setting {key}: the value is not UTF-8");
                 return Err(Error::new(ErrorKind::InvalidArgument, what));

@@ -1,6 +1,7 @@
 //! Setting: one row of the table of all settings, the single source of names, defaults and limits.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
@@ -51,6 +52,11 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
         .map_err(|why| refused(key, shown, &format!("{why}; allowed: {}", setting.allowed)))
 }
 
+/// The path `value` of the setting `key`, which need not be UTF-8.
+pub(super) fn path_of(key: &str, value: &OsStr) -> Result<PathBuf> {
+    absolute(value).map_err(|why| refused(key, &value.to_string_lossy(), &why))
+}
+
 fn refused(key: &str, value: &str, why: &str) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("setting {key}='{value}': {why}"))
 }
@@ -99,6 +105,14 @@ fn set_header(config: &mut Config, name: &str, value: &str) -> std::result::Resu
 
 fn not_empty(value: &str) -> std::result::Result<&str, String> {
     if value.is_empty() { Err("it is empty".into()) } else { Ok(value) }
+}
+
+/// The path that `value` names now: where the process goes later changes nothing.
+fn absolute(value: impl AsRef<Path>) -> std::result::Result<PathBuf, String> {
+    let path = value.as_ref();
+    std::path::absolute(path).map_err(|e| {
+        format!("{} is a relative path, and the current folder is not known: {e}", path.display())
+    })
 }
 
 /// Text that may stand in an HTTP header: no control character can smuggle in another header.

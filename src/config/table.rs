@@ -5,7 +5,7 @@
 settings! {
     "spool_dir", "", "a directory; it is created if it does not exist",
         "the directory that holds the items; required",
-        |c, v| not_empty(v).map(|v| c.spool_dir = PathBuf::from(v));
+        |c, v| not_empty(v).and_then(absolute).map(|path| c.spool_dir = path);
     "exporter", "backend", "backend, console, none",
         "where items go: to the HTTP ingest, to standard output, or nowhere, so that they stay in the spool",
         |c, v| one_of(v, &[("backend", ExporterKind::Backend), ("console", ExporterKind::Console), ("none", ExporterKind::None)])
@@ -101,7 +101,7 @@ settings! {
         |c, v| bytes(v, 0, u64::MAX).map(|n| c.max_rejected_bytes = n);
     "ca_file", "", "a file of PEM certificates",
         "roots to trust in addition to the built-in ones",
-        |c, v| not_empty(v).map(|v| c.ca_file = Some(PathBuf::from(v)));
+        |c, v| not_empty(v).and_then(absolute).map(|path| c.ca_file = Some(path));
     "allow_insecure", "false", "true, false",
         "allow keys to be sent to other machines over plain http",
         |c, v| one_of(v, &[("true", true), ("false", false)]).map(|a| c.allow_insecure = a);

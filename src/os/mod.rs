@@ -1,5 +1,6 @@
 //! What a guest library takes from the operating system, and what it owes the process it lives in.
 
+pub(crate) mod descriptors;
 pub(crate) mod fork;
 pub(crate) mod lock;
 pub(crate) mod per_process;

@@ -11,9 +11,9 @@
 mod checkpoint;
 mod committer;
 mod format;
-mod fs;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod held_path;
 mod inspect;
 mod journal;
 mod lane;
@@ -28,6 +28,7 @@ mod wakeup;
 pub(crate) use committer::Committer;
 pub(crate) use format::stored_batch::StoredBatch;
 pub use inspect::check::{Finding, LaneCheck};
+pub(crate) use held_path::HeldPath;
 pub(crate) use inspect::view::choose;
 pub use inspect::view::{LaneStatus, SpoolView, UnreadableLane};
 pub(crate) use journal::{HeaderCounter, now_unix_ms};

@@ -1,13 +1,14 @@
 //! Pending: what is pending in a lane, read from outside in its order: segments, then the journal.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::spool::checkpoint::Checkpoint;
 use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{JournalView, Records, ViewedRecord};
-use crate::spool::segments::{Found, Segments};
+use crate::spool::segments::Segments;
+use crate::spool::segments::reading::Found;
 
 /// A part of what is pending.
 pub(crate) enum Part {
@@ -15,8 +16,10 @@ pub(crate) enum Part {
     Batch(Box<StoredBatch>),
     /// An item in the journal.
     Item { seq: u64, key_name: String, json: Vec<u8> },
-    /// Items that can't be read from their segment, and why.
+    /// Items that were not in the segment that is to hold them, and why.
     LostInSegments { seqs: Range<u64>, why: Error },
+    /// Items whose segment can't be found or read now, and why.
+    Unavailable { seqs: Range<u64>, why: Error },
     /// Items that can't be read from the journal, and the ring position where they begin. Some may be settled.
     LostInJournal { seqs: Range<u64>, pos: u64 },
 }
@@ -24,7 +27,7 @@ pub(crate) enum Part {
 /// The parts, as of the checkpoint that stood when this was made. The lane's owner may be running.
 pub(crate) struct Pending<'a> {
     lane: String,
-    dir: PathBuf,
+    dir: HeldPath,
     checkpoint: Checkpoint,
     /// The next item to read from a segment.
     next: u64,
@@ -34,7 +37,7 @@ pub(crate) struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     /// What is pending in the lane in `dir`, whose journal is `journal`.
-    pub(crate) fn new(lane: &str, dir: &Path, journal: &'a JournalView) -> Self {
+    pub(crate) fn new(lane: &str, dir: &HeldPath, journal: &'a JournalView) -> Self {
         let checkpoint = journal.checkpoint();
         Self {
             lane: lane.to_owned(),
@@ -56,14 +59,18 @@ impl<'a> Pending<'a> {
             unopened => unopened.insert(Segments::look(&self.lane, &self.dir)?),
         };
         let first = self.next;
-        Ok(match segments.read(first, self.checkpoint.head.seq)? {
-            Found::Batch(stored) => {
+        Ok(match segments.reading(first, self.checkpoint.head.seq).read() {
+            Found::Batch(stored) | Found::Misplaced(stored) => {
                 self.next = stored.end();
                 Part::Batch(stored)
             }
-            Found::Gap { end, why } => {
+            Found::Damaged { end, why } => {
                 self.next = end;
                 Part::LostInSegments { seqs: first..end, why }
+            }
+            Found::Unavailable { end, why } => {
+                self.next = end;
+                Part::Unavailable { seqs: first..end, why }
             }
         })
     }
@@ -84,7 +91,7 @@ impl<'a> Pending<'a> {
 impl Iterator for Pending<'_> {
     type Item = Result<Part>;
 
-    /// An error means that a segment can't be read now; the next call tries it again.
+    /// An error means that the segments can't be listed now; the next call tries it again.
     fn next(&mut self) -> Option<Result<Part>> {
         if self.next < self.checkpoint.head.seq {
             return Some(self.next_in_segments());

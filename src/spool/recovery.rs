@@ -1,7 +1,7 @@
 //! Recovery: a lane of a dead process whose journal can't be gone on with. What is whole in it moves into a living
 //! lane.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::{Level, Validation};
@@ -9,10 +9,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs;
+use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_version};
 use crate::spool::lane::Lane;
-use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
 use crate::spool::pending::{Part, Pending};
 use crate::spool::segments::Segments;
@@ -25,8 +25,13 @@ const ROOM_WAIT: Duration = Duration::from_millis(100);
 /// A locked lane that nobody else owns, for what is whole in it to be moved.
 pub(crate) struct DamagedLane {
     id: String,
-    dir: PathBuf,
+    /// What the folder of all lanes calls it.
+    named: HeldPath,
+    /// Its folder, whatever it is called.
+    dir: HeldPath,
     why: String,
+    /// What can't be found or read now is given up.
+    resigned: bool,
     _lock: LaneLock,
 }
 
@@ -44,39 +49,72 @@ pub(crate) struct Recovered {
 /// Takes key name and bytes of an item; whether to go on.
 type Each<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<bool>;
 
-/// Why the journal of the lane in `dir` can't be read, and whether that is damage. `None`: it can, or the lane was
-/// never in use.
-pub(crate) fn unreadable(dir: &Path) -> Option<(Error, bool)> {
-    let path = dir.join("journal");
-    if !path.exists() {
-        let missing = || Error::new(ErrorKind::Corrupt, format!("the journal {} is missing", path.display()));
-        return was_in_use(dir).then(|| (missing(), true));
+/// Why the journal of a lane can't be read.
+pub(crate) enum Unreadable {
+    /// It was read, and is wrong.
+    Damaged(Error),
+    /// It is not there. It may be back later.
+    Absent(Error),
+    /// It can't be read now, or not by this release.
+    Unavailable(Error),
+}
+
+impl Unreadable {
+    /// Why the journal of the lane in `dir` can't be read. `None`: it can, or the lane was never in use.
+    pub(crate) fn of(dir: &HeldPath) -> Option<Self> {
+        let path = dir.join("journal");
+        match path.exists().and_then(|exists| Ok((exists, was_in_use(dir)?))) {
+            Err(e) => return Some(Self::Unavailable(Error::io(format!("look for {path}"), e))),
+            Ok((false, false)) => return None,
+            Ok((false, true)) => {
+                let why = format!("the journal {path} is missing");
+                return Some(Self::Absent(Error::new(ErrorKind::Io, why)));
+            }
+            Ok((true, _)) => {}
+        }
+        let why = JournalView::open(&path).err()?;
+        let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();
+        Some(if damaged { Self::Damaged(why) } else { Self::Unavailable(why) })
     }
-    let why = JournalView::open(&path).err()?;
-    let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();
-    Some((why, damaged))
+
+    pub(crate) fn why(&self) -> &Error {
+        let (Self::Damaged(why) | Self::Absent(why) | Self::Unavailable(why)) = self;
+        why
+    }
+
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+
+    /// Whether a repair goes on without what can't be read.
+    pub(crate) fn is_repairable(&self) -> bool {
+        !matches!(self, Self::Unavailable(_))
+    }
 }
 
 impl DamagedLane {
-    /// Locks the lane in `dir` when nobody owns it and its journal is damaged.
-    pub(super) fn find(id: &str, dir: &Path) -> Result<Option<Self>> {
-        let damage = || unreadable(dir).filter(|(_, damaged)| *damaged);
+    /// Locks the lane that is called `named` when nobody owns it and its journal is damaged.
+    pub(super) fn find(id: &str, named: &HeldPath) -> Result<Option<Self>> {
+        let Some(dir) = lock::hold(named)? else { return Ok(None) };
+        let damage = || Unreadable::of(&dir).filter(Unreadable::is_damage);
         if damage().is_none() {
             return Ok(None);
         }
-        let Some(lock) = LaneLock::take(dir)? else { return Ok(None) };
-        // Its owner may have removed it, or another process recovered it, before it was locked.
-        let why = damage().filter(|_| dir.join("lock").exists());
-        Ok(why.map(|(why, _)| Self::new(id, dir, why.message().to_owned(), lock)))
+        let Some(lock) = LaneLock::take(named, &dir)? else { return Ok(None) };
+        // Its owner may have mended it before it was locked.
+        Ok(damage().map(|it| Self::new(id, named, dir, it.why().message().to_owned(), false, lock)))
     }
 
-    /// Locks the lane in `dir` when nobody owns it, whatever is wrong with it.
-    pub(crate) fn lock(id: &str, dir: &Path, why: &str) -> Result<Option<Self>> {
-        Ok(LaneLock::take(dir)?.map(|lock| Self::new(id, dir, why.to_owned(), lock)))
+    /// Locks the lane `id` in `lanes` when nobody owns it, whatever is wrong with it. What can't be found or read now is
+    /// given up.
+    pub(crate) fn lock(id: &str, lanes: &HeldPath, why: &str) -> Result<Option<Self>> {
+        let named = lanes.join(id);
+        let Some(dir) = lock::hold(&named)? else { return Ok(None) };
+        Ok(LaneLock::take(&named, &dir)?.map(|lock| Self::new(id, &named, dir, why.to_owned(), true, lock)))
     }
 
-    fn new(id: &str, dir: &Path, why: String, lock: LaneLock) -> Self {
-        Self { id: id.to_owned(), dir: dir.to_path_buf(), why, _lock: lock }
+    fn new(id: &str, named: &HeldPath, dir: HeldPath, why: String, resigned: bool, lock: LaneLock) -> Self {
+        Self { id: id.to_owned(), named: named.clone(), dir, why, resigned, _lock: lock }
     }
 
     /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns
@@ -100,6 +138,9 @@ impl DamagedLane {
                     each(&key_name, &json)?
                 }
                 Part::LostInSegments { .. } => true,
+                // Nobody has asked to go on without them.
+                Part::Unavailable { why, .. } if !self.resigned => return Err(why),
+                Part::Unavailable { .. } => true,
                 Part::LostInJournal { seqs, .. } => {
                     end = end.max(seqs.end);
                     true
@@ -119,6 +160,9 @@ impl DamagedLane {
         let checkpoint = journal.checkpoint();
         let known = checkpoint.unwrap_or_default();
         let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
+        if !self.resigned {
+            scan.check_whole()?;
+        }
         for id in scan.ids().collect::<Vec<_>>() {
             let stored = scan.value(id)?.and_then(|value| StoredBatch::decode(&self.id, id, &value).ok());
             if let Some(stored) = stored.filter(|stored| stored.end() > known.cursor) {
@@ -193,14 +237,14 @@ impl Lane {
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));
         // From here on the damaged lane is none any more; a death in between leaves its ledger uncounted, and no item
         // lost.
-        let kept = self.stores().quarantine().keep(&damaged_lane.dir, &damaged_lane.id)?;
+        let kept = self.stores().quarantine().keep(&damaged_lane.named, &damaged_lane.id)?;
         let moved = Tally { rejected: moved, ..Tally::default() };
         self.count_adopted_items(ledger.map_or(moved, |ledger| ledger.tally(lost.unwrap_or(0))));
         self.count_evicted(evicted);
         self.count_adopted();
         self.thin_out(&kept, lost);
         self.stores().count_disk();
-        let recovered = Recovered { items, lost, kept };
+        let recovered = Recovered { items, lost, kept: kept.path() };
         self.say(&damaged_lane, &recovered);
         Ok(Some(recovered))
     }
@@ -223,12 +267,12 @@ impl Lane {
     }
 
     /// Removes from a damaged lane's files what is not worth keeping. A failure only leaves more than is needed.
-    fn thin_out(&self, kept: &Path, lost: Option<u64>) {
-        let _ = std::fs::remove_file(kept.join("lock"));
-        let _ = std::fs::remove_dir(Quarantine::dir_in(kept));
-        let _ = std::fs::remove_dir(kept.join("rejected"));
-        if lost == Some(0) || fs::names(&kept.join("segments")).is_ok_and(|names| names.is_empty()) {
-            let _ = fs::remove(&kept.join("segments"));
+    fn thin_out(&self, kept: &HeldPath, lost: Option<u64>) {
+        let _ = kept.join("lock").remove_file();
+        let _ = Quarantine::dir_in(kept).remove_empty();
+        let _ = kept.join("rejected").remove_empty();
+        if lost == Some(0) || kept.join("segments").names().is_ok_and(|names| names.is_empty()) {
+            let _ = kept.join("segments").remove();
         }
     }
 

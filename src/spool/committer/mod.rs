@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::spool::committer::rolling::RollingWriter;
 use crate::spool::lane::Lane;
 use crate::spool::lane::stores::Stores;
+use crate::spool::segments::reading::Found;
 
 /// How long after a failed write to the disk it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -166,8 +167,8 @@ impl<'a> Committer<'a> {
     fn read_ahead(&self, seen: u64) {
         while self.lane.mover().seen() == seen {
             let Some(to_read) = self.stores.lock_queue().to_read() else { return };
-            let Some(stored) = to_read.read(self.lane.id()) else { return };
-            self.stores.lock_queue().keep_readahead(stored);
+            let Found::Batch(stored) = to_read.read() else { return };
+            self.stores.lock_queue().keep_read(stored);
         }
     }
 

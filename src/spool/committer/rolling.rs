@@ -1,10 +1,9 @@
 //! Rolling writer: the segment being written, and when a new one takes its place.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::spool::fs;
+use crate::spool::held_path::HeldPath;
 use crate::spool::segments::Segments;
 use crate::spool::segments::writer::Segment;
 
@@ -37,14 +36,14 @@ impl RollingWriter {
     /// Appends `values` durably, in a new segment at `path` when `must_roll` says so.
     ///
     /// After an error the segment is given up. What it held is safe; what was to be added is still in the journal.
-    pub(crate) fn append(&mut self, values: &[(u64, Vec<u8>)], path: impl Fn(u64) -> PathBuf) -> Result<()> {
+    pub(crate) fn append(&mut self, values: &[(u64, Vec<u8>)], path: impl Fn(u64) -> HeldPath) -> Result<()> {
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
         let Some((first, _)) = values.first() else { return Ok(()) };
         if self.must_roll(bytes) {
             self.open = None;
             let dir = path(*first);
-            fs::remove(&dir)?;
-            let made = Segment::create(&dir).inspect_err(|_| drop(fs::remove(&dir)))?;
+            dir.remove()?;
+            let made = Segment::create(&dir).inspect_err(|_| drop(dir.remove()))?;
             self.open = Some(Open { first: *first, segment: Arc::new(made), bytes: 0 });
         }
         let Some(open) = &mut self.open else { return Ok(()) };

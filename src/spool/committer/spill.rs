@@ -6,7 +6,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::spool::committer::Committer;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs;
 use crate::spool::journal::now_unix_ms;
 use crate::spool::segments::writer::{self, SLED_SEGMENT_BYTES};
 
@@ -163,7 +162,7 @@ impl Committer<'_> {
             segments.retire(before);
         }
         if !segments.contains(first) {
-            drop(fs::remove(&segments.path(first)));
+            drop(segments.path(first).remove());
         }
     }
 

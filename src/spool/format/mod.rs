@@ -3,3 +3,4 @@
 pub(super) mod codec;
 pub(super) mod fragment;
 pub(super) mod stored_batch;
+pub(super) mod seq_name;

@@ -1,12 +1,11 @@
 //! Check: whether all of a lane can be read, read from outside.
 
-use std::path::Path;
-
 use crate::error::Result;
-use crate::spool::fs;
+use crate::spool::format::seq_name::seq_name;
+use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::pending::{Part, Pending};
-use crate::spool::recovery;
+use crate::spool::recovery::Unreadable;
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
 
@@ -47,18 +46,18 @@ impl LaneCheck {
     }
 
     /// Looks at the lane in `dir`. `None`: it is gone, or not finished yet.
-    pub(crate) fn of(id: &str, dir: &Path, owned: bool) -> Result<Option<Self>> {
+    pub(crate) fn of(id: &str, dir: &HeldPath, owned: bool) -> Result<Option<Self>> {
         let quarantine = Quarantine::dir_in(dir);
         let mut check = Self {
             id: id.to_owned(),
             repairable: !owned,
-            quarantine: fs::names(&quarantine)?,
-            quarantine_bytes: fs::tree_bytes(&quarantine),
+            quarantine: quarantine.names()?,
+            quarantine_bytes: quarantine.bytes_on_disk(),
             ..Self::default()
         };
-        if let Some((why, damaged)) = recovery::unreadable(dir) {
-            check.find("journal", why.message());
-            check.repairable &= damaged;
+        if let Some(unreadable) = Unreadable::of(dir) {
+            check.find("journal", unreadable.why().message());
+            check.repairable &= unreadable.is_repairable();
         } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
             check.owner_pid = owned.then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
             check.look_at_items(dir, &journal)?;
@@ -67,18 +66,18 @@ impl LaneCheck {
         }
         for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
             check.find(
-                &format!("rejected/{}", fs::seq_name(first)),
+                &format!("rejected/{}", seq_name(first)),
                 "no group of rejected items can be read from it",
             );
         }
-        Ok(dir.exists().then_some(check))
+        Ok(dir.stat().is_ok().then_some(check))
     }
 
     fn find(&mut self, file: &str, what: &str) {
         self.findings.push(Finding { file: file.to_owned(), what: what.to_owned() });
     }
 
-    fn look_at_items(&mut self, dir: &Path, journal: &JournalView) -> Result<()> {
+    fn look_at_items(&mut self, dir: &HeldPath, journal: &JournalView) -> Result<()> {
         let id = self.id.clone();
         let pending = Pending::new(&id, dir, journal);
         let cursor = pending.checkpoint().cursor;
@@ -87,8 +86,9 @@ impl LaneCheck {
                 Part::Batch(stored) => self.readable += stored.batch.len() as u64,
                 Part::Item { .. } => self.readable += 1,
                 // What its owner settled meanwhile may be gone.
-                Part::LostInSegments { seqs, .. } if journal.checkpoint().cursor >= seqs.end => {}
-                Part::LostInSegments { seqs, why } => {
+                Part::LostInSegments { seqs, .. } | Part::Unavailable { seqs, .. }
+                    if journal.checkpoint().cursor >= seqs.end => {}
+                Part::LostInSegments { seqs, why } | Part::Unavailable { seqs, why } => {
                     self.lost += seqs.end - seqs.start;
                     self.find("segments", why.message());
                 }

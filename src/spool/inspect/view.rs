@@ -1,21 +1,22 @@
 //! View: a spool read from outside, by any process, while its owners run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::fs;
+use crate::spool::held_path::HeldPath;
 use crate::spool::inspect::check::LaneCheck;
 use crate::spool::journal::{HeaderCounter, JournalView};
-use crate::spool::lane::Lane;
-use crate::spool::lane::directory::is_lane;
+use crate::spool::lane::directory::{LANES, is_lane};
+use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::{Part, Pending};
-use crate::spool::recovery;
+use crate::spool::recovery::Unreadable;
 use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
 use crate::spool::stats::{ExportState, Stats};
 
 /// A spool folder, for looking at and for tidying by hand; owners may be running.
 pub struct SpoolView {
-    dir: PathBuf,
+    /// The folder of all lanes; `None` while there is none.
+    lanes: Option<HeldPath>,
 }
 
 /// A lane whose journal can't be read.
@@ -26,7 +27,7 @@ pub struct UnreadableLane {
     /// Why it can't be read, for people.
     pub reason: String,
     /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another
-    /// format version or may not be read, and stays as it is.
+    /// format version, or can't be found or read now, and stays as it is.
     pub damaged: bool,
 }
 
@@ -49,14 +50,24 @@ impl SpoolView {
     /// Looks at the spool in `dir`. A folder without lanes is an empty spool; a missing folder is an error.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
-        match std::fs::metadata(dir) {
-            Ok(m) if m.is_dir() => Ok(Self { dir: dir.to_path_buf() }),
-            Ok(_) => Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("spool_dir {} is not a folder", dir.display()),
-            )),
-            Err(e) => Err(Error::io(format!("look at spool_dir {}", dir.display()), e)),
+        let lanes = match std::fs::metadata(dir) {
+            Ok(m) if m.is_dir() => HeldPath::open(&dir.join(LANES)),
+            Ok(_) => {
+                let what = format!("spool_dir {} is not a folder", dir.display());
+                return Err(Error::new(ErrorKind::InvalidArgument, what));
+            }
+            Err(e) => return Err(Error::io(format!("look at spool_dir {}", dir.display()), e)),
+        };
+        match lanes {
+            Ok(lanes) => Ok(Self::of(lanes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self { lanes: None }),
+            Err(e) => Err(Error::io(format!("look at the lanes in {}", dir.display()), e)),
         }
+    }
+
+    /// Looks at the lanes in the folder `lanes`.
+    pub(crate) fn of(lanes: HeldPath) -> Self {
+        Self { lanes: Some(lanes) }
     }
 
     /// Every lane, sorted by id. One whose journal can't be read is among [`SpoolView::unreadable`]; one that is not
@@ -76,10 +87,11 @@ impl SpoolView {
         let mut unreadable = Vec::new();
         for (id, path) in self.lane_dirs()? {
             // The process that recovers it holds its lock: it is unreadable until that is done.
-            if let Some((why, damaged)) = recovery::unreadable(&path)
-                && path.is_dir()
+            if let Some(it) = Unreadable::of(&path)
+                && path.is_folder()
             {
-                unreadable.push(UnreadableLane { id, reason: why.message().to_owned(), damaged });
+                let (reason, damaged) = (it.why().message().to_owned(), it.is_damage());
+                unreadable.push(UnreadableLane { id, reason, damaged });
             }
         }
         Ok(unreadable)
@@ -105,7 +117,7 @@ impl SpoolView {
                 let more = match part? {
                     Part::Batch(stored) => stored.batch.items().all(&mut *each),
                     Part::Item { json, .. } => each(&json),
-                    Part::LostInSegments { .. } | Part::LostInJournal { .. } => true,
+                    Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => true,
                 };
                 if !more {
                     return Ok(());
@@ -158,9 +170,9 @@ impl SpoolView {
             .collect())
     }
 
-    fn lane_dirs(&self) -> Result<Vec<(String, PathBuf)>> {
-        let lanes = Lane::all_in(&self.dir);
-        let ids = fs::names(&lanes)?.into_iter().filter(|name| is_lane(name));
+    fn lane_dirs(&self) -> Result<Vec<(String, HeldPath)>> {
+        let Some(lanes) = &self.lanes else { return Ok(Vec::new()) };
+        let ids = lanes.names()?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }
 }
@@ -178,11 +190,11 @@ pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<Strin
     Ok(items.iter().map(|item| item.id.clone()).filter(|id| ids.is_empty() || ids.contains(id)).collect())
 }
 
-fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
+fn status_of(id: String, path: &HeldPath, journal: &JournalView) -> LaneStatus {
     let checkpoint = journal.checkpoint();
     let oldest_in_journal = || journal.first_accepted_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
-    stats.disk_bytes = fs::tree_bytes(path);
+    stats.disk_bytes = path.bytes_on_disk();
     let rejected = RejectedStore::new(&id, path.join("rejected"));
     rejected.recount_held();
     stats.held_batches = rejected.held_batches();
@@ -195,9 +207,4 @@ fn status_of(id: String, path: &Path, journal: &JournalView) -> LaneStatus {
         false => (String::new(), 0),
     };
     LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
-}
-
-/// Whether a living process holds the lane's lock. A shared lock is tried: it asks for no permission to write.
-fn is_owned(lane: &Path) -> bool {
-    std::fs::File::open(lane.join("lock")).is_ok_and(|file| file.try_lock_shared().is_err())
 }

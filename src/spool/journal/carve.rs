@@ -1,11 +1,10 @@
 //! Carve: whole records from the bytes of a journal whose header can't be relied on.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
 
 use crate::error::{Error, Result};
 use crate::spool::checkpoint::Checkpoint;
+use crate::spool::held_path::{Access, HeldPath};
 use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::HEADER_BYTES;
 use crate::spool::journal::record::{CarvedRecord, MIN_BYTES};
@@ -22,15 +21,15 @@ pub(crate) struct CarvedJournal {
 
 impl CarvedJournal {
     /// Reads the file `path`; one that is absent is empty.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &HeldPath) -> Result<Self> {
         let mut bytes = Vec::new();
-        match File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(format!("read the journal {}", path.display()), e))
+        match path.open_file(Access::Read).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(format!("read the journal {path}"), e))
             }
             _ => {
                 let raw = Self { bytes, foreign: false };
-                Ok(Self { foreign: !header::is_of_lane(|at| raw.word(at), path), ..raw })
+                Ok(Self { foreign: !header::is_of_lane(|at| raw.word(at), &path.path()), ..raw })
             }
         }
     }
@@ -77,9 +76,9 @@ impl CarvedJournal {
 }
 
 /// The version of the format of the journal `path`, when what says so is whole and it is not this release's.
-pub(crate) fn other_version(path: &Path) -> Option<u64> {
+pub(crate) fn other_version(path: &HeldPath) -> Option<u64> {
     let mut start = Vec::new();
-    File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start)).ok()?;
+    path.open_file(Access::Read).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start)).ok()?;
     let raw = CarvedJournal { bytes: start, foreign: false };
     header::version_in(|at| raw.word(at)).filter(|version| *version != header::FORMAT_VERSION)
 }

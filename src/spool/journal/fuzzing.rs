@@ -19,15 +19,16 @@ const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 4096 };
 /// The first byte says what the rest is: a journal that was never one, or the life and the end of a true one.
 pub fn journal(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
-    let path = std::env::temp_dir().join(format!("spanspool-fuzz-{}", std::process::id()));
-    drop(std::fs::remove_file(&path));
+    let at = std::env::temp_dir().join(format!("spanspool-fuzz-{}", std::process::id()));
+    let path = HeldPath::at(&at);
+    drop(path.remove_file());
     let mut input = Input(rest);
     match kind % 3 {
-        0 => std::fs::write(&path, rest).map(|()| visit(&path)).unwrap(),
+        0 => std::fs::write(path.path(), rest).map(|()| visit(&path)).unwrap(),
         1 => forged(&path, &mut input),
         _ => lived(&path, &mut input),
     }
-    drop(std::fs::remove_file(&path));
+    drop(path.remove_file());
 }
 
 /// Bytes to take numbers from; zeros after the end.
@@ -60,8 +61,8 @@ impl Input<'_> {
 }
 
 /// A file whose every checksum is right, and whose words are whatever the input says.
-fn forged(path: &Path, input: &mut Input<'_>) {
-    let file = open_file(path, true).unwrap();
+fn forged(path: &HeldPath, input: &mut Input<'_>) {
+    let file = path.open_file(Access::Create).unwrap();
     file.set_len(HEADER_BYTES + RING).unwrap();
     let map = Map::new(&file, RING, true).unwrap();
     header::initialise(&map, 1, 2, 0);
@@ -95,7 +96,7 @@ fn forged(path: &Path, input: &mut Input<'_>) {
 }
 
 /// Does with the journal at `path` what is done with one, as far as it can be opened.
-fn visit(path: &Path) {
+fn visit(path: &HeldPath) {
     if let Ok(view) = JournalView::open(path) {
         let head = view.checkpoint().head;
         view.first_accepted_unix_ms(head);
@@ -146,18 +147,18 @@ fn read_all(journal: &Journal) -> Vec<(String, Vec<u8>)> {
 
 /// A journal that takes and settles items, and what may become of its file. Whatever comes out of it then was
 /// committed, in this order; when nothing was damaged, all of it comes out.
-fn lived(path: &Path, input: &mut Input<'_>) {
+fn lived(path: &HeldPath, input: &mut Input<'_>) {
     let journal = Journal::create(path, HEADER_BYTES + RING, false).unwrap();
     let mut kept: VecDeque<(String, Vec<u8>)> = VecDeque::new();
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut earlier = std::fs::read(path).unwrap();
+    let mut earlier = path.read().unwrap();
     let mut reserved = false;
     for _ in 0..200 {
         let (what, much) = (input.u8(), input.u16());
         match what % 8 {
             0 => break,
             1 => settle(&journal, &mut kept, much),
-            2 => earlier = std::fs::read(path).unwrap(),
+            2 => earlier = path.read().unwrap(),
             3 => {
                 reserve(&journal, much);
                 reserved = true;
@@ -225,9 +226,9 @@ fn reserve(journal: &Journal, len: u16) {
 }
 
 /// Nothing, a few bytes that changed, or pages that fell back to `earlier`. A CRC sees no more than 4 bytes for sure.
-fn damage(path: &Path, earlier: &[u8], input: &mut Input<'_>) -> bool {
-    let file = File::options().write(true).open(path).unwrap();
-    let mut bytes = std::fs::read(path).unwrap();
+fn damage(path: &HeldPath, earlier: &[u8], input: &mut Input<'_>) -> bool {
+    let file = path.open_file(Access::Write).unwrap();
+    let mut bytes = path.read().unwrap();
     match input.u8() % 3 {
         0 => return false,
         1 => {

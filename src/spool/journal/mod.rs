@@ -28,8 +28,7 @@ mod renew;
 mod sync;
 mod view;
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::fs::File;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
@@ -49,11 +48,11 @@ use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
-use crate::spool::fs;
+use crate::spool::held_path::{Access, HeldPath};
 
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
-    path: PathBuf,
+    path: HeldPath,
     file: RwLock<File>,
     map: Map,
     salt: u64,
@@ -111,34 +110,35 @@ impl Journal {
     /// Makes the journal file `path` of `bytes` bytes in all (rounded down to what a ring can have).
     ///
     /// `prewrite` also writes it once, which makes the first lap of `durability=power` as fast as the others.
-    pub(crate) fn create(path: &Path, bytes: u64, prewrite: bool) -> Result<Self> {
+    pub(crate) fn create(path: &HeldPath, bytes: u64, prewrite: bool) -> Result<Self> {
         let ring_bytes = ring_bytes_for(bytes);
         let file_bytes = HEADER_BYTES + ring_bytes;
         let whole = || -> std::io::Result<Map> {
-            let file = open_file(path, true)?;
+            let file = path.open_file(Access::Create)?;
             map::preallocate(&file, file_bytes)?;
             if prewrite {
                 map::write_zeros(&file, file_bytes)?;
             }
             let map = Map::new(&file, ring_bytes, true)?;
-            header::initialise(&map, now_unix_ms(), clock::random(), header::lane_word(path));
+            header::initialise(&map, now_unix_ms(), clock::random(), header::lane_word(&path.path()));
             file.sync_all()?;
             Ok(map)
         };
         let map = whole().map_err(|e| {
-            Error::io(format!("make the journal {} of {file_bytes} bytes", path.display()), e)
+            Error::io(format!("make the journal {path} of {file_bytes} bytes"), e)
         })?;
         Self::recover(path, map)
     }
 
     /// Opens the journal file `path` and recovers what was committed to it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &HeldPath) -> Result<Self> {
         let map = view::map_file(path, true)?;
         Self::recover(path, map)
     }
 
-    fn recover(path: &Path, map: Map) -> Result<Self> {
-        let file = open_file(path, false).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
+    fn recover(path: &HeldPath, map: Map) -> Result<Self> {
+        let file =
+            path.open_file(Access::Write).map_err(|e| Error::io(format!("open {path}"), e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
@@ -147,7 +147,7 @@ impl Journal {
         let released = map.header_word(HeaderCounter::Released as usize).load(Relaxed);
         let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);
         let journal = Self {
-            path: path.to_path_buf(),
+            path: path.clone(),
             file: RwLock::new(file),
             salt,
             tail: Mutex::new(Tail { at, closed: false, waiting: 0, wake: WakeAt::default() }),
@@ -348,15 +348,11 @@ impl Journal {
     }
 
     fn sync_failed(&self, error: std::io::Error) -> Error {
-        Error::io(format!("bring the journal {} to stable storage", self.path.display()), error)
+        Error::io(format!("bring the journal {} to stable storage", self.path), error)
     }
 }
 
 /// The ring of a journal file of `bytes` bytes: what the header leaves, in whole 64 KiB, at least one.
 fn ring_bytes_for(bytes: u64) -> u64 {
     (bytes.saturating_sub(HEADER_BYTES) / HEADER_BYTES).max(1) * HEADER_BYTES
-}
-
-fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
-    fs::open_private(path, OpenOptions::new().read(true).write(true).create_new(create))
 }

@@ -30,7 +30,7 @@ const COMMITTED: u64 = 1 << 32;
 fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'static) {
     static NAMES: AtomicUsize = AtomicUsize::new(0);
     let name = format!("spanspool-model-{}-{}", std::process::id(), NAMES.fetch_add(1, Relaxed));
-    let path = std::env::temp_dir().join(name);
+    let path = HeldPath::at(&std::env::temp_dir().join(name));
     let orders = std::sync::Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
@@ -38,9 +38,9 @@ fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'stati
     let counted = orders.clone();
     builder.check(move || {
         counted.fetch_add(1, Relaxed);
-        drop(std::fs::remove_file(&path));
+        drop(path.remove_file());
         let journal = Journal::create(&path, 0, false).unwrap();
-        drop(std::fs::remove_file(&path));
+        drop(path.remove_file());
         model(Arc::new(journal));
     });
     let orders = orders.load(Relaxed);

@@ -5,21 +5,20 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::map::{self, Map};
-use super::{Journal, open_file};
+use super::Journal;
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
-use crate::spool::fs;
+use crate::spool::held_path::{Access, HeldPath};
 
 /// The name of a journal's file while it is being made.
 const MAKING: &str = "new";
 
 /// A copy of the journal on stable storage, under another name.
 struct Copy {
-    path: PathBuf,
+    path: HeldPath,
     file: File,
     map: Map,
     /// What is committed before this position is in the copy.
@@ -28,7 +27,7 @@ struct Copy {
 
 impl Journal {
     /// Where the journal `path` is made before it gets its name.
-    pub(crate) fn path_of_new(path: &Path) -> PathBuf {
+    pub(crate) fn path_of_new(path: &HeldPath) -> HeldPath {
         path.with_extension(MAKING)
     }
 
@@ -43,7 +42,7 @@ impl Journal {
         let held = hold();
         self.go_on_in(&copy)?;
         drop(held);
-        self.path.parent().map_or(Ok(()), fs::sync)?;
+        self.path.parent().map_or(Ok(()), |folder| folder.sync())?;
         self.synced.pos.store(copy.synced_pos, Release);
         self.synced.lock().failed = None;
         Ok(())
@@ -56,17 +55,17 @@ impl Journal {
         let synced_pos = self.committed_from(from, self.tail().pos);
         let path = Self::path_of_new(&self.path);
         let whole = || {
-            let file = open_file(&path, true)?;
+            let file = path.open_file(Access::Create)?;
             map::preallocate(&file, self.file_bytes())?;
             let map = Map::new(&file, self.ring_bytes(), true)?;
             self.map.copy_to(&map);
             file.sync_all()?;
             Ok(Copy { path: path.clone(), file, map, synced_pos })
         };
-        drop(std::fs::remove_file(&path));
+        drop(path.remove_file());
         whole().map_err(|e: io::Error| {
-            drop(std::fs::remove_file(&path));
-            Error::io(format!("write the journal anew to {}", path.display()), e)
+            drop(path.remove_file());
+            Error::io(format!("write the journal anew to {path}"), e)
         })
     }
 
@@ -77,7 +76,7 @@ impl Journal {
         self.map.copy_to(&copy.map);
         let mut replace = || -> io::Result<()> {
             let file = copy.file.try_clone()?;
-            std::fs::rename(&copy.path, &self.path)?;
+            copy.path.rename_only(&self.path)?;
             // Should this fail, what was accepted so far is in the file that has the name now, and no more may be
             // accepted.
             self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
@@ -85,8 +84,8 @@ impl Journal {
             Ok(())
         };
         replace().map_err(|e| {
-            drop(std::fs::remove_file(&copy.path));
-            Error::io(format!("put {} in the place of {}", copy.path.display(), self.path.display()), e)
+            drop(copy.path.remove_file());
+            Error::io(format!("put {} in the place of {}", copy.path, self.path), e)
         })
     }
 }

@@ -1,31 +1,29 @@
 //! View: recovering the records, by the owner after a restart, or read-only by any process.
 
-use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
+use crate::spool::held_path::{Access, HeldPath};
 use crate::spool::journal::damage::{self, Gap};
 use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::Map;
-use crate::spool::journal::open_file;
 use crate::spool::journal::record::{Frame, MIN_BYTES, State};
 
 /// Maps the journal file `path` and checks its header.
-pub(super) fn map_file(path: &Path, writable: bool) -> Result<Map> {
-    let shown = path.display();
+pub(super) fn map_file(path: &HeldPath, writable: bool) -> Result<Map> {
     let whole = || -> std::io::Result<(std::fs::File, u64)> {
-        let file = if writable { open_file(path, false)? } else { std::fs::File::open(path)? };
+        let file = path.open_file(if writable { Access::Write } else { Access::Read })?;
         let bytes = file.metadata()?.len();
         Ok((file, bytes))
     };
-    let (file, bytes) = whole().map_err(|e| Error::io(format!("open the journal {shown}"), e))?;
+    let (file, bytes) = whole().map_err(|e| Error::io(format!("open the journal {path}"), e))?;
     let ring_bytes = header::ring_bytes_of(bytes).ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, format!("journal {shown}: {bytes} bytes is no size of a journal"))
+        Error::new(ErrorKind::Corrupt, format!("journal {path}: {bytes} bytes is no size of a journal"))
     })?;
     let map = Map::new(&file, ring_bytes, writable)
-        .map_err(|e| Error::io(format!("map the journal {shown} into memory"), e))?;
-    header::validate(&map, path)?;
+        .map_err(|e| Error::io(format!("map the journal {path} into memory"), e))?;
+    header::validate(&map, &path.path())?;
     Ok(map)
 }
 
@@ -101,12 +99,12 @@ pub(crate) enum ViewedRecord {
 }
 
 impl JournalView {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &HeldPath) -> Result<Self> {
         map_file(path, false).map(|map| Self { map })
     }
 
     /// Opens the journal so that `add_counter` works.
-    pub(crate) fn open_for_counting(path: &Path) -> Result<Self> {
+    pub(crate) fn open_for_counting(path: &HeldPath) -> Result<Self> {
         map_file(path, true).map(|map| Self { map })
     }
 

@@ -1,8 +1,7 @@
 //! Directory: the folder of all lanes of a spool: take over one, make one, remove one, clean up after crashes.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,17 @@ use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
-use crate::os::process;
-use crate::spool::fs;
+use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
-use crate::spool::lane::lock::LaneLock;
+use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::create_journal;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
 use crate::spool::set_aside::rejected::RejectedStore;
 
+/// The folder of a spool that its lanes are in.
+pub(crate) const LANES: &str = "lanes";
 /// Extensions of the names of lanes that are being made, and that are being removed.
 const MAKING: &str = "new";
 const REMOVING: &str = "gone";
@@ -35,32 +35,32 @@ pub(crate) fn is_lane(name: &str) -> bool {
 }
 
 impl Lane {
-    /// The folder of a spool's lanes.
-    pub(crate) fn all_in(spool_dir: &Path) -> PathBuf {
-        spool_dir.join("lanes")
+    /// The folder of a spool's lanes, made where it is absent.
+    pub(crate) fn make_all_in(spool_dir: &Path) -> Result<HeldPath> {
+        HeldPath::create_all(&spool_dir.join(LANES))
     }
 
-    /// Takes over the first lane of `spool_dir` that nobody owns, or makes one.
-    pub(crate) fn take(spool_dir: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
-        let lanes = Self::all_in(spool_dir);
-        fs::create(&lanes)?;
-        match Self::next_orphan(&lanes, settings, log)? {
+    /// The folder of this lane and those next to it.
+    pub(crate) fn lanes(&self) -> Result<HeldPath> {
+        self.identity.named().parent().ok_or_else(|| Error::new(ErrorKind::Internal, "a lane without a name"))
+    }
+
+    /// Takes over the first lane of `lanes` that nobody owns, or makes one.
+    pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
+        match Self::next_orphan(lanes, settings, log)? {
             Some(lane) => Ok(lane),
-            None => Self::make(&lanes, settings, log),
+            None => Self::make(lanes, settings, log),
         }
     }
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
-            let path = lanes.join(&id);
-            let opened = check_owner(&path).and_then(|()| LaneLock::take(&path)).and_then(|locked| {
-                locked.map(|lock| Self::open(&id, &path, lock, settings, log)).transpose()
-            });
-            match opened {
+    pub(crate) fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
+        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
+            let named = lanes.join(&id);
+            match take_over(&named, |dir, lock| Self::open(&id, &named, dir, lock, settings, log)) {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
-                Err(_) if is_gone(&path) => {}
+                Err(_) if is_gone(&named) => {}
                 Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
             }
         }
@@ -68,13 +68,13 @@ impl Lane {
     }
 
     /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_damaged(lanes: &Path, log: &Log) -> Result<Option<DamagedLane>> {
-        for id in fs::names(lanes)?.into_iter().filter(|name| is_lane(name)) {
-            let path = lanes.join(&id);
-            match check_owner(&path).and_then(|()| DamagedLane::find(&id, &path)) {
+    pub(crate) fn next_damaged(lanes: &HeldPath, log: &Log) -> Result<Option<DamagedLane>> {
+        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
+            let named = lanes.join(&id);
+            match DamagedLane::find(&id, &named) {
                 Ok(None) => {}
                 Ok(damaged_lane) => return Ok(damaged_lane),
-                Err(_) if is_gone(&path) => {}
+                Err(_) if is_gone(&named) => {}
                 Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
             }
         }
@@ -82,50 +82,43 @@ impl Lane {
     }
 
     /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
-    pub(crate) fn sweep_up(lanes: &Path, log: &Log) -> Result<()> {
-        let folder = LaneLock::open_folder(lanes)?;
+    pub(crate) fn sweep_up(lanes: &HeldPath, log: &Log) -> Result<()> {
         // While lanes are being made, one without a lock need not be dead: the next time will do.
-        if folder.file()?.try_lock().is_ok() {
+        if let Some(_folder) = LaneLock::take_folder(lanes, false)? {
             Self::sweep_up_named(MAKING, lanes, log)?;
         }
-        drop(folder);
         Self::sweep_up_named(REMOVING, lanes, log)
     }
 
-    fn sweep_up_named(end: &str, lanes: &Path, log: &Log) -> Result<()> {
-        let is_left = |path: &PathBuf| path.extension().is_some_and(|extension| extension == end);
-        for path in fs::names(lanes)?.iter().map(|name| lanes.join(name)).filter(is_left) {
-            let swept = check_owner(&path)
-                .and_then(|()| LaneLock::take(&path))
-                .and_then(|locked| locked.map_or(Ok(()), |_lock| fs::remove(&path)));
-            if let Err(error) = swept
-                && !is_gone(&path)
+    fn sweep_up_named(end: &str, lanes: &HeldPath, log: &Log) -> Result<()> {
+        let is_left = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == end);
+        for left in lanes.names()?.iter().filter(|name| is_left(name)).map(|name| lanes.join(name)) {
+            if let Err(error) = take_over(&left, |_, _lock| left.remove())
+                && !is_gone(&left)
             {
-                log_once(log, Level::Warn, format!("{} is left as it is: {error}", path.display()));
+                log_once(log, Level::Warn, format!("{left} is left as it is: {error}"));
             }
         }
         Ok(())
     }
 
     /// Makes a lane under another name, so that nobody takes it while it is not whole.
-    pub(crate) fn make(lanes: &Path, settings: &LaneSettings, log: &Log) -> Result<Self> {
+    pub(crate) fn make(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
         for _ in 0..MAKE_ATTEMPTS {
-            let id = format!("{:08x}{:08x}", now_unix_ms() / 1000, random() as u32);
-            let fresh = lanes.join(&id).with_extension(MAKING);
-            let Some(lock) = lock_new(lanes, &fresh)? else { continue };
-            let path = lanes.join(&id);
-            let made = create_journal(&fresh, settings).and_then(|()| fs::rename(&fresh, &path));
+            // The time only makes names sort by age: its lowest bits are enough, whatever the clock says.
+            let id = format!("{:08x}{:08x}", (now_unix_ms() / 1000) as u32, random() as u32);
+            let fresh = lanes.join(format!("{id}.{MAKING}"));
+            let Some((dir, lock)) = make_locked(lanes, &fresh)? else { continue };
+            let named = lanes.join(&id);
+            let made = create_journal(&dir, settings).and_then(|()| fresh.rename(&named));
             if let Err(error) = made {
                 // What was begun must not stay on a disk that is full.
-                drop(fs::remove(&fresh));
+                drop(fresh.remove());
                 return Err(error);
             }
-            return Self::open(&id, &path, lock, settings, log);
+            return Self::open(&id, &named, &dir.found_at(&named), lock, settings, log);
         }
-        Err(Error::new(
-            ErrorKind::Locked,
-            format!("other processes keep taking new lanes in {}", lanes.display()),
-        ))
+        Err(Error::new(ErrorKind::Locked, format!("other processes keep taking new lanes in {lanes}")))
     }
 
     /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
@@ -142,10 +135,10 @@ impl Lane {
         self.count_evicted(evicted);
         // A power cut must not take the ledger of a lane that is gone.
         self.stores.journal().release()?;
-        let gone = drained.identity.dir().with_extension(REMOVING);
-        fs::rename(drained.identity.dir(), &gone)?;
+        let gone = drained.identity.named().with_extension(REMOVING);
+        drained.identity.named().rename(&gone)?;
         // Another process that sweeps up may be removing it too; what is left is swept up next time.
-        if let Err(error) = fs::remove(&gone) {
+        if let Err(error) = gone.remove() {
             self.log.line(Level::Debug, format_args!("{error}"));
         }
         self.stores.count_disk();
@@ -161,16 +154,24 @@ impl Lane {
     }
 }
 
-/// Makes the folder `fresh` and locks it before anyone sweeps it up.
-fn lock_new(lanes: &Path, fresh: &Path) -> Result<Option<LaneLock>> {
-    let folder = LaneLock::open_folder(lanes)?;
+/// Locks the lane that is called `named` and calls `then` with it. `None`: another process owns it, or it is gone.
+fn take_over<T>(named: &HeldPath, then: impl FnOnce(&HeldPath, LaneLock) -> Result<T>) -> Result<Option<T>> {
+    let Some(dir) = lock::hold(named)? else { return Ok(None) };
+    LaneLock::take(named, &dir)?.map(|lock| then(&dir, lock)).transpose()
+}
+
+/// Makes the folder `fresh` and locks it before anyone sweeps it up. `None`: somebody else has locked it.
+fn make_locked(lanes: &HeldPath, fresh: &HeldPath) -> Result<Option<(HeldPath, LaneLock)>> {
     let deadline = Instant::now() + SWEEP_TIMEOUT;
+    let mut folder = LaneLock::take_folder(lanes, true)?;
     // A process that was stopped while it sweeps must not keep others from starting.
-    while folder.file()?.try_lock_shared().is_err() && Instant::now() < deadline {
+    while folder.is_none() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
+        folder = LaneLock::take_folder(lanes, true)?;
     }
-    fs::create(fresh)?;
-    LaneLock::take(fresh)
+    fresh.create()?;
+    let Some(dir) = lock::hold(fresh)? else { return Ok(None) };
+    Ok(LaneLock::take(fresh, &dir)?.map(|lock| (dir, lock)))
 }
 
 /// Says what stands in the way of a lane: once in a process, not each time that orphans are looked for.
@@ -183,20 +184,7 @@ fn log_once(log: &Log, level: Level, line: String) {
     }
 }
 
-/// Whether another process has removed `lane`.
-fn is_gone(lane: &Path) -> bool {
-    std::fs::symlink_metadata(lane).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
-}
-
-/// A lane that another user made, or that a link leads to, is not ours to read or write.
-fn check_owner(lane: &Path) -> Result<()> {
-    let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{} {why}", lane.display())));
-    match std::fs::symlink_metadata(lane) {
-        Err(e) => Err(Error::io(format!("look at {}", lane.display()), e)),
-        Ok(m) if !m.is_dir() => refused("is not a folder; a lane that is a link is not followed".into()),
-        Ok(m) if m.uid() != process::user_id() => {
-            refused(format!("belongs to user {}, not to {}", m.uid(), process::user_id()))
-        }
-        Ok(_) => Ok(()),
-    }
+/// Whether another process has removed the lane that is called `named`.
+fn is_gone(named: &HeldPath) -> bool {
+    named.exists().is_ok_and(|exists| !exists)
 }

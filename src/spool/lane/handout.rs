@@ -3,23 +3,29 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::{Durability, Level};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::Tally;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::now_unix_ms;
+use crate::spool::journal::{HeaderCounter, now_unix_ms};
 use crate::spool::lane::Lane;
-use crate::spool::queue::{Due, Next};
+use crate::spool::queue::{Due, Next, ReadFailure};
+use crate::spool::segments::reading::Reading;
 use crate::spool::set_aside::rejected::Rejection;
+use crate::spool::stats::ExportState;
 use crate::spool::wakeup::Wakeup;
 
 /// How long a delivery thread that found nothing sleeps before it asks to be woken. While items stream in, the callers
 /// need not pay for a wake-up, a system call, with each batch.
 const NAP: Duration = Duration::from_micros(200);
 /// How long after the disk failed to give a batch it is asked again.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// It doubles up to this.
+const READ_AGAIN_AFTER_AT_MOST: Duration = Duration::from_secs(5);
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,6 +38,33 @@ pub(crate) struct HandOut {
     forced_before: AtomicU64,
     /// Nothing will be settled any more.
     ended: AtomicBool,
+    trouble: Mutex<ReadTrouble>,
+}
+
+/// Segments can't be found or read now.
+#[derive(Default)]
+struct ReadTrouble {
+    /// How often in a row, and when to try again.
+    failed: Option<(u32, Instant)>,
+}
+
+impl ReadTrouble {
+    /// Notes a failure. Returns how long to wait, and whether it is the first one.
+    fn begin(&mut self) -> (Duration, bool) {
+        let before = self.failed.map_or(0, |(times, _)| times);
+        let wait = READ_AGAIN_AFTER.saturating_mul(1 << before.min(16)).min(READ_AGAIN_AFTER_AT_MOST);
+        self.failed = Some((before + 1, Instant::now() + wait));
+        (wait, before == 0)
+    }
+
+    /// Notes that all is well; returns whether it was not.
+    fn end(&mut self) -> bool {
+        self.failed.take().is_some()
+    }
+
+    fn reads_again_at(&self) -> Option<Instant> {
+        self.failed.map(|(_, at)| at).filter(|at| *at > Instant::now())
+    }
 }
 
 impl HandOut {
@@ -46,6 +79,10 @@ impl HandOut {
 
     fn has_ended(&self) -> bool {
         self.ended.load(Acquire)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, ReadTrouble> {
+        self.trouble.lock().unpoisoned()
     }
 }
 
@@ -125,9 +162,11 @@ impl Lane {
                     return Take::Wait(None);
                 }
                 Next::Spilling | Next::Window => return Take::Wait(None),
-                Next::Later(error) => {
-                    self.log.line(Level::Error, format_args!("{error}"));
-                    return Take::Wait(Some(Instant::now() + READ_AGAIN_AFTER));
+                Next::Reading => return Take::Wait(None),
+                Next::Read(reading) => {
+                    if let Some(until) = self.read(reading) {
+                        return Take::Wait(Some(until));
+                    }
                 }
                 Next::Lost(error) => {
                     self.log.line(Level::Error, format_args!("{error}"));
@@ -135,6 +174,50 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Reads a batch from a segment, for the next call of `Queue::next`. `Some`: not before this time.
+    fn read(&self, reading: Reading) -> Option<Instant> {
+        if let Some(until) = self.hand_out.trouble().reads_again_at() {
+            return Some(until);
+        }
+        let found = reading.read();
+        let mut queue = self.stores.lock_queue();
+        let before = queue.checkpoint().cursor;
+        let outcome = queue.was_read(self.stores.journal(), reading, found);
+        if queue.checkpoint().cursor == before {
+            drop(queue);
+        } else {
+            self.announce_settled(queue);
+        }
+        match outcome {
+            Err(ReadFailure::Later(why)) => return Some(self.put_off_reading(&why)),
+            Err(ReadFailure::Lost(why)) => {
+                self.log.line(Level::Error, format_args!("{why}"));
+                self.stores.keep_damaged();
+            }
+            Ok(()) => {
+                if self.hand_out.trouble().end() {
+                    let id = self.id();
+                    self.log.line(Level::Info, format_args!("lane {id}: its segments can be read again"));
+                }
+            }
+        }
+        // Other threads may wait for it.
+        self.hand_out.wake();
+        None
+    }
+
+    /// Notes that a segment can't be read now, for the log and for those who look. Returns when to try again.
+    fn put_off_reading(&self, why: &Error) -> Instant {
+        let (wait, is_news) = self.hand_out.trouble().begin();
+        if is_news {
+            self.log.line(Level::Error, format_args!("{why}; trying again"));
+        }
+        self.set_reason(why.message());
+        self.set_counter(HeaderCounter::NextAttemptUnixMs, now_unix_ms() + wait.as_millis() as u64);
+        self.set_counter(HeaderCounter::ExportState, ExportState::Backoff.into());
+        Instant::now() + wait
     }
 
     fn due(&self, window: Option<usize>) -> Due {

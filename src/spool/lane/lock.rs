@@ -1,64 +1,135 @@
 //! Lock: what makes one process a lane's owner.
+//!
+//! The lock is on the lane's folder itself, which nobody can remove from under it. Releases before 0.2 lock the file `lock`
+//! in it: that is locked, too, so that a program with such a release keeps out.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
-use crate::spool::fs;
+use crate::os::process;
+use crate::spool::held_path::{Access, HeldPath};
+
+/// The name of the file that is locked, too.
+const FILE: &str = "lock";
 
 /// The lock that makes a process a lane's owner: released when dropped, and never held by a child of `fork`.
-pub(crate) struct LaneLock(Option<(File, ClosedInChild)>);
+pub(crate) struct LaneLock(Option<Locked>);
+
+struct Locked {
+    folder: File,
+    file: Option<File>,
+    _closed: ClosedInChild,
+}
+
+/// Holds the lane that is called `named`. `None`: it is gone. A lane that another user made, or that a link leads to, is
+/// not ours to read or write.
+pub(crate) fn hold(named: &HeldPath) -> Result<Option<HeldPath>> {
+    let refused = |why: String| Err(Error::new(ErrorKind::Io, format!("{named} {why}")));
+    let held = match named.hold() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => {
+            return refused("is not a folder; a lane that is a link is not followed".into());
+        }
+        Err(e) => Err(e),
+        Ok(held) => held.stat().map(|stat| (held, stat.st_uid)),
+    };
+    let (held, owner) = held.map_err(|e| Error::io(format!("look at {named}"), e))?;
+    let me = process::user_id();
+    if owner != me {
+        return refused(format!(
+            "belongs to user {owner}, not to {me}: run as user {owner}, or give it away with chown -R"
+        ));
+    }
+    Ok(Some(held))
+}
+
+/// Whether a living process owns the lane in `dir`. A shared lock is tried: it asks for no permission to write.
+pub(crate) fn is_owned(dir: &HeldPath) -> bool {
+    let is_locked = |file: io::Result<File>| {
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    };
+    is_locked(dir.open_folder().map(File::from)) || is_locked(dir.join(FILE).open_file(Access::Read))
+}
 
 impl LaneLock {
-    /// Locks the lane in `dir`. `None`: another process owns it, or it is gone.
-    pub(crate) fn take(dir: &Path) -> Result<Option<Self>> {
-        let path = dir.join("lock");
-        let failed = |e: std::io::Error| Error::io(format!("lock {}", path.display()), e);
+    /// Locks the lane that is called `named` and held as `dir`. `None`: another process owns it, or it is gone.
+    pub(crate) fn take(named: &HeldPath, dir: &HeldPath) -> Result<Option<Self>> {
+        let failed = |e: io::Error| Error::io(format!("lock {named}"), e);
         fork::exclude(|| {
-            let file = match fs::open_private(&path, OpenOptions::new().read(true).write(true).create(true)) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                other => other.map_err(failed)?,
-            };
-            match file.try_lock() {
+            let folder = File::from(dir.open_folder().map_err(failed)?);
+            match folder.try_lock() {
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
-                Ok(()) => {}
+                // Some file systems lock no folders: then the file has to do.
+                Err(TryLockError::Error(_)) | Ok(()) => {}
             }
+            let Some(file) = lock_file(dir).map_err(failed)? else { return Ok(None) };
             // Between open and lock another process may have removed the lane: then the lock is on nothing.
-            let held = file.metadata().map_err(failed)?;
-            let same = |m: Metadata| (m.dev(), m.ino()) == (held.dev(), held.ino());
-            if !std::fs::symlink_metadata(&path).is_ok_and(same) {
+            let held = folder.metadata().map_err(failed)?;
+            if !named.stat().is_ok_and(|it| (it.st_dev, it.st_ino) == (held.dev(), held.ino())) {
                 return Ok(None);
             }
-            let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
-            Ok(Some(Self(Some((file, closed)))))
+            let _closed = ClosedInChild::new(vec![folder.as_raw_fd(), file.as_raw_fd()]);
+            Ok(Some(Self(Some(Locked { folder, file: Some(file), _closed }))))
         })
     }
 
-    /// Opens the folder of all lanes for a lock on it: shared, a new lane may be made that has no lock of its own yet;
-    /// exclusive, there is none such.
-    pub(crate) fn open_folder(lanes: &Path) -> Result<Self> {
+    /// Locks the folder of all lanes: shared, a new lane may be made that has no lock of its own yet; exclusive, there is
+    /// none such. `None`: other processes hold it otherwise.
+    pub(crate) fn take_folder(lanes: &HeldPath, shared: bool) -> Result<Option<Self>> {
         fork::exclude(|| {
-            let file = File::open(lanes).map_err(|e| Error::io(format!("open {}", lanes.display()), e))?;
-            let closed = ClosedInChild::new(vec![file.as_raw_fd()]);
-            Ok(Self(Some((file, closed))))
+            let folder = File::from(lanes.open_folder().map_err(|e| Error::io(format!("open {lanes}"), e))?);
+            if (if shared { folder.try_lock_shared() } else { folder.try_lock() }).is_err() {
+                return Ok(None);
+            }
+            let _closed = ClosedInChild::new(vec![folder.as_raw_fd()]);
+            Ok(Some(Self(Some(Locked { folder, file: None, _closed }))))
         })
     }
 
-    pub(crate) fn file(&self) -> Result<&File> {
-        let held = self.0.as_ref().map(|(file, _)| file);
-        held.ok_or_else(|| Error::new(ErrorKind::Internal, "a lock was let go already"))
+    /// Makes the file `lock` of the lane in `dir` anew if somebody removed it. Returns whether that was so.
+    pub(crate) fn mend(&mut self, dir: &HeldPath) -> Result<bool> {
+        let Some(locked) = &mut self.0 else { return Ok(false) };
+        let is_there = |file: &File| {
+            let stands = dir.join(FILE).stat().map(|stat| (stat.st_dev, stat.st_ino));
+            file.metadata().is_ok_and(|held| stands.is_ok_and(|it| it == (held.dev(), held.ino())))
+        };
+        if locked.file.as_ref().is_none_or(is_there) {
+            return Ok(false);
+        }
+        fork::exclude(|| {
+            let file = lock_file(dir).map_err(|e| Error::io(format!("lock {dir}"), e))?;
+            if let Some(file) = file {
+                locked._closed = ClosedInChild::new(vec![locked.folder.as_raw_fd(), file.as_raw_fd()]);
+                locked.file = Some(file);
+            }
+            Ok(true)
+        })
+    }
+}
+
+/// Opens and locks the file `lock` of the lane in `dir`. `None`: another process has it.
+fn lock_file(dir: &HeldPath) -> io::Result<Option<File>> {
+    let file = match dir.join(FILE).open_file(Access::CreateOrOpen) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e),
+        Ok(()) => Ok(Some(file)),
     }
 }
 
 impl Drop for LaneLock {
     fn drop(&mut self) {
         // First: a thread that waits for the lock may be the one that keeps forks out.
-        if let Ok(file) = self.file() {
-            drop(file.unlock());
+        if let Some(locked) = &self.0 {
+            drop(locked.folder.unlock());
+            locked.file.iter().for_each(|file| drop(file.unlock()));
         }
         fork::exclude(|| drop(self.0.take()));
     }

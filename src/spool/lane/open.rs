@@ -1,10 +1,8 @@
 //! Open: from a lane's locked folder to a lane.
 
-use std::path::Path;
-
 use crate::config::{Durability, Log};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::fs;
+use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, Journal};
 use crate::spool::lane::Lane;
 use crate::spool::lane::handout::HandOut;
@@ -24,10 +22,11 @@ use crate::spool::set_aside::rejected::RejectedStore;
 const QUARANTINE_SHARE: u64 = 8;
 
 impl Lane {
-    /// Opens the lane in `dir`, which `lock` is of.
+    /// Opens the lane that is called `named` and held as `dir`, which `lock` is of.
     pub(super) fn open(
         id: &str,
-        dir: &Path,
+        named: &HeldPath,
+        dir: &HeldPath,
         lock: LaneLock,
         settings: &LaneSettings,
         log: &Log,
@@ -54,7 +53,7 @@ impl Lane {
             stores.journal().set_counter(HeaderCounter::DiskBytes, stores.journal().file_bytes());
         }
         Ok(Self {
-            identity: Identity::new(id, dir, lock),
+            identity: Identity::new(id, named, dir, lock),
             stores,
             intake: Intake::new(settings),
             mover: Mover::default(),
@@ -67,29 +66,30 @@ impl Lane {
 }
 
 /// Makes the lane's journal under another name first, so that a half made one never counts.
-pub(super) fn create_journal(lane: &Path, settings: &LaneSettings) -> Result<()> {
+pub(super) fn create_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<()> {
     let path = lane.join("journal");
     let fresh = Journal::path_of_new(&path);
     Journal::create(&fresh, settings.journal_bytes, settings.durability == Durability::Power)?;
-    fs::rename(&fresh, &path)
+    fresh.rename(&path)
 }
 
 /// Opens the lane's journal. A lane without one is begun anew, unless it was in use: without a journal nobody knows
 /// which of its items were delivered.
-fn open_journal(lane: &Path, settings: &LaneSettings) -> Result<Journal> {
+fn open_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<Journal> {
     let path = lane.join("journal");
     // What a crash left of one that was being made.
-    fs::remove_file(&Journal::path_of_new(&path))?;
-    if !path.exists() {
-        if was_in_use(lane) {
-            return Err(Error::new(ErrorKind::Corrupt, format!("{} is missing", path.display())));
+    Journal::path_of_new(&path).remove_file()?;
+    let look = |e| Error::io(format!("look for {path}"), e);
+    if !path.exists().map_err(look)? {
+        if was_in_use(lane).map_err(look)? {
+            return Err(Error::new(ErrorKind::Io, format!("{path} is missing")));
         }
         create_journal(lane, settings)?;
     }
     Journal::open(&path)
 }
 
-/// Whether the lane in `dir` ever had a journal.
-pub(crate) fn was_in_use(dir: &Path) -> bool {
-    ["segments", "rejected"].iter().any(|part| dir.join(part).exists())
+/// Whether the lane in `dir` ever had a journal. An error: that can't be known now.
+pub(crate) fn was_in_use(dir: &HeldPath) -> std::io::Result<bool> {
+    Ok(dir.join("segments").exists()? || dir.join("rejected").exists()?)
 }

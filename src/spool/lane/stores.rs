@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::config::{Level, Log};
 use crate::error::Result;
 use crate::os::lock::Unpoison;
-use crate::spool::fs;
 use crate::spool::journal::{HeaderCounter, Journal};
 use crate::spool::queue::Queue;
 use crate::spool::segments::Passed;
@@ -113,11 +112,11 @@ impl Stores {
     /// Removes a segment that nobody needs. One that lost items is kept in quarantine.
     pub(crate) fn discard(&self, segment: &Passed) -> Result<()> {
         if !segment.damaged {
-            return fs::remove(&segment.path);
+            return segment.path.remove();
         }
         let name = format!("{}-segment-{}", self.rejected.lane(), segment.first);
         let kept = self.quarantine.keep(&segment.path, &name)?;
-        self.log.line(Level::Warn, format_args!("the damaged segment {} is kept", kept.display()));
+        self.log.line(Level::Warn, format_args!("the damaged segment {} is kept", kept));
         Ok(())
     }
 

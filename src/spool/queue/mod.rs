@@ -17,9 +17,9 @@ use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{HeaderCounter, Journal, Read, Record};
 use crate::spool::queue::batching::{BatchLimits, Run, Stop};
-pub(crate) use crate::spool::queue::next::{Due, Next};
-use crate::spool::segments::readahead::ToRead;
-use crate::spool::segments::{Found, Segments};
+pub(crate) use crate::spool::queue::next::{Due, Next, ReadFailure};
+use crate::spool::segments::Segments;
+use crate::spool::segments::reading::{Found, Reading};
 
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
@@ -133,12 +133,12 @@ impl Queue {
     }
 
     /// What to read ahead of what is handed out.
-    pub(crate) fn to_read(&self) -> Option<ToRead> {
+    pub(crate) fn to_read(&self) -> Option<Reading> {
         self.segments.to_read(self.next, self.checkpoint.head.seq)
     }
 
-    pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>) {
-        self.segments.keep_readahead(stored, self.next);
+    pub(crate) fn keep_read(&mut self, stored: Box<StoredBatch>) {
+        self.segments.keep_read(stored, self.next);
     }
 
     /// Notes that somebody waits for the cursor to reach `seq`.
@@ -164,17 +164,12 @@ impl Queue {
                 return Next::Window;
             }
             let (stored, ring_end) = if self.next < self.checkpoint.head.seq {
-                match self.segments.read(self.next, self.checkpoint.head.seq) {
-                    Ok(Found::Batch(stored)) => {
-                        self.segments.leave_word_if_misplaced();
-                        (*stored, None)
+                match self.segments.take_read(self.next) {
+                    Some(stored) => (*stored, None),
+                    None => {
+                        let reading = self.segments.begin_reading(self.next, self.checkpoint.head.seq);
+                        return reading.map_or(Next::Reading, Next::Read);
                     }
-                    Ok(Found::Gap { end, why }) => {
-                        self.segments.mark_damaged(self.next);
-                        self.leave_out(journal, end, None);
-                        return Next::Lost(why);
-                    }
-                    Err(error) => return Next::Later(error),
                 }
             } else {
                 match self.next_from_journal(journal, limits, due) {
@@ -193,6 +188,32 @@ impl Queue {
             self.hand_out(journal, &stored, ring_end);
             return Next::Batch(Box::new(stored), ring);
         }
+    }
+
+    /// Records what `reading` found. An error: nothing, now or for good, and why.
+    pub(crate) fn was_read(
+        &mut self,
+        journal: &Journal,
+        reading: Reading,
+        found: Found,
+    ) -> std::result::Result<(), ReadFailure> {
+        // They may have been dropped meanwhile.
+        let is_wanted = reading.seq() == self.next && self.next < self.checkpoint.head.seq;
+        match found {
+            Found::Batch(stored) => self.segments.keep_read(stored, self.next),
+            Found::Misplaced(stored) => {
+                self.segments.note_misplaced();
+                self.segments.keep_read(stored, self.next);
+            }
+            Found::Damaged { end, why } if is_wanted => {
+                self.segments.mark_damaged(self.next);
+                self.leave_out(journal, end, None);
+                return Err(ReadFailure::Lost(why));
+            }
+            Found::Unavailable { why, .. } if is_wanted => return Err(ReadFailure::Later(why)),
+            Found::Damaged { .. } | Found::Unavailable { .. } => {}
+        }
+        Ok(())
     }
 
     fn next_from_journal(

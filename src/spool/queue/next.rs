@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::segments::reading::Reading;
 
 /// When a batch that is not full is made all the same.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,14 @@ pub(crate) struct Due {
     pub(crate) expired_before_unix_ms: Option<u64>,
 }
 
+/// Why nothing was read.
+pub(crate) enum ReadFailure {
+    /// It can't be read now.
+    Later(Error),
+    /// It is lost for good; ask for the next batch.
+    Lost(Error),
+}
+
 /// What there is to send.
 pub(crate) enum Next {
     /// A batch, and its ring positions when it came from the journal.
@@ -30,10 +39,12 @@ pub(crate) enum Next {
     Regroup,
     /// The committer is moving the next items into a segment: it tells when it is done.
     Spilling,
+    /// The next batch is to be read from a segment, without the queue's lock: see `Queue::was_read`.
+    Read(Reading),
+    /// Another thread reads it.
+    Reading,
     /// As many batches as may be are in flight: the next one waits until the oldest is settled.
     Window,
-    /// It could not be read now.
-    Later(Error),
     /// Something was lost for good; ask again.
     Lost(Error),
 }

@@ -1,41 +1,44 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
-pub(super) mod readahead;
+mod readahead;
+pub(super) mod reading;
 pub(super) mod scan;
 pub(super) mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Weak};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::os::lock::Unpoison;
+use crate::error::Result;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::fs;
-use crate::spool::segments::readahead::{Readahead, ToRead};
+use crate::spool::format::seq_name::{seq_name, seq_of};
+use crate::spool::held_path::{Access, HeldPath};
+use crate::spool::segments::readahead::Readahead;
+use crate::spool::segments::reading::{Home, Reading, ScanSlot, folders_in};
 use crate::spool::segments::scan::Scan;
-use crate::spool::segments::writer::Segment;
+use crate::spool::segments::writer::{DATABASE, Segment};
 
 /// A lane's segments by their first item; each reaches to the next one's first.
 ///
 /// sled has only the one open that is being written. The others are read from their files, see `scan`.
 pub(crate) struct Segments {
     lane: String,
-    dir: PathBuf,
+    dir: HeldPath,
     entries: BTreeMap<u64, Entry>,
     readahead: Readahead,
     /// What all segments hold, once something was missing from its place: files may have changed places.
-    elsewhere: Option<Scan>,
+    elsewhere: ScanSlot,
+    /// Lives as long as the reading that delivery waits for.
+    reading: Weak<()>,
     /// Something was found where it does not belong: no segment goes before all are settled.
     misplaced: bool,
 }
 
+#[derive(Default)]
 struct Entry {
     /// The database, while it is written.
     open: Option<Arc<Segment>>,
-    /// What its files hold, once they were read.
-    scan: Option<Arc<Mutex<Scan>>>,
+    /// What its files hold: remembered while nobody writes them.
+    scan: ScanSlot,
     writing: bool,
     /// Items of it were lost in this life of the lane: it is kept when it is passed.
     damaged: bool,
@@ -46,7 +49,7 @@ struct Entry {
 /// A segment out of which nothing is needed any more.
 pub(crate) struct Passed {
     pub(crate) first: u64,
-    pub(crate) path: PathBuf,
+    pub(crate) path: HeldPath,
     pub(crate) damaged: bool,
 }
 
@@ -58,23 +61,13 @@ const MARK: &str = "damaged";
 /// A file next to the segments that says that something is not where it belongs.
 const MISPLACED: &str = "misplaced";
 
-/// What a segment has at a seq.
-pub(crate) enum Found {
-    Batch(Box<StoredBatch>),
-    /// Items before this seq can't be read any more.
-    Gap {
-        end: u64,
-        why: Error,
-    },
-}
-
 impl Segments {
     /// Finds the segments in `dir`. Those whose items are settled or still in the journal are passed.
-    pub(crate) fn open(lane: &str, dir: &Path, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
-        fs::create(dir)?;
+    pub(crate) fn open(lane: &str, dir: &HeldPath, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
+        dir.create()?;
         let mut segments = Self::look(lane, dir)?;
         if segments.misplaced && !segments.is_held(cursor, head) {
-            drop(std::fs::remove_file(dir.join(MISPLACED)));
+            drop(dir.join(MISPLACED).remove_file());
             segments.misplaced = false;
         }
         let firsts: Vec<u64> = segments.entries.keys().copied().collect();
@@ -90,25 +83,25 @@ impl Segments {
     }
 
     /// Finds the segments in `dir`, for reading only.
-    pub(crate) fn look(lane: &str, dir: &Path) -> Result<Self> {
+    pub(crate) fn look(lane: &str, dir: &HeldPath) -> Result<Self> {
         let mut entries = BTreeMap::new();
-        for first in fs::names(dir)?.iter().filter_map(|name| fs::seq_of(name)) {
+        for first in dir.names()?.iter().filter_map(|name| seq_of(name)) {
             // Looking into each of them would make opening slow.
-            let entry = Entry { open: None, scan: None, writing: false, damaged: false, disk_bytes: None };
-            entries.insert(first, entry);
+            entries.insert(first, Entry::default());
         }
         Ok(Self {
             lane: lane.to_owned(),
-            dir: dir.to_path_buf(),
+            dir: dir.clone(),
             entries,
             readahead: Readahead::default(),
-            elsewhere: None,
-            misplaced: dir.join(MISPLACED).exists(),
+            elsewhere: ScanSlot::default(),
+            reading: Weak::new(),
+            misplaced: dir.join(MISPLACED).is_file(),
         })
     }
 
-    pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(fs::seq_name(first))
+    pub(crate) fn path(&self, first: u64) -> HeldPath {
+        self.dir.join(seq_name(first))
     }
 
     /// Adds or updates the segment that is being written.
@@ -116,7 +109,7 @@ impl Segments {
         let disk_bytes = Some(segment.disk_bytes());
         let damaged = self.entries.get(&first).is_some_and(|entry| entry.damaged);
         let open = Some(segment.clone());
-        self.entries.insert(first, Entry { open, scan: None, writing: true, damaged, disk_bytes });
+        self.entries.insert(first, Entry { open, scan: ScanSlot::default(), writing: true, damaged, disk_bytes });
     }
 
     /// Says that no segment is written any more.
@@ -131,6 +124,7 @@ impl Segments {
         if let Some(entry) = self.entries.get_mut(&first) {
             entry.writing = false;
             entry.open = None;
+            entry.scan = ScanSlot::default();
         }
     }
 
@@ -146,8 +140,8 @@ impl Segments {
     pub(crate) fn disk_bytes(&mut self) -> u64 {
         let count = |(first, entry): (&u64, &mut Entry)| {
             // Its other files are small.
-            let db = || self.dir.join(fs::seq_name(*first)).join("db");
-            *entry.disk_bytes.get_or_insert_with(|| db().metadata().map_or(0, |m| fs::bytes_on_disk(&m)))
+            let db = || self.dir.join(seq_name(*first)).join(DATABASE);
+            *entry.disk_bytes.get_or_insert_with(|| db().bytes_on_disk())
         };
         self.entries.iter_mut().map(count).sum()
     }
@@ -166,39 +160,38 @@ impl Segments {
         self.entries.range(seq + 1..).next().map(|(first, _)| *first)
     }
 
-    /// Reads the batch at `seq`; all items before `head` are in segments.
-    ///
-    /// An error means that it may succeed later.
-    pub(crate) fn read(&mut self, seq: u64, head: u64) -> Result<Found> {
-        if let Some(stored) = self.readahead.take(seq) {
-            return Ok(Found::Batch(stored));
+    /// The batch at `seq`, if it was read ahead.
+    pub(crate) fn take_read(&mut self, seq: u64) -> Option<Box<StoredBatch>> {
+        self.readahead.take(seq)
+    }
+
+    /// What to read for delivery, which waits for the batch at `seq`; all items before `head` are in segments. `None`: it
+    /// is being read.
+    pub(crate) fn begin_reading(&mut self, seq: u64, head: u64) -> Option<Reading> {
+        if self.reading.strong_count() > 0 {
+            return None;
         }
-        let end = self.next_first(seq).map_or(head, |next| next.min(head));
-        let first = self.first_of(seq);
-        let fits = |stored: &StoredBatch| stored.end() <= end;
-        if let Some(stored) = first.and_then(|first| self.read_open(first, seq)).filter(fits) {
-            return Ok(Found::Batch(Box::new(stored)));
+        let token = Arc::new(());
+        self.reading = Arc::downgrade(&token);
+        Some(Reading { _token: Some(token), ..self.reading(seq, head) })
+    }
+
+    /// What to read for the batch at `seq`; all items before `head` are in segments.
+    pub(crate) fn reading(&self, seq: u64, head: u64) -> Reading {
+        Reading {
+            lane: self.lane.clone(),
+            dir: self.dir.clone(),
+            seq,
+            end: self.next_first(seq).map_or(head, |next| next.min(head)),
+            home: self.entries.range(..=seq).next_back().map(|(first, entry)| Home {
+                path: self.path(*first),
+                open: entry.open.clone(),
+                // While it is written, what its files hold is not remembered.
+                scan: if entry.writing { ScanSlot::default() } else { entry.scan.clone() },
+            }),
+            elsewhere: self.elsewhere.clone(),
+            _token: None,
         }
-        let mut next = end;
-        if let Some(first) = first {
-            let scan = self.scan_of(first)?;
-            let mut scan = scan.lock().unpoisoned();
-            let stored = self.decode(&mut scan, seq)?;
-            next = scan.next_id(seq).map_or(next, |id| id.min(next));
-            if let Some(stored) = stored.filter(fits) {
-                return Ok(Found::Batch(Box::new(stored)));
-            }
-        }
-        let mut scan = self.elsewhere.take().map_or_else(|| self.scan_all(), Ok)?;
-        let stored = self.decode(&mut scan, seq)?;
-        next = scan.next_id(seq).map_or(next, |id| id.min(next));
-        self.elsewhere = Some(scan);
-        if let Some(stored) = stored.filter(fits) {
-            self.misplaced = true;
-            return Ok(Found::Batch(Box::new(stored)));
-        }
-        let why = format!("lane {}: items {seq} to {} can't be read back", self.lane, next - 1);
-        Ok(Found::Gap { end: next, why: Error::new(ErrorKind::Corrupt, why) })
     }
 
     /// Whether the committer should read ahead of `next`.
@@ -207,67 +200,36 @@ impl Segments {
     }
 
     /// What to read ahead of `next`, in the segment that is being read.
-    pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<ToRead> {
+    pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<Reading> {
         let seq = self.readahead.wanted(next).filter(|seq| *seq < head)?;
-        let scan = self.entries.get(&self.first_of(seq)?)?.scan.clone()?;
-        let end = self.next_first(seq).map_or(head, |next| next.min(head));
-        Some(ToRead { scan, seq, end })
+        let (_, entry) = self.entries.range(..=seq).next_back()?;
+        // Delivery looks through the files itself: it finds out what is wrong with them.
+        let is_read = entry.scan.try_lock().is_ok_and(|scan| scan.is_some());
+        is_read.then(|| self.reading(seq, head))
     }
 
-    pub(crate) fn keep_readahead(&mut self, stored: Box<StoredBatch>, next: u64) {
+    pub(crate) fn keep_read(&mut self, stored: Box<StoredBatch>, next: u64) {
         self.readahead.keep(stored, next);
-    }
-
-    /// The first item of the segment that holds `seq`.
-    fn first_of(&self, seq: u64) -> Option<u64> {
-        self.entries.range(..=seq).next_back().map(|(first, _)| *first)
-    }
-
-    /// What the files of segment `first` hold; it is remembered while nobody writes them.
-    fn scan_of(&mut self, first: u64) -> Result<Arc<Mutex<Scan>>> {
-        let path = self.path(first);
-        let entry = self.entries.get_mut(&first).filter(|entry| !entry.writing);
-        if let Some(scan) = entry.as_ref().and_then(|entry| entry.scan.clone()) {
-            return Ok(scan);
-        }
-        let scan = Arc::new(Mutex::new(Scan::of(&[path])?));
-        if let Some(entry) = entry {
-            entry.scan = Some(scan.clone());
-        }
-        Ok(scan)
-    }
-
-    /// The batch `seq` from the database, when segment `first` is open.
-    fn read_open(&self, first: u64, seq: u64) -> Option<StoredBatch> {
-        let segment = self.entries.get(&first)?.open.as_ref()?;
-        let (id, bytes) = segment.read(seq).ok()??;
-        StoredBatch::decode(&self.lane, id, &bytes.ok()?).ok().filter(|_| id == seq)
-    }
-
-    fn decode(&self, scan: &mut Scan, seq: u64) -> Result<Option<StoredBatch>> {
-        let value = scan.value(seq)?;
-        Ok(value.and_then(|value| StoredBatch::decode(&self.lane, seq, &value).ok()))
     }
 
     /// Looks through the files of all segments, whatever they are called.
     pub(crate) fn scan_all(&self) -> Result<Scan> {
-        let mut dirs: Vec<PathBuf> = fs::names(&self.dir)?.iter().map(|name| self.dir.join(name)).collect();
-        dirs.retain(|dir| dir.is_dir());
-        Scan::of(&dirs)
+        Scan::of(&folders_in(&self.dir)?)
+    }
+
+    /// Something was found where it does not belong. Leaves word of it for the next process.
+    pub(crate) fn note_misplaced(&mut self) {
+        self.misplaced = true;
+        let path = self.dir.join(MISPLACED);
+        if !path.is_file() {
+            // Without it only the next process would not know.
+            drop(path.open_file(Access::CreateOrOpen));
+        }
     }
 
     /// Whether a segment that is passed may hold what another one is to hold.
     fn is_held(&self, cursor: u64, head: u64) -> bool {
         self.misplaced && cursor < head
-    }
-
-    /// Leaves word for the next process if something was found where it does not belong.
-    pub(crate) fn leave_word_if_misplaced(&self) {
-        let path = self.dir.join(MISPLACED);
-        if self.misplaced && !path.exists() {
-            // Without it only the next process would not know.
-            drop(File::create(path));
-        }
     }
 
     /// Says that items at `seq` were lost: their segment will be kept.
@@ -276,14 +238,14 @@ impl Segments {
             && !std::mem::replace(&mut entry.damaged, true)
         {
             // Without the mark only the next process would not know.
-            drop(File::create(self.dir.join(fs::seq_name(*first)).join(MARK)));
+            drop(self.dir.join(seq_name(*first)).join(MARK).open_file(Access::CreateOrOpen));
         }
     }
 
     /// `damaged`: items of it were lost in this life of the lane.
     fn as_passed(&self, first: u64, damaged: bool) -> Passed {
         let path = self.path(first);
-        Passed { first, damaged: damaged || path.join(MARK).exists(), path }
+        Passed { first, damaged: damaged || path.join(MARK).is_file(), path }
     }
 
     /// The segments out of which nothing is needed any more: all before `cursor` that nobody writes. They are closed.
@@ -296,7 +258,7 @@ impl Segments {
         }
         for (first, end) in firsts.iter().zip(ends) {
             if let Some(entry) = self.entries.get_mut(first).filter(|entry| end <= cursor && !entry.writing) {
-                (entry.open, entry.scan) = (None, None);
+                (entry.open, entry.scan) = (None, ScanSlot::default());
                 let damaged = entry.damaged;
                 passed.push(self.as_passed(*first, damaged));
             }

@@ -1,12 +1,8 @@
 //! Readahead: the next batches of a segment, read by the committer while the ones before them are in flight.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::thread::yield_now;
 
-use crate::os::lock::Unpoison;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::segments::scan::Scan;
 
 /// What is read ahead at most: one batch more than this many bytes.
 const MOST_BYTES: usize = 256 << 10;
@@ -14,14 +10,6 @@ const MOST_BYTES: usize = 256 << 10;
 /// Consecutive batches.
 #[derive(Default)]
 pub(crate) struct Readahead(VecDeque<Box<StoredBatch>>);
-
-/// A batch that can be read without the queue's lock.
-pub(crate) struct ToRead {
-    pub(crate) scan: Arc<Mutex<Scan>>,
-    pub(crate) seq: u64,
-    /// Where the segment ends.
-    pub(crate) end: u64,
-}
 
 impl Readahead {
     /// The batch `seq`, if it was read ahead; what was read before it is of no use any more.
@@ -53,19 +41,5 @@ impl Readahead {
 
     fn bytes(&self) -> usize {
         self.0.iter().map(|stored| stored.batch.body().len()).sum()
-    }
-}
-
-impl ToRead {
-    /// Reads it. `None`: the thread that wants it reads it itself, and finds out what is wrong.
-    ///
-    /// Lets others run between its steps: on a busy machine the sending thread would have to wait for it after each
-    /// answer.
-    pub(crate) fn read(&self, lane: &str) -> Option<Box<StoredBatch>> {
-        let value = self.scan.lock().unpoisoned().value(self.seq).ok()??;
-        yield_now();
-        let stored = StoredBatch::decode(lane, self.seq, &value).ok()?;
-        yield_now();
-        (stored.end() <= self.end).then(|| stored.into())
     }
 }

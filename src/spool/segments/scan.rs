@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
-use crate::spool::fs;
+use crate::spool::held_path::{Access, HeldPath};
 
 /// Bytes of a file that are looked at in one piece.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -20,10 +19,12 @@ const BLOCK_BYTES: usize = 4096;
 
 /// Where the whole fragments of some folders' files stand.
 pub(crate) struct Scan {
-    files: Vec<PathBuf>,
+    files: Vec<HeldPath>,
     values: BTreeMap<u64, Pieces>,
     /// The file that was read last.
     opened: Option<(usize, File)>,
+    /// Why some blocks could not be read: what they hold is not known.
+    unread: Option<Error>,
 }
 
 #[derive(Default)]
@@ -41,26 +42,29 @@ struct Place {
 
 impl Scan {
     /// Looks through all files in `dirs`; folders and files that are absent hold nothing.
-    pub(crate) fn of(dirs: &[PathBuf]) -> Result<Self> {
-        let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None };
+    pub(crate) fn of(dirs: &[HeldPath]) -> Result<Self> {
+        let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None, unread: None };
         for dir in dirs {
-            for name in fs::names(dir)? {
+            for name in dir.names()? {
                 scan.add(&dir.join(name))?;
             }
         }
         Ok(scan)
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
-        if !std::fs::symlink_metadata(path).is_ok_and(|m| m.is_file()) {
+    fn add(&mut self, path: &HeldPath) -> Result<()> {
+        if !path.is_file() {
             return Ok(());
         }
         let Some(file) = open(path)? else { return Ok(()) };
         let index = self.files.len();
-        self.files.push(path.to_path_buf());
+        self.files.push(path.clone());
         let mut offset = 0;
         loop {
-            let window = read_at(&file, offset, WINDOW_BYTES + MAX_FRAGMENT_BYTES);
+            let (window, trouble) = read_at(&file, offset, WINDOW_BYTES + MAX_FRAGMENT_BYTES);
+            if let Some(e) = trouble {
+                self.unread.get_or_insert_with(|| Error::io(format!("read {path}"), e));
+            }
             let mut next = 0;
             for (at, fragment) in fragments(&window, WINDOW_BYTES) {
                 let bytes = fragment.bytes();
@@ -77,7 +81,12 @@ impl Scan {
         }
     }
 
-    /// The value `id`, when each of its fragments is whole.
+    /// An error: some blocks could not be read.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        self.unread.clone().map_or(Ok(()), Err)
+    }
+
+    /// The value `id`, when each of its fragments is whole. An error: it can't be read now.
     pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
         let Some(pieces) = self.values.get(&id) else { return Ok(None) };
         let mut value = Vec::new();
@@ -86,12 +95,16 @@ impl Scan {
             let Some(place) = pieces.at.get(&index) else { return Ok(None) };
             if self.opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
                 let Some(path) = self.files.get(place.file) else { return Ok(None) };
-                self.opened = open(path)?.map(|file| (place.file, file));
+                let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
+                self.opened = Some((place.file, file));
             }
             let Some((_, file)) = &self.opened else { return Ok(None) };
             bytes.resize(place.bytes, 0);
-            if file.read_exact_at(&mut bytes, place.offset).is_err() {
-                return Ok(None);
+            match file.read_exact_at(&mut bytes, place.offset) {
+                Ok(()) => {}
+                // It was cut since it was found.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(e) => return Err(Error::io(format!("read item {id} from a segment"), e)),
             }
             match Fragment::decode(&bytes) {
                 Ok(piece) if (piece.id, piece.index) == (id, index) => value.extend_from_slice(piece.payload),
@@ -133,27 +146,33 @@ pub(crate) fn fragments(bytes: &[u8], end: usize) -> impl Iterator<Item = (usize
     })
 }
 
-fn open(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+fn open(path: &HeldPath) -> Result<Option<File>> {
+    match path.open_file(Access::Read) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some).map_err(|e| Error::io(format!("open {}", path.display()), e)),
+        other => other.map(Some).map_err(|e| Error::io(format!("open {path}"), e)),
     }
 }
 
-/// Up to `len` bytes from `offset` on; what the disk does not give reads as zeros.
-fn read_at(file: &File, offset: u64, len: usize) -> Vec<u8> {
-    let size = file.metadata().map_or(0, |m| m.len());
+/// Up to `len` bytes from `offset` on, and why some of them could not be read: those are zeros.
+fn read_at(file: &File, offset: u64, len: usize) -> (Vec<u8>, Option<io::Error>) {
+    let size = match file.metadata() {
+        Ok(metadata) => metadata.len(),
+        Err(e) => return (Vec::new(), Some(e)),
+    };
     let len = len.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX));
     let mut bytes = vec![0; len];
+    let mut trouble = None;
     if file.read_exact_at(&mut bytes, offset).is_err() {
         bytes.fill(0);
         for (i, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-            if file.read_exact_at(block, offset + (i * BLOCK_BYTES) as u64).is_err() {
+            if let Err(e) = file.read_exact_at(block, offset + (i * BLOCK_BYTES) as u64) {
                 block.fill(0);
+                // A file that was cut meanwhile has nothing there.
+                trouble = trouble.or(Some(e).filter(|e| e.kind() != io::ErrorKind::UnexpectedEof));
             }
         }
     }
-    bytes
+    (bytes, trouble)
 }
 
 #[cfg(test)]

@@ -5,19 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::descriptors::above_standard;
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
 use crate::os::thread;
 use crate::spool::format::fragment;
-use crate::spool::fs;
+use crate::spool::held_path::{Access, HeldPath, Route};
 
+/// The file of a segment in which sled keeps the items.
+pub(super) const DATABASE: &str = "db";
 /// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
 pub(crate) const SLED_SEGMENT_BYTES: usize = 4 << 20;
 /// Reads go once through a segment, in order: a cache is of little use.
@@ -41,12 +45,14 @@ pub(crate) fn claim_sled() -> bool {
 
 /// A segment that is being written.
 pub(crate) struct Segment {
-    dir: PathBuf,
+    dir: HeldPath,
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
     /// The trees by the key of their first fragment, which is their name.
     trees: Mutex<BTreeMap<[u8; KEY_BYTES], sled::Tree>>,
     file: File,
+    /// Where sled finds its files.
+    _route: Route,
     /// sled locks its file; a child of `fork` must not keep that lock.
     closed_in_child: Option<ClosedInChild>,
 }
@@ -55,31 +61,34 @@ const KEY_BYTES: usize = 10;
 
 impl Segment {
     /// Makes the segment `dir`, durably. sled never opens one that is there: see `scan`.
-    pub(crate) fn create(dir: &Path) -> Result<Self> {
+    pub(crate) fn create(dir: &HeldPath) -> Result<Self> {
         if !claim_sled() {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!("cannot make the segment {}: {what}", dir.display()),
-            ));
+            return Err(Error::new(ErrorKind::Io, format!("cannot make the segment {dir}: {what}")));
         }
-        fs::create(dir)?;
+        dir.create()?;
         let segment = fork::exclude(|| Self::open_new(dir))?;
-        for path in
-            [dir.join("conf"), dir.to_path_buf()].iter().chain(dir.parent().map(Path::to_path_buf).iter())
-        {
-            fs::sync(path)?;
-        }
+        dir.join("conf").sync_file()?;
+        dir.sync()?;
+        dir.parent().map_or(Ok(()), |above| above.sync())?;
         Ok(segment)
     }
 
-    fn open_new(dir: &Path) -> Result<Self> {
-        let db = guarded(dir, "make", || sled_config(dir).open())?;
-        fs::make_private(dir)?;
-        let path = dir.join("db");
-        let file = File::open(&path).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
-        let closed_in_child = Some(ClosedInChild::new(fs::descriptors_below(dir)));
-        Ok(Self { dir: dir.to_path_buf(), db: Some(db), trees: Mutex::default(), file, closed_in_child })
+    fn open_new(dir: &HeldPath) -> Result<Self> {
+        let route = dir.route()?;
+        let db = above_standard(|| guarded(dir, "make", || sled_config(route.path()).open()))?;
+        dir.make_private()?;
+        let path = dir.join(DATABASE);
+        let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
+        let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
+        Ok(Self {
+            dir: dir.clone(),
+            db: Some(db),
+            trees: Mutex::default(),
+            file,
+            _route: route,
+            closed_in_child,
+        })
     }
 
     /// Appends the values (id, bytes) and returns when they are on stable storage. Ids only grow.
@@ -111,7 +120,7 @@ impl Segment {
         })?;
         self.file
             .sync_data()
-            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir.display()), e))
+            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))
     }
 
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
@@ -138,7 +147,7 @@ impl Segment {
 
     /// Bytes that the segment's file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |m| fs::bytes_on_disk(&m))
+        self.file.metadata().map_or(0, |m| m.blocks() * 512)
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {
@@ -156,7 +165,7 @@ impl Segment {
                 format!("it has format version {v}, which this release does not read")
             }
         };
-        Error::new(ErrorKind::Corrupt, format!("batch {id} in {}: {what}", self.dir.display()))
+        Error::new(ErrorKind::Corrupt, format!("batch {id} in {}: {what}", self.dir))
     }
 }
 
@@ -182,7 +191,7 @@ fn sled_config(dir: &Path) -> sled::Config {
 }
 
 /// Runs `work` on the database in `dir`, turning sled's errors and panics into ours.
-fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+fn guarded<T>(dir: &HeldPath, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(|| thread::with_lazy_timers(work))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
@@ -190,12 +199,12 @@ fn guarded<T>(dir: &Path, doing: &str, work: impl FnOnce() -> sled::Result<T>) -
                 sled::Error::Corruption { .. } => ErrorKind::Corrupt,
                 _ => ErrorKind::Io,
             };
-            let what = format!("cannot {doing} the segment {}: {error}", dir.display());
+            let what = format!("cannot {doing} the segment {dir}: {error}");
             Err(Error::new(kind, what).caused_by(error))
         }
         Err(_) => Err(Error::new(
             ErrorKind::Corrupt,
-            format!("cannot {doing} the segment {}: it is damaged", dir.display()),
+            format!("cannot {doing} the segment {dir}: it is damaged"),
         )),
     }
 }

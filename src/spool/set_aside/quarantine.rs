@@ -1,87 +1,77 @@
 //! Quarantine: damaged files, kept for a person or for a later release.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::spool::fs;
+use crate::spool::held_path::{Access, HeldPath};
 
 /// A lane's folder of damaged files: its own, and those of lanes that it took over.
 pub(crate) struct Quarantine {
-    dir: PathBuf,
+    dir: HeldPath,
     /// All together take at most this; the oldest make room.
     max_bytes: u64,
 }
 
 impl Quarantine {
     /// The quarantine of the lane in `lane`.
-    pub(crate) fn new(lane: &Path, max_bytes: u64) -> Self {
+    pub(crate) fn new(lane: &HeldPath, max_bytes: u64) -> Self {
         Self { dir: Self::dir_in(lane), max_bytes }
     }
 
-    pub(crate) fn dir_in(lane: &Path) -> PathBuf {
+    pub(crate) fn dir_in(lane: &HeldPath) -> HeldPath {
         lane.join("quarantine")
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
-        fs::tree_bytes(&self.dir)
+        self.dir.bytes_on_disk()
     }
 
     /// Moves the file or folder `path` here, durably. Returns where it is.
-    pub(crate) fn keep(&self, path: &Path, name: &str) -> Result<PathBuf> {
-        fs::create(&self.dir)?;
+    pub(crate) fn keep(&self, path: &HeldPath, name: &str) -> Result<HeldPath> {
+        self.dir.create()?;
         let kept = self.free_name(name);
-        fs::rename(path, &kept)?;
-        if let Some(left) = path.parent() {
-            fs::sync(left)?;
-        }
+        path.rename(&kept)?;
         self.make_room(&kept);
         Ok(kept)
     }
 
     /// Writes `bytes` into a file here, once for each name.
     pub(crate) fn keep_bytes(&self, bytes: &[u8], name: &str) -> Result<()> {
-        fs::create(&self.dir)?;
+        self.dir.create()?;
         let path = self.dir.join(name);
-        let written = fs::open_private(&path, OpenOptions::new().write(true).create(true).truncate(true))
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-        written.map_err(|e| Error::io(format!("write {}", path.display()), e))?;
+        let written = path.open_file(Access::CreateOrEmpty).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+        written.map_err(|e| Error::io(format!("write {path}"), e))?;
         self.make_room(&path);
-        fs::sync(&self.dir)
+        self.dir.sync()
     }
 
     /// Moves all that the lane in `other` has in quarantine here.
-    pub(crate) fn take_over(&self, other: &Path) -> Result<()> {
+    pub(crate) fn take_over(&self, other: &HeldPath) -> Result<()> {
         let from = Self::dir_in(other);
-        for name in fs::names(&from)? {
+        for name in from.names()? {
             self.keep(&from.join(&name), &name)?;
         }
         Ok(())
     }
 
-    fn free_name(&self, name: &str) -> PathBuf {
+    fn free_name(&self, name: &str) -> HeldPath {
         let with_count = (1..).map(|n| format!("{name}.{n}"));
         let mut names = std::iter::once(name.to_owned()).chain(with_count).map(|name| self.dir.join(name));
-        names.find(|path| std::fs::symlink_metadata(path).is_err()).unwrap_or_else(|| self.dir.join(name))
+        names.find(|path| path.stat().is_err()).unwrap_or_else(|| self.dir.join(name))
     }
 
     /// Removes the oldest until all take `max_bytes`; `newest` stays.
-    fn make_room(&self, newest: &Path) {
-        let mut entries: Vec<_> = fs::names(&self.dir)
-            .unwrap_or_default()
-            .iter()
-            .map(|name| self.dir.join(name))
-            .filter(|path| path != newest)
-            .map(|path| (std::fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
-            .collect();
-        entries.sort_unstable();
-        for (_, path) in entries {
+    fn make_room(&self, newest: &HeldPath) {
+        let newest = newest.path();
+        let mut entries: Vec<_> = self.dir.names().unwrap_or_default();
+        entries.retain(|name| self.dir.join(name).path() != newest);
+        entries.sort_by_cached_key(|name| self.dir.join(name).stat().ok().map(|stat| (stat.st_mtime, stat.st_mtime_nsec)));
+        for name in entries {
             if self.disk_bytes() <= self.max_bytes {
                 return;
             }
             // What can't be removed only takes room.
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let _ = self.dir.join(name).remove();
         }
     }
 }

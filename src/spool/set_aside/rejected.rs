@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::format::codec;
 use crate::spool::format::fragment;
-use crate::spool::fs;
+use crate::spool::format::seq_name::{seq_name, seq_of};
+use crate::spool::held_path::{Access, HeldPath};
 
 /// The reason of items that were set aside for want of a key; the key's name follows.
 pub(crate) const NO_KEY: &str = "no_key:";
@@ -65,7 +65,7 @@ impl Rejection {
 /// The rejected store of one lane.
 pub(crate) struct RejectedStore {
     lane: String,
-    dir: PathBuf,
+    dir: HeldPath,
     /// Bytes on disk, as of the last use.
     disk_bytes: AtomicU64,
     /// Whether each group waits for its key, as of the last use.
@@ -75,8 +75,8 @@ pub(crate) struct RejectedStore {
 }
 
 impl RejectedStore {
-    pub(crate) fn new(lane: &str, dir: PathBuf) -> Self {
-        let disk_bytes = AtomicU64::new(fs::tree_bytes(&dir));
+    pub(crate) fn new(lane: &str, dir: HeldPath) -> Self {
+        let disk_bytes = AtomicU64::new(dir.bytes_on_disk());
         let (held, held_batches) = (Mutex::default(), AtomicU64::new(0));
         Self { lane: lane.to_owned(), dir, disk_bytes, held, held_batches }
     }
@@ -95,7 +95,7 @@ impl RejectedStore {
     /// Returns how many older items had to leave because all together may take `max_bytes`.
     pub(crate) fn put(&self, rejection: &Rejection, max_bytes: u64) -> Result<u64> {
         let Some((first, _)) = rejection.items.first() else { return Ok(0) };
-        fs::create(&self.dir)?;
+        self.dir.create()?;
         self.write(*first, rejection)?;
         let evicted = self.evict(*first, max_bytes)?;
         self.recount();
@@ -112,18 +112,18 @@ impl RejectedStore {
         if groups.is_empty() {
             return Ok((0, 0));
         }
-        fs::create(&self.dir)?;
+        self.dir.create()?;
         let last = self.firsts()?.last().map(|last| last + self.seqs_from(*last));
         let mut fresh = last.unwrap_or(0).max(ADOPTED_FROM);
         let (mut newest, mut moved) = (fresh, 0);
         for first in groups {
             let Some(group) = drained.read(first) else { continue };
             let (from, to) = (drained.path(first), self.path(fresh));
-            match std::fs::rename(&from, &to) {
+            match from.rename_only(&to) {
                 // Somebody may have taken it out by hand just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other
-                    .map_err(|e| Error::io(format!("rename {} to {}", from.display(), to.display()), e))?,
+                    .map_err(|e| Error::io(format!("rename {from} to {to}"), e))?,
             }
             newest = fresh;
             moved += group.items.len() as u64;
@@ -139,8 +139,8 @@ impl RejectedStore {
     /// Removes what a death left: files half written or half replaced, and items that it kept from being settled.
     /// These, from `cursor` on, are still on their way, and the next answer to them may be another one.
     pub(crate) fn tidy(&self, cursor: u64) -> Result<()> {
-        for name in fs::names(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
-            fs::remove_file(&self.dir.join(name))?;
+        for name in self.dir.names()?.iter().filter(|name| name.ends_with(".new")) {
+            self.dir.join(name).remove_file()?;
         }
         let firsts = self.firsts()?;
         for (at, first) in firsts.iter().enumerate() {
@@ -148,7 +148,7 @@ impl RejectedStore {
             // `remove` writes the new file first: where both stand, the old one was about to go.
             let is_replaced = || firsts.get(at + 1).is_some_and(|next| self.is_rest_of(*next, *first));
             if is_unsettled || is_replaced() {
-                fs::remove_file(&self.path(*first))?;
+                self.path(*first).remove_file()?;
             }
         }
         self.recount();
@@ -196,7 +196,7 @@ impl RejectedStore {
     /// The files in which no group can be read.
     pub(crate) fn damaged(&self) -> Result<Vec<u64>> {
         let mut firsts = self.firsts()?;
-        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).exists());
+        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).is_file());
         Ok(firsts)
     }
 
@@ -207,14 +207,14 @@ impl RejectedStore {
 
     /// Removes the oldest groups until what is left takes `max_bytes`; the group `kept` stays.
     fn evict(&self, kept: u64, max_bytes: u64) -> Result<u64> {
-        let mut held = fs::tree_bytes(&self.dir);
+        let mut held = self.dir.bytes_on_disk();
         let mut evicted = 0;
         for first in self.firsts()? {
             if held <= max_bytes {
                 break;
             }
             if first != kept {
-                held -= std::fs::metadata(self.path(first)).map_or(0, |m| fs::bytes_on_disk(&m)).min(held);
+                held -= self.path(first).bytes_on_disk().min(held);
                 evicted += self.read(first).map_or(0, |group| group.items.len() as u64);
                 self.unlink(first)?;
             }
@@ -240,23 +240,22 @@ impl RejectedStore {
         let bytes = encode(first, group)?;
         let fresh = self.dir.join(format!("{first:020}.new"));
         let write = || -> io::Result<()> {
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = fs::open_private(&fresh, options.write(true).create(true).truncate(true))?;
+            let mut file = fresh.open_file(Access::CreateOrEmpty)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
-            std::fs::rename(&fresh, self.path(first))
+            fresh.rename_only(&self.path(first))
         };
         write().map_err(|e| {
             // A file cut short by a full disk takes room that is needed.
-            drop(std::fs::remove_file(&fresh));
-            Error::io(format!("write {}", fresh.display()), e)
+            drop(fresh.remove_file());
+            Error::io(format!("write {fresh}"), e)
         })?;
         self.sync_dir()
     }
 
     /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.
     fn read(&self, first: u64) -> Option<Rejection> {
-        let mut group = decode(&std::fs::read(self.path(first)).ok()?)?;
+        let mut group = decode(&self.path(first).read().ok()?)?;
         let written = group.items.first().map_or(first, |(seq, _)| *seq);
         for (seq, _) in &mut group.items {
             *seq = first + seq.saturating_sub(written);
@@ -276,26 +275,25 @@ impl RejectedStore {
     }
 
     pub(crate) fn unlink(&self, first: u64) -> Result<()> {
-        fs::remove_file(&self.path(first))?;
+        self.path(first).remove_file()?;
         self.sync_dir()
     }
 
     fn sync_dir(&self) -> Result<()> {
-        fs::sync(&self.dir)?;
-        self.dir.parent().map_or(Ok(()), fs::sync)
+        self.dir.sync()
     }
 
     pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
-        Ok(fs::names(&self.dir)?.iter().filter_map(|name| fs::seq_of(name)).collect())
+        Ok(self.dir.names()?.iter().filter_map(|name| seq_of(name)).collect())
     }
 
-    pub(crate) fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(fs::seq_name(first))
+    pub(crate) fn path(&self, first: u64) -> HeldPath {
+        self.dir.join(seq_name(first))
     }
 
     /// Counts what is there now: another process may have taken groups out.
     fn recount(&self) {
-        self.disk_bytes.store(fs::tree_bytes(&self.dir), Relaxed);
+        self.disk_bytes.store(self.dir.bytes_on_disk(), Relaxed);
         self.recount_held();
     }
 
@@ -314,7 +312,7 @@ impl RejectedStore {
     /// Why the group `first` was set aside, from the beginning of its file.
     fn reason(&self, first: u64) -> Option<String> {
         let mut begin = Vec::new();
-        let file = std::fs::File::open(self.path(first)).ok()?;
+        let file = self.path(first).open_file(Access::Read).ok()?;
         file.take(fragment::MAX_FRAGMENT_BYTES as u64).read_to_end(&mut begin).ok()?;
         let piece = fragment::Fragment::decode(&begin).ok()?;
         let (_batch_id, _status, reason): (String, u16, String) = codec::decode(piece.payload).ok()?;

@@ -1,0 +1,68 @@
+//! Descriptors: none of ours is ever 0, 1 or 2.
+//!
+//! A host that closed its standard descriptors may print all the same. The text must not reach a file of the spool or a
+//! request.
+
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Mutex;
+
+use crate::os::fork;
+use crate::os::lock::Unpoison;
+
+/// The first descriptor that is not a standard one.
+const FIRST_FREE: RawFd = 3;
+
+/// What keeps the standard descriptors taken while something is opened.
+struct Placeholders {
+    users: usize,
+    files: Vec<File>,
+}
+
+static PLACEHOLDERS: Mutex<Placeholders> = Mutex::new(Placeholders { users: 0, files: Vec::new() });
+
+/// Runs `open`, which gets no standard descriptor even if the host has closed them.
+///
+/// Meanwhile `/dev/null` stands in for those that are closed.
+pub(crate) fn above_standard<T>(open: impl FnOnce() -> T) -> T {
+    if (0..FIRST_FREE).all(is_open) && fork::exclude(|| PLACEHOLDERS.lock().unpoisoned().users == 0) {
+        return open();
+    }
+    struct Using;
+    impl Drop for Using {
+        fn drop(&mut self) {
+            fork::exclude(|| {
+                let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
+                placeholders.users -= 1;
+                if placeholders.users == 0 {
+                    placeholders.files.clear();
+                }
+            });
+        }
+    }
+    fork::exclude(|| {
+        let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
+        placeholders.users += 1;
+        placeholders.fill();
+    });
+    let _using = Using;
+    open()
+}
+
+impl Placeholders {
+    fn fill(&mut self) {
+        while let Ok(file) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+            if file.as_raw_fd() >= FIRST_FREE {
+                return;
+            }
+            self.files.push(file);
+        }
+    }
+}
+
+fn is_open(fd: RawFd) -> bool {
+    // SAFETY: no memory is involved; a closed descriptor is an error.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}

@@ -1,0 +1,389 @@
+//! Held path: a file or folder below a folder that is held by its descriptor.
+//!
+//! The names above the held folder are looked up once. A host that changes its directory, a folder that is renamed and a
+//! link that is switched lead nowhere else: what is done is done in the folder that was opened. What is made here is
+//! private, and durable as soon as it is made.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+
+use crate::error::{Error, Result};
+use crate::os::descriptors::above_standard;
+use crate::os::lock::Unpoison;
+
+/// A file or folder below a held folder; the held folder itself when there is nothing below.
+#[derive(Clone)]
+pub(crate) struct HeldPath {
+    held: Arc<Held>,
+    below: PathBuf,
+}
+
+struct Held {
+    /// Another one once the folder was made anew.
+    descriptor: RwLock<Arc<OwnedFd>>,
+    /// Where it was found: for messages, and to see whether it still is there.
+    path: PathBuf,
+}
+
+/// How a file is opened. It is never opened through a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    /// Makes it; it must not be there.
+    Create,
+    /// Makes it or opens what is there.
+    CreateOrOpen,
+    /// Makes it or empties what is there.
+    CreateOrEmpty,
+}
+
+/// What became of a held folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is where it was found.
+    Here,
+    /// It exists, and its name leads elsewhere or nowhere.
+    Moved,
+    /// It has no name any more: what is made in it is gone with the process.
+    Deleted,
+}
+
+/// A path to a held folder's contents for code that takes nothing else. It is good as long as this lives.
+pub(crate) struct Route {
+    path: PathBuf,
+    _descriptor: Arc<OwnedFd>,
+}
+
+impl Route {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// This process's open descriptors of files there. Known on Linux only.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        let Ok(dir) = self.path.canonicalize() else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+        entries
+            .flatten()
+            .filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&dir)))
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+}
+
+impl HeldPath {
+    /// Holds the folder `path`, which may be reached through links.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = above_standard(|| rustix::fs::open(path, flags, Mode::empty()))?;
+        Ok(Self::of(descriptor, path.to_path_buf()))
+    }
+
+    /// Makes the folder `path` and those above it, where absent, for our user only, and holds it.
+    pub(crate) fn create_all(path: &Path) -> Result<Self> {
+        make_all(path)
+            .and_then(|()| Self::open(path))
+            .map_err(|e| Error::io(format!("make the folder {}", path.display()), e))
+    }
+
+    /// Holds this folder, which is not reached through a link.
+    pub(crate) fn hold(&self) -> io::Result<Self> {
+        Ok(Self::of(self.open_folder()?, self.path()))
+    }
+
+    /// The same held folder, which is found at `named` by now.
+    pub(crate) fn found_at(&self, named: &Self) -> Self {
+        let held = Held { descriptor: RwLock::new(self.descriptor()), path: named.path() };
+        Self { held: Arc::new(held), below: self.below.clone() }
+    }
+
+    /// Lets everything that is below this held folder be below `other`, which took its place.
+    pub(crate) fn replace_with(&self, other: &Self) {
+        *self.held.descriptor.write().unpoisoned() = other.descriptor();
+    }
+
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn at(path: &Path) -> Self {
+        let folder = path.parent().and_then(|folder| Self::open(folder).ok());
+        folder.unwrap().join(path.file_name().unwrap())
+    }
+
+    fn of(descriptor: OwnedFd, path: PathBuf) -> Self {
+        let held = Held { descriptor: RwLock::new(Arc::new(descriptor)), path };
+        Self { held: Arc::new(held), below: PathBuf::new() }
+    }
+
+    fn descriptor(&self) -> Arc<OwnedFd> {
+        self.held.descriptor.read().unpoisoned().clone()
+    }
+
+    /// What to look up from the held folder.
+    fn name(&self) -> &Path {
+        if self.below.as_os_str().is_empty() { Path::new(".") } else { &self.below }
+    }
+
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> Self {
+        Self { held: self.held.clone(), below: self.below.join(name) }
+    }
+
+    pub(crate) fn with_extension(&self, extension: &str) -> Self {
+        Self { held: self.held.clone(), below: self.below.with_extension(extension) }
+    }
+
+    /// The folder that this is in; `None` for the held folder.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let parent = self.below.parent()?;
+        Some(Self { held: self.held.clone(), below: parent.to_path_buf() })
+    }
+
+    /// Where it was found: for messages, and for its name.
+    pub(crate) fn path(&self) -> PathBuf {
+        if self.below.as_os_str().is_empty() { self.held.path.clone() } else { self.held.path.join(&self.below) }
+    }
+
+    /// What is known of this, a link itself and not where it leads.
+    pub(crate) fn stat(&self) -> io::Result<Stat> {
+        Ok(rustix::fs::statat(self.descriptor(), self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Whether it is there. An error: that can't be known now.
+    pub(crate) fn exists(&self) -> io::Result<bool> {
+        match self.stat() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What became of the held folder.
+    pub(crate) fn standing(&self) -> Standing {
+        let Ok(held) = rustix::fs::fstat(self.descriptor()) else { return Standing::Here };
+        if held.st_nlink == 0 {
+            return Standing::Deleted;
+        }
+        match rustix::fs::stat(&self.held.path) {
+            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Standing::Here,
+            Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Standing::Moved,
+            // It can't be known now.
+            Err(_) => Standing::Here,
+        }
+    }
+
+    /// A path for code that opens files by itself.
+    pub(crate) fn route(&self) -> Result<Route> {
+        let descriptor = self.descriptor();
+        let through = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+        let leads_there = |path: &Path| match (rustix::fs::stat(path), rustix::fs::fstat(&descriptor)) {
+            (Ok(there), Ok(held)) => (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino),
+            _ => false,
+        };
+        let roots = [through, self.held.path.clone()];
+        let root = roots.into_iter().find(|root| leads_there(root)).ok_or_else(|| {
+            let why = io::Error::new(io::ErrorKind::NotFound, "it was moved, and /proc is not there to reach it");
+            Error::io(format!("find {}", self.held.path.display()), why)
+        })?;
+        Ok(Route { path: root.join(&self.below), _descriptor: descriptor })
+    }
+
+    /// Opens this file. What is made is for our user only, whatever the umask.
+    pub(crate) fn open_file(&self, access: Access) -> io::Result<File> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+            Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            Access::CreateOrOpen => OFlags::RDWR | OFlags::CREATE,
+            Access::CreateOrEmpty => OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC,
+        };
+        let private = Mode::RUSR | Mode::WUSR;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, private))?;
+        if access != Access::Read && Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != private {
+            rustix::fs::fchmod(&file, private)?;
+        }
+        Ok(File::from(file))
+    }
+
+    /// All bytes of this file.
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open_file(Access::Read)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Opens this folder, which is not reached through a link.
+    pub(crate) fn open_folder(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty()))?)
+    }
+
+    /// Makes this folder where it is absent, for our user only, whatever the umask. The folder that it is in must exist.
+    pub(crate) fn create(&self) -> Result<()> {
+        let make = || -> io::Result<()> {
+            match rustix::fs::mkdirat(self.descriptor(), self.name(), Mode::RWXU) {
+                Err(rustix::io::Errno::EXIST) => self.open_folder().map(drop),
+                Err(e) => Err(e.into()),
+                Ok(()) => {
+                    rustix::fs::fchmod(self.open_folder()?, Mode::RWXU)?;
+                    sync_folder(File::from(self.parent().unwrap_or_else(|| self.clone()).open_folder()?))
+                }
+            }
+        };
+        make().map_err(|e| Error::io(format!("make the folder {self}"), e))
+    }
+
+    /// Makes the files in this folder our user's only: sled makes them as the umask says.
+    pub(crate) fn make_private(&self) -> Result<()> {
+        for name in self.names()? {
+            let entry = self.join(name);
+            let mode = if entry.is_folder() { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
+            rustix::fs::chmodat(self.descriptor(), entry.name(), mode, AtFlags::empty())
+                .map_err(|e| Error::io(format!("change the mode of {entry}"), e.into()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        self.stat().is_ok_and(|stat| is_folder(&stat))
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.stat().is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    }
+
+    /// Brings this folder's entries to stable storage.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.open_folder()
+            .and_then(|folder| sync_folder(File::from(folder)))
+            .map_err(|e| Error::io(format!("bring {self} to stable storage"), e))
+    }
+
+    /// Brings this file to stable storage.
+    pub(crate) fn sync_file(&self) -> Result<()> {
+        self.open_file(Access::Read)
+            .and_then(|file| file.sync_all())
+            .map_err(|e| Error::io(format!("bring {self} to stable storage"), e))
+    }
+
+    /// Renames this to `to`. It is durable once the folders of both are synced.
+    pub(crate) fn rename_only(&self, to: &Self) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.descriptor(), self.name(), to.descriptor(), to.name())?)
+    }
+
+    /// Renames this to `to`, durably.
+    pub(crate) fn rename(&self, to: &Self) -> Result<()> {
+        self.rename_only(to).map_err(|e| Error::io(format!("rename {self} to {to}"), e))?;
+        let (left, reached) = (self.parent(), to.parent());
+        reached.iter().try_for_each(Self::sync)?;
+        left.iter().filter(|left| Some(left.path()) != reached.as_ref().map(Self::path)).try_for_each(Self::sync)
+    }
+
+    /// Removes this file or folder with all that is in it; one that is gone already is no error.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let failed = |e: io::Error| Error::io(format!("remove {self}"), e);
+        match self.stat() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(failed(e)),
+            Ok(stat) if !is_folder(&stat) => self.unlink(AtFlags::empty()),
+            Ok(_) => {
+                self.names()?.iter().try_for_each(|name| self.join(name).remove())?;
+                self.unlink(AtFlags::REMOVEDIR)
+            }
+        }
+    }
+
+    /// Removes this file; one that is gone already is no error.
+    pub(crate) fn remove_file(&self) -> Result<()> {
+        self.unlink(AtFlags::empty())
+    }
+
+    /// Removes this folder if it is empty; one that is gone already is no error.
+    pub(crate) fn remove_empty(&self) -> Result<()> {
+        self.unlink(AtFlags::REMOVEDIR)
+    }
+
+    fn unlink(&self, flags: AtFlags) -> Result<()> {
+        match rustix::fs::unlinkat(self.descriptor(), self.name(), flags) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(e) => Err(Error::io(format!("remove {self}"), e.into())),
+        }
+    }
+
+    /// Names of the entries of this folder, sorted; none when it is absent.
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        let list = || -> io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in Dir::new(self.open_folder()?)? {
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                if name != "." && name != ".." {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            Ok(names)
+        };
+        match list() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(|e| Error::io(format!("list the folder {self}"), e)),
+        }
+    }
+
+    /// Bytes that this takes on disk, with all that is in it. What can't be looked at counts as nothing.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        match self.stat() {
+            Ok(stat) if is_folder(&stat) => {
+                self.names().unwrap_or_default().iter().map(|name| self.join(name).bytes_on_disk()).sum()
+            }
+            // A sparse file takes less than its length.
+            Ok(stat) => stat.st_blocks as u64 * 512,
+            Err(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for HeldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
+    }
+}
+
+fn is_folder(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+/// Syncs a folder. Some file systems do not know that call for folders: they have nothing to bring anywhere.
+fn sync_folder(folder: File) -> io::Result<()> {
+    match folder.sync_all() {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EBADF)) => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes `dir` and the folders above it, where absent.
+fn make_all(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if above != dir {
+        make_all(above)?;
+    }
+    match rustix::fs::mkdir(dir, Mode::RWXU) {
+        Err(rustix::io::Errno::EXIST) if dir.is_dir() => Ok(()),
+        Err(e) => Err(e.into()),
+        Ok(()) => {
+            rustix::fs::chmod(dir, Mode::RWXU)?;
+            match HeldPath::open(above).and_then(|above| above.open_folder()) {
+                // A folder that may be searched and not read can't be synced by us.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                above => sync_folder(File::from(above?)),
+            }
+        }
+    }
+}
