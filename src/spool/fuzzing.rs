@@ -4,6 +4,7 @@
 
 use super::format::fragment::{self, Fragment};
 use super::format::stored_batch::StoredBatch;
+use super::held_path::HeldPath;
 use super::segments::scan as segment_scan;
 use super::set_aside::rejected;
 
@@ -97,7 +98,7 @@ fn scanned(bytes: &[u8]) {
     let dir = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("db"), bytes).unwrap();
-    let mut found = segment_scan::Scan::of(std::slice::from_ref(&dir)).unwrap();
+    let mut found = segment_scan::Scan::of(&[HeldPath::open(&dir).unwrap()]).unwrap();
     for id in found.ids().collect::<Vec<_>>() {
         let value = found.value(id).unwrap();
         assert!(value.is_none_or(|value| value.len() < bytes.len()));

@@ -109,10 +109,11 @@ impl HeldPath {
         *self.held.descriptor.write().unpoisoned() = other.descriptor();
     }
 
+    /// The file or folder `path` in a folder that exists.
     #[cfg(any(fuzzing, test))]
-    pub(crate) fn at(path: &Path) -> Self {
-        let folder = path.parent().and_then(|folder| Self::open(folder).ok());
-        folder.unwrap().join(path.file_name().unwrap())
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        Ok(Self::open(folder)?.join(path.file_name().unwrap_or_default()))
     }
 
     fn of(descriptor: OwnedFd, path: PathBuf) -> Self {
@@ -145,7 +146,11 @@ impl HeldPath {
 
     /// Where it was found: for messages, and for its name.
     pub(crate) fn path(&self) -> PathBuf {
-        if self.below.as_os_str().is_empty() { self.held.path.clone() } else { self.held.path.join(&self.below) }
+        if self.below.as_os_str().is_empty() {
+            self.held.path.clone()
+        } else {
+            self.held.path.join(&self.below)
+        }
     }
 
     /// What is known of this, a link itself and not where it leads.
@@ -186,7 +191,8 @@ impl HeldPath {
         };
         let roots = [through, self.held.path.clone()];
         let root = roots.into_iter().find(|root| leads_there(root)).ok_or_else(|| {
-            let why = io::Error::new(io::ErrorKind::NotFound, "it was moved, and /proc is not there to reach it");
+            let why =
+                io::Error::new(io::ErrorKind::NotFound, "it was moved, and /proc is not there to reach it");
             Error::io(format!("find {}", self.held.path.display()), why)
         })?;
         Ok(Route { path: root.join(&self.below), _descriptor: descriptor })
@@ -230,7 +236,7 @@ impl HeldPath {
                 Err(rustix::io::Errno::EXIST) => self.open_folder().map(drop),
                 Err(e) => Err(e.into()),
                 Ok(()) => {
-                    rustix::fs::fchmod(self.open_folder()?, Mode::RWXU)?;
+                    rustix::fs::chmodat(self.descriptor(), self.name(), Mode::RWXU, AtFlags::empty())?;
                     sync_folder(File::from(self.parent().unwrap_or_else(|| self.clone()).open_folder()?))
                 }
             }
@@ -281,7 +287,9 @@ impl HeldPath {
         self.rename_only(to).map_err(|e| Error::io(format!("rename {self} to {to}"), e))?;
         let (left, reached) = (self.parent(), to.parent());
         reached.iter().try_for_each(Self::sync)?;
-        left.iter().filter(|left| Some(left.path()) != reached.as_ref().map(Self::path)).try_for_each(Self::sync)
+        left.iter()
+            .filter(|left| Some(left.path()) != reached.as_ref().map(Self::path))
+            .try_for_each(Self::sync)
     }
 
     /// Removes this file or folder with all that is in it; one that is gone already is no error.

@@ -56,6 +56,10 @@ impl<'a> Committer<'a> {
         let sync_is_due = self.last_sync.elapsed() >= self.sync_interval() && !mover.is_clean();
         if sync_is_due && !journal.has_failed() {
             self.last_sync = Instant::now();
+            let outcome = self.hold_ground();
+            self.log_failure(outcome);
+        }
+        if sync_is_due && !journal.has_failed() {
             self.log_failure(self.sync_all());
         }
         if !journal.has_failed() {
@@ -124,10 +128,24 @@ impl<'a> Committer<'a> {
         journal.release()
     }
 
+    /// Sees to it that the lane has its place on the disk.
+    fn hold_ground(&mut self) -> Result<()> {
+        if self.lane.hold_ground()? {
+            self.writer.close(self.stores.lock_queue().segments_mut());
+        }
+        Ok(())
+    }
+
     /// When the journal could not be synced, goes on in a fresh file: that one can.
-    fn renew_journal(&self) -> Result<()> {
-        if self.stores.journal().has_failed() {
-            self.stores.journal().renew(|| self.stores.lock_queue())?;
+    fn renew_journal(&mut self) -> Result<()> {
+        let journal = self.stores.journal();
+        if journal.has_failed() {
+            self.hold_ground()?;
+            journal.renew(|| self.stores.lock_queue()).inspect_err(|why| {
+                if !journal.is_linked() {
+                    journal.refuse(why);
+                }
+            })?;
             let id = self.lane.id();
             self.lane.log().line(Level::Info, format_args!("lane {id}: the journal goes on in a fresh file"));
         }
@@ -176,7 +194,8 @@ impl<'a> Committer<'a> {
     fn wind_up(&mut self) {
         self.store_oversize();
         self.lane.oversize().close();
-        self.log_failure(self.renew_journal().and_then(|()| self.sync_all()));
+        let synced = self.renew_journal().and_then(|()| self.sync_all());
+        self.log_failure(synced);
         let outcome = self.remove_passed(true);
         self.log_failure(outcome);
         self.writer.close(self.stores.lock_queue().segments_mut());

@@ -2,5 +2,5 @@
 
 pub(super) mod codec;
 pub(super) mod fragment;
-pub(super) mod stored_batch;
 pub(super) mod seq_name;
+pub(super) mod stored_batch;

@@ -117,7 +117,9 @@ impl SpoolView {
                 let more = match part? {
                     Part::Batch(stored) => stored.batch.items().all(&mut *each),
                     Part::Item { json, .. } => each(&json),
-                    Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => true,
+                    Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => {
+                        true
+                    }
                 };
                 if !more {
                     return Ok(());

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::record::CarvedRecord;
@@ -20,7 +19,7 @@ const LIMITS: BatchLimits = BatchLimits { items: 8, body_bytes: 4096 };
 pub fn journal(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let at = std::env::temp_dir().join(format!("spanspool-fuzz-{}", std::process::id()));
-    let path = HeldPath::at(&at);
+    let path = HeldPath::at(&at).unwrap();
     drop(path.remove_file());
     let mut input = Input(rest);
     match kind % 3 {

@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_checkpoint_reads_whole_however_often_it_is_replaced_meanwhile() {
         let path = std::env::temp_dir().join(format!("spanspool-header-{}", std::process::id()));
-        let file = super::super::open_file(&path, true).unwrap();
+        let file = std::fs::File::create_new(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.set_len(2 * HEADER_BYTES).unwrap();
         let map = Map::new(&file, HEADER_BYTES, true).unwrap();

@@ -29,6 +29,7 @@ mod sync;
 mod view;
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Instant;
 
@@ -73,6 +74,8 @@ pub(crate) struct Journal {
 struct Tail {
     at: LogPosition,
     closed: bool,
+    /// Why no item that is accepted would be durable.
+    refused: Option<Error>,
     /// Callers that wait for room.
     waiting: usize,
     wake: WakeAt,
@@ -97,13 +100,15 @@ pub(crate) struct Appended {
 }
 
 /// Why nothing was appended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Refusal {
     /// The ring has no room now.
     RingFull,
     /// As many items are pending as the caller allows.
     QueueFull,
     Closed,
+    /// The journal was deleted and can't be written anew now.
+    NotDurable(Error),
 }
 
 impl Journal {
@@ -124,9 +129,8 @@ impl Journal {
             file.sync_all()?;
             Ok(map)
         };
-        let map = whole().map_err(|e| {
-            Error::io(format!("make the journal {path} of {file_bytes} bytes"), e)
-        })?;
+        let map =
+            whole().map_err(|e| Error::io(format!("make the journal {path} of {file_bytes} bytes"), e))?;
         Self::recover(path, map)
     }
 
@@ -137,8 +141,7 @@ impl Journal {
     }
 
     fn recover(path: &HeldPath, map: Map) -> Result<Self> {
-        let file =
-            path.open_file(Access::Write).map_err(|e| Error::io(format!("open {path}"), e))?;
+        let file = path.open_file(Access::Write).map_err(|e| Error::io(format!("open {path}"), e))?;
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
@@ -150,7 +153,7 @@ impl Journal {
             path: path.clone(),
             file: RwLock::new(file),
             salt,
-            tail: Mutex::new(Tail { at, closed: false, waiting: 0, wake: WakeAt::default() }),
+            tail: Mutex::new(Tail { at, closed: false, refused: None, waiting: 0, wake: WakeAt::default() }),
             room: Condvar::new(),
             released: AtomicU64::new(released),
             synced: Synced::new(checkpoint.head.pos),
@@ -176,6 +179,9 @@ impl Journal {
         let mut tail = self.lock_tail();
         if tail.closed {
             return Err(Refusal::Closed);
+        }
+        if let Some(why) = &tail.refused {
+            return Err(Refusal::NotDurable(why.clone()));
         }
         if max_seq.is_some_and(|max| tail.at.seq >= max) {
             return Err(Refusal::QueueFull);
@@ -220,8 +226,9 @@ impl Journal {
             let fits =
                 tail.at.pos + record::size_of(len) <= self.released.load(Acquire) + self.map.ring_bytes();
             let left = deadline.saturating_duration_since(Instant::now());
-            if fits || tail.closed || left.is_zero() {
-                return fits || tail.closed;
+            let has_ended = tail.closed || tail.refused.is_some();
+            if fits || has_ended || left.is_zero() {
+                return fits || has_ended;
             }
             tail.waiting += 1;
             tail = self.room.wait_timeout(tail, left).unpoisoned().0;
@@ -243,6 +250,17 @@ impl Journal {
     pub(crate) fn close(&self) {
         self.lock_tail().closed = true;
         self.room.notify_all();
+    }
+
+    /// Accepts no item until the journal is renewed: `why` it would not be durable.
+    pub(crate) fn refuse(&self, why: &Error) {
+        self.lock_tail().refused = Some(why.clone());
+        self.room.notify_all();
+    }
+
+    /// Whether the journal's file has a name.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.file().metadata().is_ok_and(|file| file.nlink() > 0)
     }
 
     /// The ring position after the newest record.

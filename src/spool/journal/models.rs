@@ -30,7 +30,7 @@ const COMMITTED: u64 = 1 << 32;
 fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'static) {
     static NAMES: AtomicUsize = AtomicUsize::new(0);
     let name = format!("spanspool-model-{}-{}", std::process::id(), NAMES.fetch_add(1, Relaxed));
-    let path = HeldPath::at(&std::env::temp_dir().join(name));
+    let path = HeldPath::at(&std::env::temp_dir().join(name)).unwrap();
     let orders = std::sync::Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));

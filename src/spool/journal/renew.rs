@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use super::map::{self, Map};
 use super::Journal;
+use super::map::{self, Map};
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::{Access, HeldPath};
@@ -36,6 +36,11 @@ impl Journal {
         self.synced.lock().failed.is_some()
     }
 
+    /// Marks the journal's file as one that is not synced any more, for it has failed or is gone.
+    pub(crate) fn fail(&self, why: Error) {
+        self.synced.lock().failed.get_or_insert(why);
+    }
+
     /// Goes on in a fresh file. While what `hold` gives is held, no thread changes the checkpoint or marks batches.
     pub(crate) fn renew<Held>(&self, hold: impl FnOnce() -> Held) -> Result<()> {
         let copy = self.copy()?;
@@ -45,6 +50,7 @@ impl Journal {
         self.path.parent().map_or(Ok(()), |folder| folder.sync())?;
         self.synced.pos.store(copy.synced_pos, Release);
         self.synced.lock().failed = None;
+        self.lock_tail().refused = None;
         Ok(())
     }
 

@@ -127,7 +127,13 @@ struct Turn<'a>(&'a Synced);
 impl Turn<'_> {
     /// Syncs; a failure is the last one of this file.
     fn sync(&self, journal: &Journal, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
-        sync().map_err(|e| {
+        let sync_and_look = || {
+            sync()?;
+            // A file without a name is gone with the process.
+            let deleted = || io::Error::new(io::ErrorKind::NotFound, "it was deleted");
+            if journal.is_linked() { Ok(()) } else { Err(deleted()) }
+        };
+        sync_and_look().map_err(|e| {
             let error = journal.sync_failed(e);
             self.0.lock().failed = Some(error.clone());
             error

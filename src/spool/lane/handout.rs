@@ -164,7 +164,7 @@ impl Lane {
                 Next::Spilling | Next::Window => return Take::Wait(None),
                 Next::Reading => return Take::Wait(None),
                 Next::Read(reading) => {
-                    if let Some(until) = self.read(reading) {
+                    if let Some(until) = self.read(*reading) {
                         return Take::Wait(Some(until));
                     }
                 }
@@ -184,7 +184,8 @@ impl Lane {
         let found = reading.read();
         let mut queue = self.stores.lock_queue();
         let before = queue.checkpoint().cursor;
-        let outcome = queue.was_read(self.stores.journal(), reading, found);
+        let outcome = queue.was_read(self.stores.journal(), &reading, found);
+        drop(reading);
         if queue.checkpoint().cursor == before {
             drop(queue);
         } else {

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 
+use crate::error::Result;
 use crate::os::lock::Unpoison;
-use crate::spool::held_path::HeldPath;
+use crate::spool::held_path::{HeldPath, Standing};
 use crate::spool::lane::lock::LaneLock;
 
 /// A lane's name, folder and lock.
@@ -15,12 +16,20 @@ pub(super) struct Identity {
     dir: HeldPath,
     /// `None` once the lane was let go.
     lock: Mutex<Option<LaneLock>>,
+    /// What is known to have become of the folder.
+    standing: Mutex<Standing>,
 }
 
 impl Identity {
     pub(super) fn new(id: &str, named: &HeldPath, dir: &HeldPath, lock: LaneLock) -> Self {
         let (named, dir) = (named.clone(), dir.clone());
-        Self { id: id.to_owned(), named, dir, lock: Mutex::new(Some(lock)) }
+        Self {
+            id: id.to_owned(),
+            named,
+            dir,
+            lock: Mutex::new(Some(lock)),
+            standing: Mutex::new(Standing::Here),
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -33,6 +42,24 @@ impl Identity {
 
     pub(super) fn dir(&self) -> &HeldPath {
         &self.dir
+    }
+
+    /// Notes what became of the folder; returns whether that is news.
+    pub(super) fn note_standing(&self, standing: Standing) -> bool {
+        std::mem::replace(&mut *self.standing.lock().unpoisoned(), standing) != standing
+    }
+
+    /// Makes the file that older releases lock anew if somebody removed it. Returns whether that was so.
+    pub(super) fn mend_lock(&self) -> Result<bool> {
+        self.lock.lock().unpoisoned().as_mut().map_or(Ok(false), |lock| lock.mend(&self.dir))
+    }
+
+    /// The folder was deleted, and `fresh`, which is locked by `lock`, is in its place.
+    pub(super) fn replace_with(&self, fresh: &HeldPath, lock: LaneLock) {
+        self.dir.replace_with(fresh);
+        let old = self.lock.lock().unpoisoned().replace(lock);
+        drop(old);
+        self.note_standing(Standing::Here);
     }
 
     /// Lets the lane go: another process may own it from now on.

@@ -63,6 +63,7 @@ impl Lane {
             };
             match (refusal, intake.overflow) {
                 (Refusal::Closed, _) => return Err(shut_down()),
+                (Refusal::NotDurable(why), _) => return Err(why),
                 (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
                 (Refusal::QueueFull, _) => return Err(self.queue_full()),
                 (Refusal::RingFull, Overflow::Reject) if mover.is_full() && !journal.can_release() => {
@@ -97,7 +98,8 @@ impl Lane {
 
     /// Brings everything accepted so far to stable storage.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.sync_to(self.stores.journal().tail().pos)
+        self.sync_to(self.stores.journal().tail().pos)?;
+        self.check_ground()
     }
 
     fn sync_to(&self, end_pos: u64) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::os::process;
 use crate::spool::held_path::{Access, HeldPath};
 
 /// The name of the file that is locked, too.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 
 /// The lock that makes a process a lane's owner: released when dropped, and never held by a child of `fork`.
 pub(crate) struct LaneLock(Option<Locked>);

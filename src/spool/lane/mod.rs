@@ -8,6 +8,7 @@
 
 pub(super) mod directory;
 mod full;
+mod ground;
 pub(super) mod handout;
 mod identity;
 mod intake;

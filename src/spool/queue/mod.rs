@@ -9,6 +9,7 @@
 
 pub(super) mod batching;
 mod next;
+mod reading;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +18,10 @@ use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{HeaderCounter, Journal, Read, Record};
 use crate::spool::queue::batching::{BatchLimits, Run, Stop};
-pub(crate) use crate::spool::queue::next::{Due, Next, ReadFailure};
+pub(crate) use crate::spool::queue::next::{Due, Next};
+pub(crate) use crate::spool::queue::reading::ReadFailure;
 use crate::spool::segments::Segments;
-use crate::spool::segments::reading::{Found, Reading};
+use crate::spool::segments::reading::Reading;
 
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
@@ -168,7 +170,7 @@ impl Queue {
                     Some(stored) => (*stored, None),
                     None => {
                         let reading = self.segments.begin_reading(self.next, self.checkpoint.head.seq);
-                        return reading.map_or(Next::Reading, Next::Read);
+                        return reading.map_or(Next::Reading, |reading| Next::Read(reading.into()));
                     }
                 }
             } else {
@@ -188,32 +190,6 @@ impl Queue {
             self.hand_out(journal, &stored, ring_end);
             return Next::Batch(Box::new(stored), ring);
         }
-    }
-
-    /// Records what `reading` found. An error: nothing, now or for good, and why.
-    pub(crate) fn was_read(
-        &mut self,
-        journal: &Journal,
-        reading: Reading,
-        found: Found,
-    ) -> std::result::Result<(), ReadFailure> {
-        // They may have been dropped meanwhile.
-        let is_wanted = reading.seq() == self.next && self.next < self.checkpoint.head.seq;
-        match found {
-            Found::Batch(stored) => self.segments.keep_read(stored, self.next),
-            Found::Misplaced(stored) => {
-                self.segments.note_misplaced();
-                self.segments.keep_read(stored, self.next);
-            }
-            Found::Damaged { end, why } if is_wanted => {
-                self.segments.mark_damaged(self.next);
-                self.leave_out(journal, end, None);
-                return Err(ReadFailure::Lost(why));
-            }
-            Found::Unavailable { why, .. } if is_wanted => return Err(ReadFailure::Later(why)),
-            Found::Damaged { .. } | Found::Unavailable { .. } => {}
-        }
-        Ok(())
     }
 
     fn next_from_journal(

@@ -19,14 +19,6 @@ pub(crate) struct Due {
     pub(crate) expired_before_unix_ms: Option<u64>,
 }
 
-/// Why nothing was read.
-pub(crate) enum ReadFailure {
-    /// It can't be read now.
-    Later(Error),
-    /// It is lost for good; ask for the next batch.
-    Lost(Error),
-}
-
 /// What there is to send.
 pub(crate) enum Next {
     /// A batch, and its ring positions when it came from the journal.
@@ -40,7 +32,7 @@ pub(crate) enum Next {
     /// The committer is moving the next items into a segment: it tells when it is done.
     Spilling,
     /// The next batch is to be read from a segment, without the queue's lock: see `Queue::was_read`.
-    Read(Reading),
+    Read(Box<Reading>),
     /// Another thread reads it.
     Reading,
     /// As many batches as may be are in flight: the next one waits until the oldest is settled.

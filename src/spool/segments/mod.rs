@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use crate::error::Result;
-use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::format::seq_name::{seq_name, seq_of};
+use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::{Access, HeldPath};
 use crate::spool::segments::readahead::Readahead;
 use crate::spool::segments::reading::{Home, Reading, ScanSlot, folders_in};
@@ -27,6 +27,8 @@ pub(crate) struct Segments {
     readahead: Readahead,
     /// What all segments hold, once something was missing from its place: files may have changed places.
     elsewhere: ScanSlot,
+    /// Segments with items before this seq were deleted with the lane's folder.
+    deleted_before: u64,
     /// Lives as long as the reading that delivery waits for.
     reading: Weak<()>,
     /// Something was found where it does not belong: no segment goes before all are settled.
@@ -95,6 +97,7 @@ impl Segments {
             entries,
             readahead: Readahead::default(),
             elsewhere: ScanSlot::default(),
+            deleted_before: 0,
             reading: Weak::new(),
             misplaced: dir.join(MISPLACED).is_file(),
         })
@@ -109,7 +112,8 @@ impl Segments {
         let disk_bytes = Some(segment.disk_bytes());
         let damaged = self.entries.get(&first).is_some_and(|entry| entry.damaged);
         let open = Some(segment.clone());
-        self.entries.insert(first, Entry { open, scan: ScanSlot::default(), writing: true, damaged, disk_bytes });
+        self.entries
+            .insert(first, Entry { open, scan: ScanSlot::default(), writing: true, damaged, disk_bytes });
     }
 
     /// Says that no segment is written any more.
@@ -190,6 +194,7 @@ impl Segments {
                 scan: if entry.writing { ScanSlot::default() } else { entry.scan.clone() },
             }),
             elsewhere: self.elsewhere.clone(),
+            is_deleted: seq < self.deleted_before,
             _token: None,
         }
     }
@@ -215,6 +220,13 @@ impl Segments {
     /// Looks through the files of all segments, whatever they are called.
     pub(crate) fn scan_all(&self) -> Result<Scan> {
         Scan::of(&folders_in(&self.dir)?)
+    }
+
+    /// All segments, whose items are before `end`, were deleted with the lane's folder.
+    pub(crate) fn note_deleted(&mut self, end: u64) {
+        self.entries.clear();
+        self.elsewhere = ScanSlot::default();
+        self.deleted_before = end;
     }
 
     /// Something was found where it does not belong. Leaves word of it for the next process.

@@ -42,6 +42,8 @@ pub(crate) struct Reading {
     pub(super) home: Option<Home>,
     /// What all segments hold, once something was missing from its place: files may have changed places.
     pub(super) elsewhere: ScanSlot,
+    /// Its segment was deleted with the lane's folder.
+    pub(super) is_deleted: bool,
     /// As long as this lives nobody else reads for delivery.
     pub(super) _token: Option<Arc<()>>,
 }
@@ -62,6 +64,9 @@ impl Reading {
     /// Reads it. Lets others run between its steps: on a busy machine the sending thread would have to wait for it after
     /// each answer.
     pub(crate) fn read(&self) -> Found {
+        if self.is_deleted {
+            return self.damaged(self.end);
+        }
         self.find().unwrap_or_else(|why| Found::Unavailable { end: self.end, why })
     }
 
@@ -81,8 +86,12 @@ impl Reading {
             return Ok(Found::Misplaced(stored));
         }
         self.check_complete()?;
-        let why = format!("lane {}: items {} to {} can't be read back", self.lane, self.seq, next - 1);
-        Ok(Found::Damaged { end: next, why: Error::new(ErrorKind::Corrupt, why) })
+        Ok(self.damaged(next))
+    }
+
+    fn damaged(&self, end: u64) -> Found {
+        let why = format!("lane {}: items {} to {} can't be read back", self.lane, self.seq, end - 1);
+        Found::Damaged { end, why: Error::new(ErrorKind::Corrupt, why) }
     }
 
     fn in_database(&self, segment: &Segment) -> Option<Box<StoredBatch>> {

@@ -118,9 +118,7 @@ impl Segment {
             }
             db.flush()
         })?;
-        self.file
-            .sync_data()
-            .map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))
+        self.file.sync_data().map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))
     }
 
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
@@ -202,10 +200,9 @@ fn guarded<T>(dir: &HeldPath, doing: &str, work: impl FnOnce() -> sled::Result<T
             let what = format!("cannot {doing} the segment {dir}: {error}");
             Err(Error::new(kind, what).caused_by(error))
         }
-        Err(_) => Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("cannot {doing} the segment {dir}: it is damaged"),
-        )),
+        Err(_) => {
+            Err(Error::new(ErrorKind::Corrupt, format!("cannot {doing} the segment {dir}: it is damaged")))
+        }
     }
 }
 

@@ -39,7 +39,9 @@ impl Quarantine {
     pub(crate) fn keep_bytes(&self, bytes: &[u8], name: &str) -> Result<()> {
         self.dir.create()?;
         let path = self.dir.join(name);
-        let written = path.open_file(Access::CreateOrEmpty).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+        let written = path
+            .open_file(Access::CreateOrEmpty)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
         written.map_err(|e| Error::io(format!("write {path}"), e))?;
         self.make_room(&path);
         self.dir.sync()
@@ -65,7 +67,9 @@ impl Quarantine {
         let newest = newest.path();
         let mut entries: Vec<_> = self.dir.names().unwrap_or_default();
         entries.retain(|name| self.dir.join(name).path() != newest);
-        entries.sort_by_cached_key(|name| self.dir.join(name).stat().ok().map(|stat| (stat.st_mtime, stat.st_mtime_nsec)));
+        entries.sort_by_cached_key(|name| {
+            self.dir.join(name).stat().ok().map(|stat| (stat.st_mtime, stat.st_mtime_nsec))
+        });
         for name in entries {
             if self.disk_bytes() <= self.max_bytes {
                 return;

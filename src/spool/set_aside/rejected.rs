@@ -122,8 +122,7 @@ impl RejectedStore {
             match from.rename_only(&to) {
                 // Somebody may have taken it out by hand just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                other => other
-                    .map_err(|e| Error::io(format!("rename {from} to {to}"), e))?,
+                other => other.map_err(|e| Error::io(format!("rename {from} to {to}"), e))?,
             }
             newest = fresh;
             moved += group.items.len() as u64;

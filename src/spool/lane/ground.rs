@@ -1,0 +1,89 @@
+//! Ground: whether a lane that is in use still has its place on the disk, and what is done when it has not.
+
+use crate::config::Level;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::held_path::Standing;
+use crate::spool::lane::Lane;
+use crate::spool::lane::lock::{self, LaneLock};
+
+impl Lane {
+    /// An error: the lane was deleted, so that nothing in it is durable. The committer sees to it.
+    pub(super) fn check_ground(&self) -> Result<()> {
+        if self.identity.dir().standing() != Standing::Deleted && self.stores.journal().is_linked() {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Io, format!("{} was deleted while in use", self.identity.dir()));
+        self.stores.journal().fail(error.clone());
+        self.mover.wake();
+        Err(error)
+    }
+
+    /// Looks where the lane is, says once what is wrong, and makes a lane that was deleted anew.
+    ///
+    /// Returns whether it was. An error: it can't be made anew now. Until it is, no item is accepted.
+    pub(crate) fn hold_ground(&self) -> Result<bool> {
+        let standing = self.identity.dir().standing();
+        let is_news = self.identity.note_standing(standing);
+        match standing {
+            Standing::Deleted => return self.make_anew().map(|()| true),
+            Standing::Moved if is_news => self.log.line(
+                Level::Error,
+                format_args!(
+                    "{} was moved away: the lane goes on where it is now, and a process that looks for it there does not \
+                     find it",
+                    self.identity.dir()
+                ),
+            ),
+            Standing::Here if is_news => {
+                self.log.line(Level::Info, format_args!("{} is back in its place", self.identity.dir()));
+            }
+            _ => {}
+        }
+        if !self.stores.journal().is_linked() {
+            let what = format!("the journal of {} was deleted", self.identity.dir());
+            self.log.line(Level::Error, format_args!("{what}: it is written anew"));
+            self.stores.journal().fail(Error::new(ErrorKind::Io, what));
+        }
+        if self.identity.mend_lock()? {
+            let lock = self.identity.dir().join(lock::FILE);
+            self.log.line(Level::Warn, format_args!("{lock} was removed while in use: it is made anew"));
+        }
+        Ok(false)
+    }
+
+    /// Makes the lane's folder anew. Its journal, all of which is in memory, is written there next; its segments are gone.
+    fn make_anew(&self) -> Result<()> {
+        let (named, dir, journal) = (self.identity.named(), self.identity.dir(), self.stores.journal());
+        let gone = Error::new(ErrorKind::Io, format!("{dir} was deleted while in use"));
+        journal.fail(gone.clone());
+        let locked = named.create().and_then(|()| lock::hold(named)).and_then(|fresh| {
+            let Some(fresh) = fresh else { return Err(gone.clone()) };
+            let Some(lock) = LaneLock::take(named, &fresh)? else { return Err(gone.clone()) };
+            fresh.join("segments").create()?;
+            Ok((fresh, lock))
+        });
+        let (fresh, lock) = locked.map_err(|why| {
+            journal.refuse(&why);
+            Error::new(
+                ErrorKind::Io,
+                format!("{dir} was deleted while in use, and can't be made anew: {why}"),
+            )
+            .caused_by(why)
+        })?;
+        self.identity.replace_with(&fresh, lock);
+        let mut queue = self.stores.lock_queue();
+        let head = queue.checkpoint().head.seq;
+        let lost = head.saturating_sub(queue.checkpoint().cursor);
+        queue.segments_mut().note_deleted(head);
+        drop(queue);
+        self.log.line(
+            Level::Error,
+            format_args!(
+                "{dir} was deleted while in use: it is made anew; of its pending items {lost} or fewer are lost, those in \
+                 segments"
+            ),
+        );
+        self.hand_out.wake();
+        Ok(())
+    }
+}
