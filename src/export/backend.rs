@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::body::BodyEncoding;
@@ -22,6 +22,7 @@ use super::{Answer, Outcome, TracingExporter, roots};
 use crate::batch::Batch;
 use crate::config::{Config, Endpoint, Secret};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::descriptors::above_standard;
 
 const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 
@@ -203,8 +204,24 @@ impl Resolver for Names {
     }
 }
 
+/// Connects so that no socket is a standard descriptor.
+#[derive(Debug, Default)]
+struct AboveStandard(DefaultConnector);
+
+impl Connector for AboveStandard {
+    type Out = <DefaultConnector as Connector>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
+        above_standard(|| self.0.connect(details, chained))
+    }
+}
+
 fn new_agent(config: ureq::config::Config, names: &Names) -> Agent {
-    Agent::with_parts(config, DefaultConnector::default(), names.clone())
+    Agent::with_parts(config, AboveStandard::default(), names.clone())
 }
 
 fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {

@@ -32,6 +32,8 @@ struct faults {
     _Atomic uint64_t retried_syncs; /* syncs of a file of which one had failed before */
     _Atomic uint64_t sync_us;       /* how long a sync takes, in memory too */
     char folder[4096];
+    _Atomic uint64_t read_error; /* what reads of its files fail with; 0: they succeed */
+    _Atomic uint64_t read_us;    /* how long such a read takes */
 };
 
 struct mapping {
@@ -243,6 +245,49 @@ int ftruncate64(int file, off64_t length) {
     return ftruncate(file, length);
 }
 
+/* Tells whether a read is to fail; it takes its time. */
+static int read_fails(int file) {
+    if (!faults || !(faults->read_error || faults->read_us) || !is_watched_file(file)) return 0;
+    if (faults->read_us) pass(faults->read_us);
+    errno = (int)faults->read_error;
+    return errno != 0;
+}
+
+ssize_t read(int file, void *bytes, size_t length) {
+    return read_fails(file) ? -1 : REAL(read)(file, bytes, length);
+}
+
+ssize_t pread64(int file, void *bytes, size_t length, off64_t offset) {
+    return read_fails(file) ? -1 : REAL(pread64)(file, bytes, length, offset);
+}
+
+ssize_t pread(int file, void *bytes, size_t length, off_t offset) {
+    return pread64(file, bytes, length, offset);
+}
+
+/* As fails_at, for a path that counts from a folder. */
+static int fails_below(int folder, const char *path) {
+    char link[64], whole[8192];
+    if (!faults || path[0] == '/' || folder == AT_FDCWD) return fails_at(path);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, whole, 4096);
+    if (length < 0) return 0;
+    snprintf(whole + length, sizeof whole - (size_t)length, "/%s", path);
+    return fails_at(whole);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode) {
+    return fails_below(folder, path) ? -1 : REAL(mkdirat)(folder, path, mode);
+}
+
+int renameat(int folder, const char *from, int to_folder, const char *to) {
+    return fails_below(folder, from) ? -1 : REAL(renameat)(folder, from, to_folder, to);
+}
+
+int unlinkat(int folder, const char *path, int flags) {
+    return fails_below(folder, path) ? -1 : REAL(unlinkat)(folder, path, flags);
+}
+
 int mkdir(const char *path, mode_t mode) {
     return fails_at(path) ? -1 : REAL(mkdir)(path, mode);
 }
@@ -269,6 +314,23 @@ int open(const char *path, int flags, ...) {
     mode_t mode = mode_of(flags, arguments);
     va_end(arguments);
     return open_fails(path, flags) ? -1 : REAL(open)(path, flags, mode);
+}
+
+int openat(int folder, const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    if ((flags & O_CREAT) && fails_below(folder, path)) return -1;
+    return REAL(openat)(folder, path, flags, mode);
+}
+
+int openat64(int folder, const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    return openat(folder, path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...) {

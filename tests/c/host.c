@@ -4,6 +4,7 @@
  *   enqueue NAME COUNT [PADDING]   the status of the last item, and how many were taken
  *   flush MS, shutdown MS          the status
  *   free, key KEY                  the status
+ *   sync, chdir DIR                the status; 0 or -1
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
  *   stay COMMAND; COMMAND …        their answers from a child that lives until it is killed, then its pid
@@ -104,6 +105,10 @@ static void run(char *line) {
         answer("%" PRIu64, spanspool_flush(handle, strtoull(rest, NULL, 10)));
     } else if (strncmp(line, "shutdown", length) == 0) {
         answer("%" PRIu64, spanspool_shutdown(handle, strtoull(rest, NULL, 10)));
+    } else if (strncmp(line, "sync", length) == 0) {
+        answer("%" PRIu64, spanspool_sync(handle));
+    } else if (strncmp(line, "chdir", length) == 0) {
+        printf("%d\n", chdir(rest));
     } else if (strncmp(line, "free", length) == 0) {
         spanspool_free(handle);
         handle = NULL;

@@ -34,7 +34,11 @@ impl Queue {
                 self.leave_out(journal, end, None);
                 return Err(ReadFailure::Lost(why));
             }
-            Found::Unavailable { why, .. } if is_wanted => return Err(ReadFailure::Later(why)),
+            Found::Unavailable { why, .. } if is_wanted => {
+                // A segment that was away may be back.
+                drop(self.segments.list());
+                return Err(ReadFailure::Later(why));
+            }
             Found::Damaged { .. } | Found::Unavailable { .. } => {}
         }
         Ok(())

@@ -66,7 +66,9 @@ const MISPLACED: &str = "misplaced";
 impl Segments {
     /// Finds the segments in `dir`. Those whose items are settled or still in the journal are passed.
     pub(crate) fn open(lane: &str, dir: &HeldPath, cursor: u64, head: u64) -> Result<(Self, Vec<Passed>)> {
-        dir.create()?;
+        if cursor >= head {
+            dir.create()?;
+        }
         let mut segments = Self::look(lane, dir)?;
         if segments.misplaced && !segments.is_held(cursor, head) {
             drop(dir.join(MISPLACED).remove_file());
@@ -86,21 +88,27 @@ impl Segments {
 
     /// Finds the segments in `dir`, for reading only.
     pub(crate) fn look(lane: &str, dir: &HeldPath) -> Result<Self> {
-        let mut entries = BTreeMap::new();
-        for first in dir.names()?.iter().filter_map(|name| seq_of(name)) {
-            // Looking into each of them would make opening slow.
-            entries.insert(first, Entry::default());
-        }
-        Ok(Self {
+        let mut segments = Self {
             lane: lane.to_owned(),
             dir: dir.clone(),
-            entries,
+            entries: BTreeMap::new(),
             readahead: Readahead::default(),
             elsewhere: ScanSlot::default(),
             deleted_before: 0,
             reading: Weak::new(),
             misplaced: dir.join(MISPLACED).is_file(),
-        })
+        };
+        segments.list()?;
+        Ok(segments)
+    }
+
+    /// Finds segments that are not known yet.
+    pub(crate) fn list(&mut self) -> Result<()> {
+        for first in self.dir.names()?.iter().filter_map(|name| seq_of(name)) {
+            // Looking into each of them would make opening slow.
+            self.entries.entry(first).or_default();
+        }
+        Ok(())
     }
 
     pub(crate) fn path(&self, first: u64) -> HeldPath {

@@ -66,6 +66,7 @@ impl Segment {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
             return Err(Error::new(ErrorKind::Io, format!("cannot make the segment {dir}: {what}")));
         }
+        dir.parent().map_or(Ok(()), |above| above.create())?;
         dir.create()?;
         let segment = fork::exclude(|| Self::open_new(dir))?;
         dir.join("conf").sync_file()?;

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod formats;
+mod ground;
 mod limits;
 mod long;
 mod permissions;

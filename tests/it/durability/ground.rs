@@ -1,0 +1,235 @@
+//! The spool is held: names that change, folders that are moved or deleted, locks that are cleaned away, disks that do
+//! not read for a while. Nothing that had an OK is lost, or the call did not say OK.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use testkit::faults::Faults;
+use testkit::host::{
+    Host, accepting, assert_each_once, lane_names, settings, silent, status, total, wait_for_items,
+};
+use testkit::wait::eventually;
+use testkit::{TempDir, caller, compile_c, succeed};
+
+const SMALL: [&str; 3] = ["journal_bytes=64KiB", "enqueue_timeout_ms=60000", "sync_interval_ms=50"];
+const DEAD: &str = "http://127.0.0.1:9/";
+
+fn log_of(dir: &TempDir) -> String {
+    fs::read_to_string(dir.join("log")).unwrap_or_default()
+}
+
+/// Starts a host on `spool` with a small journal and a log in `dir`.
+fn start(dir: &TempDir, spool: &Path, endpoint: &str, more: &[&str]) -> Host {
+    let log = format!("log={}", dir.join("log").display());
+    let all: Vec<&str> = SMALL.iter().chain(more).copied().chain([log.as_str()]).collect();
+    Host::start(&Host::compile(dir), &settings(spool, endpoint, &all))
+}
+
+/// Delivers what is left in `spool`.
+fn drain(spool: &Path, endpoint: &str) {
+    let program = Path::new(env!("CARGO_BIN_EXE_spanspool"));
+    let mut command = caller(program);
+    command.args(["drain", "--spool-dir", spool.to_str().unwrap(), "--timeout-ms", "60000"]);
+    succeed(command.args(["--set", &format!("endpoint={endpoint}")]));
+}
+
+#[test]
+fn a_relative_spool_dir_counts_from_where_it_was_set() {
+    let (dir, ingest) = (TempDir::new("ground-relative"), accepting());
+    let program = Host::compile(&dir);
+    let mut command = caller(&program);
+    command.args(settings(Path::new("spool"), DEAD, &SMALL)).current_dir(dir.path());
+    let mut host = Host::run(&mut command);
+    assert_eq!(host.line(), "ready");
+    assert_eq!(host.ask("chdir /"), "0");
+    assert_eq!(host.ask("enqueue daemon 5000 100"), "0 5000");
+    host.kill();
+    drain(&dir.join("spool"), &ingest.url());
+    assert_each_once(&ingest, &[("daemon", 5000)]);
+}
+
+#[test]
+fn a_spool_that_is_moved_goes_on_where_it_is() {
+    let (dir, ingest) = (TempDir::new("ground-moved"), accepting());
+    let (spool, away) = (dir.join("spool"), dir.join("away"));
+    let mut host = start(&dir, &spool, &ingest.url(), &["exporter=none"]);
+    assert_eq!(host.ask("enqueue before 3000 100"), "0 3000");
+    fs::rename(&spool, &away).unwrap();
+    assert_eq!(host.ask("enqueue soon 1"), "0 1");
+    eventually("it is noticed", || log_of(&dir).contains("was moved away"));
+    assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
+    assert!(!spool.exists(), "nothing is made under the old name");
+    host.kill();
+    assert_eq!(log_of(&dir).matches("was moved away").count(), 1);
+    drain(&away, &ingest.url());
+    assert_each_once(&ingest, &[("before", 3000), ("soon", 1), ("after", 3000)]);
+}
+
+#[test]
+fn a_spool_that_is_away_for_a_while_delivers_all_meanwhile() {
+    let (dir, ingest) = (TempDir::new("ground-away"), accepting());
+    let (spool, away, link) = (dir.join("spool"), dir.join("away"), dir.join("link"));
+    fs::create_dir(&spool).unwrap();
+    symlink(&spool, &link).unwrap();
+    let mut host = start(&dir, &link, &ingest.url(), &["schedule_delay_ms=60000", "max_batch_size=64"]);
+    assert_eq!(host.ask("enqueue held 3000 100"), "0 3000");
+    // The link leads elsewhere, and the folder has another name.
+    fs::remove_file(&link).unwrap();
+    fs::create_dir(dir.join("other")).unwrap();
+    symlink(dir.join("other"), &link).unwrap();
+    fs::rename(&spool, &away).unwrap();
+    assert_eq!(host.ask("enqueue more 3000 100"), "0 3000");
+    assert_eq!(host.ask("flush 60000"), "0");
+    fs::rename(&away, &spool).unwrap();
+    host.end();
+    assert_each_once(&ingest, &[("held", 3000), ("more", 3000)]);
+    assert_eq!(fs::read_dir(dir.join("other")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_lane_that_is_deleted_is_made_anew_and_no_item_in_its_journal_is_lost() {
+    let (dir, ingest) = (TempDir::new("ground-deleted"), accepting());
+    let spool = dir.join("spool");
+    let mut host = start(&dir, &spool, DEAD, &["exporter=none", "journal_bytes=1MiB"]);
+    assert_eq!(host.ask("enqueue before 1000 100"), "0 1000");
+    let lane = spool.join("lanes").join(&lane_names(&spool)[0]);
+    fs::remove_dir_all(&lane).unwrap();
+    assert_eq!(host.ask("enqueue soon 100 100"), "0 100");
+    eventually("it is made anew", || host.ask("sync") == "0");
+    assert!(
+        log_of(&dir).contains("1 ") && log_of(&dir).contains("was deleted while in use"),
+        "{}",
+        log_of(&dir)
+    );
+    assert_eq!(host.ask("enqueue after 5000 100"), "0 5000");
+    host.kill();
+    drain(&spool, &ingest.url());
+    assert_each_once(&ingest, &[("before", 1000), ("soon", 100), ("after", 5000)]);
+}
+
+#[test]
+fn a_journal_that_is_deleted_is_written_anew() {
+    let (dir, ingest) = (TempDir::new("ground-journal"), accepting());
+    let spool = dir.join("spool");
+    let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
+    assert_eq!(host.ask("enqueue before 3000 100"), "0 3000");
+    let lane = spool.join("lanes").join(&lane_names(&spool)[0]);
+    fs::remove_file(lane.join("journal")).unwrap();
+    assert_ne!(host.ask("sync"), "0", "no OK without a durable place");
+    eventually("it is written anew", || host.ask("sync") == "0");
+    assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
+    host.kill();
+    drain(&spool, &ingest.url());
+    assert_each_once(&ingest, &[("before", 3000), ("after", 3000)]);
+}
+
+#[test]
+fn a_spool_that_is_deleted_whole_takes_no_more_items() {
+    let dir = TempDir::new("ground-gone");
+    let spool = dir.join("spool");
+    let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
+    assert_eq!(host.ask("enqueue before 1000 100"), "0 1000");
+    fs::remove_dir_all(&spool).unwrap();
+    assert_ne!(host.ask("sync"), "0", "no OK without a durable place");
+    eventually("items are refused", || host.ask("enqueue late 1").starts_with("40 "));
+    assert!(log_of(&dir).contains("was deleted while in use"), "{}", log_of(&dir));
+    assert!(!spool.exists(), "nothing above the lane is made anew");
+}
+
+#[test]
+fn a_lock_file_that_is_cleaned_away_lets_nobody_in() {
+    let (dir, ingest) = (TempDir::new("ground-lock"), accepting());
+    let spool = dir.join("spool");
+    let mut first = start(&dir, &spool, DEAD, &["exporter=none"]);
+    assert_eq!(first.ask("enqueue first 1000 100"), "0 1000");
+    let lock = spool.join("lanes").join(&lane_names(&spool)[0]).join("lock");
+    fs::remove_file(&lock).unwrap();
+    let mut second = start(&dir, &spool, DEAD, &["exporter=none"]);
+    assert_eq!(second.ask("enqueue second 1000 100"), "0 1000");
+    assert_eq!(lane_names(&spool).len(), 2, "the second process has a lane of its own");
+    assert_eq!(first.ask("enqueue more 1000 100"), "0 1000");
+    eventually("it is noticed", || lock.exists());
+    assert!(log_of(&dir).contains("was removed while in use"), "{}", log_of(&dir));
+    (first.kill(), second.kill());
+    drain(&spool, &ingest.url());
+    assert_each_once(&ingest, &[("first", 1000), ("second", 1000), ("more", 1000)]);
+}
+
+/// A host whose reads of the spool `faults` decides about, with 3000 items in segments and the ingest at `endpoint`.
+fn with_backlog(dir: &TempDir, faults: &Faults, endpoint: &str, more: &[&str]) -> Host {
+    let spool = dir.join("spool");
+    let program = Host::compile(dir);
+    let mut filler =
+        Host::start(&program, &settings(&spool, DEAD, &[&SMALL[..], &["exporter=none"]].concat()));
+    assert_eq!(filler.ask("enqueue kept 3000 100"), "0 3000");
+    filler.end();
+    let log = format!("log={}", dir.join("log").display());
+    let mut command = caller(&program);
+    command.args(settings(&spool, endpoint, &[&SMALL[..], more, &[&log]].concat()));
+    faults.load(&mut command);
+    let host = Host::run(&mut command);
+    assert_eq!(host.line(), "ready");
+    host
+}
+
+#[test]
+fn segments_that_can_not_be_read_for_a_while_are_read_later() {
+    for in_flight in ["max_in_flight=1", "max_in_flight=8"] {
+        let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
+        let faults = Faults::below(&dir.join("spool/lanes"), dir.path());
+        faults.fail_reads(libc::EIO);
+        let mut host = with_backlog(&dir, &faults, &ingest.url(), &[in_flight]);
+        eventually("it is said", || log_of(&dir).contains("trying again"));
+        eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
+        assert_eq!(host.ask("enqueue new 10"), "0 10");
+        faults.fail_reads(0);
+        wait_for_items(&ingest, 3010);
+        assert_eq!(host.ask("flush 60000"), "0");
+        assert_eq!(host.ask("stats"), "3010 3010 0 0 0");
+        host.end();
+        assert_each_once(&ingest, &[("kept", 3000), ("new", 10)]);
+        assert!(log_of(&dir).matches("trying again").count() < 3, "{}", log_of(&dir));
+    }
+}
+
+#[test]
+fn a_segment_that_is_away_for_a_while_is_waited_for() {
+    let (dir, ingest) = (TempDir::new("ground-segment"), accepting());
+    let spool = dir.join("spool");
+    let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
+    assert_eq!(host.ask("enqueue kept 3000 100"), "0 3000");
+    host.kill();
+    let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
+    let first = fs::read_dir(&segments).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&first, dir.join("elsewhere")).unwrap();
+    let mut host = start(&dir, &spool, &ingest.url(), &[]);
+    eventually("it is said", || log_of(&dir).contains("missing"));
+    assert_eq!(total(&status(&spool), "dropped_corrupt"), 0);
+    fs::rename(dir.join("elsewhere"), &first).unwrap();
+    assert_eq!(host.ask("flush 60000"), "0");
+    host.end();
+    assert_each_once(&ingest, &[("kept", 3000)]);
+}
+
+#[test]
+fn calls_return_in_time_while_a_segment_is_read() {
+    let (dir, ingest) = (TempDir::new("ground-slow"), silent());
+    let faults = Faults::below(&dir.join("spool/lanes"), dir.path());
+    let mut host = with_backlog(&dir, &faults, &ingest.url(), &[]);
+    faults.slow_reads(20_000_000);
+    let begin = Instant::now();
+    assert_ne!(host.ask("flush 50"), "0");
+    assert_eq!(host.ask("enqueue new 10"), "0 10");
+    assert_ne!(host.ask("shutdown 0"), "0");
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn what_a_host_without_standard_descriptors_prints_reaches_no_file_of_the_spool() {
+    let (dir, ingest) = (TempDir::new("ground-closed"), accepting());
+    let program = compile_c("tests/c/closed_standard.c", dir.path());
+    succeed(caller(&program).args(settings(&dir.join("spool"), &ingest.url(), &SMALL)));
+    assert_each_once(&ingest, &[("printed", 3000)]);
+}
