@@ -63,12 +63,10 @@ impl Lane {
             Ok((fresh, lock))
         });
         let (fresh, lock) = locked.map_err(|why| {
-            journal.refuse(&why);
-            Error::new(
-                ErrorKind::Io,
-                format!("{dir} was deleted while in use, and can't be made anew: {why}"),
-            )
-            .caused_by(why)
+            let what = format!("{dir} was deleted while in use, and can't be made anew: {why}");
+            let error = Error::new(ErrorKind::Io, what).caused_by(why);
+            journal.refuse(&error);
+            error
         })?;
         self.identity.replace_with(&fresh, lock);
         let mut queue = self.stores.lock_queue();
