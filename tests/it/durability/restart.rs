@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spanspool::{BatchTraceProcessor, ErrorKind};
+use spanspool::{BatchTraceProcessor, Config, ErrorKind, SpoolView, Stats};
 use testkit::client::{
     BACKOFF, NEVER_MS, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue, lane_dir,
     lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
@@ -305,7 +305,35 @@ fn damaged_segment_costs_what_it_held_and_nothing_else() {
     ] {
         assert!(lost <= 5000);
     }
-    assert!(lost_by(|spool| fs::remove_dir_all(&segment_dirs(spool)[0]).unwrap()) > 0);
+}
+
+#[test]
+fn segment_that_is_missing_is_waited_for_until_a_repair_gives_it_up() {
+    const ITEMS: u64 = 5000;
+    let dir = TempDir::new("restart");
+    let spool = dir.join("spool");
+    spool_with_segments(&spool, ITEMS);
+    fs::remove_dir_all(&segment_dirs(&spool)[0]).unwrap();
+    let ingest = willing();
+    let client = open(&spool, &ingest.url(), &[]);
+    let reason = || SpoolView::open(&spool).unwrap().lanes().unwrap()[0].reason.clone();
+    eventually("it is said", || reason().contains("missing"));
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.pending, stats.dropped_corrupt), (ITEMS, 0));
+    drop(client);
+
+    let mut config = Config::new();
+    config.set_os("spool_dir", spool.as_os_str()).unwrap();
+    let repaired = spanspool::repair(&config).unwrap();
+    assert!(repaired[0].lost.unwrap() > 0, "{repaired:?}");
+    let client = open(&spool, &ingest.url(), &[]);
+    client.flush(PATIENCE).unwrap();
+    eventually("all is delivered or counted", || {
+        let lanes = SpoolView::open(&spool).unwrap().lanes().unwrap();
+        let sum = |counter: fn(&Stats) -> u64| lanes.iter().map(|lane| counter(&lane.stats)).sum::<u64>();
+        sum(|s| s.pending) == 0 && sum(|s| s.delivered) + sum(|s| s.dropped_corrupt) == ITEMS
+    });
+    assert_eq!(arrived(&ingest).len() as u64, ITEMS - repaired[0].lost.unwrap());
 }
 
 #[test]
