@@ -69,6 +69,12 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Nothing that was owed is there.
+    pub fn all_lost(before: &Before) -> Self {
+        let owed = before.owed.len() as u64;
+        Self { cuts: 1, owed, lost: owed, ..Self::default() }
+    }
+
     pub fn add(&mut self, other: Self) {
         self.cuts += other.cuts;
         self.owed += other.owed;
