@@ -138,7 +138,7 @@ pub struct Crew {
     sampler: Option<JoinHandle<()>>,
     /// Items in the middle of whose enqueue a process was killed: received or not, nobody was told.
     uncertain: HashSet<Name>,
-    /// With an age limit: items that a process had not synced for certain when it was killed.
+    /// With `durability=process`: items that a process had not synced for certain when it was killed.
     unsynced: HashSet<Name>,
     limit: Option<AgeLimit>,
     /// How often the processes call `spanspool_sync`; 0: never.
@@ -227,6 +227,7 @@ impl Crew {
         assert_eq!(status.signal(), Some(9), "it ended by itself: {status}");
         let progress = self.progress();
         let synced = self.limit.map(|limit| self.old_ends(which, limit, unix_ns()));
+        let synced = synced.or_else(|| (self.sync_ms > 0).then(|| progress.synced.clone()));
         for thread in which * THREADS..(which + 1) * THREADS {
             let acknowledged = progress.acknowledged[thread];
             let open = acknowledged..progress.handed[thread];
@@ -254,6 +255,11 @@ impl Crew {
     /// Whether a process was killed in the middle of enqueueing this item.
     pub fn is_uncertain(&self, name: &Name) -> bool {
         self.uncertain.contains(name)
+    }
+
+    /// Whether a process was killed before it had synced this item for certain.
+    pub fn is_unsynced(&self, name: &Name) -> bool {
+        self.unsynced.contains(name)
     }
 
     /// The items that had their OK when `progress` was read, just before a cut at `cut_ns`: those that must survive it,

@@ -117,7 +117,7 @@ impl Run {
         let names = names.flat_map(|(thread, end)| (0..*end).map(move |n| Name { thread, n }));
         let (owed, recent) = names
             .filter(|name| !self.crew.is_uncertain(name))
-            .partition(|name| name.n < owed_ends[name.thread]);
+            .partition(|name| name.n < owed_ends[name.thread] && !self.crew.is_unsynced(name));
         let record = self.requests[..*requests].to_vec();
         Before { owed, recent, progress: progress.clone(), record, record_at_begin: *requests }
     }

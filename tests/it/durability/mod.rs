@@ -4,5 +4,6 @@ mod adoption;
 mod formats;
 mod limits;
 mod long;
+mod order;
 mod permissions;
 mod restart;
