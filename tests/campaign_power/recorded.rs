@@ -157,6 +157,19 @@ fn make_file_system(kind: Kind, device: &Path) {
     succeed(command.arg(device));
 }
 
+/// What the disk writes as one. btrfs takes it for granted that its superblock, of 4 KiB, is never torn.
+fn sector_bytes(kind: Kind) -> usize {
+    if kind == Kind::Btrfs { 4096 } else { 512 }
+}
+
+/// The last that the kernel said.
+fn kernel_log() -> String {
+    let output = std::process::Command::new("dmesg").output().map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
 /// Looks at what a cut left.
 fn look(
     kind: Kind,
@@ -172,7 +185,9 @@ fn look(
     let mount = Mount::try_new(&device, kind.options_of_copy(), dir.to_path_buf());
     let found = match &mount {
         Ok(mount) => judge(&mount.path().join(SPOOL), settings, before, patience),
-        Err(why) => Findings { unopened: 1, told: vec![why.clone()], ..Findings::all_lost(before) },
+        Err(why) => {
+            Findings { unopened: 1, told: vec![why.clone(), kernel_log()], ..Findings::all_lost(before) }
+        }
     };
     drop(mount);
     folder.remove(name);
@@ -217,7 +232,8 @@ fn campaign(kind: Kind, durability: Durability, honest: bool, images: u64) -> Op
                     let mut queue = queue.lock().unwrap();
                     let (cuts, run, noise) = &mut *queue;
                     let Some((number, (cut, lost))) = cuts.next() else { return };
-                    let (image, before) = (run.record.image(*cut, *lost, noise), run.before(*cut));
+                    let (image, before) =
+                        (run.record.image(*cut, *lost, sector_bytes(kind), noise), run.before(*cut));
                     drop(queue);
                     let folder_of_image = dir.join(&format!("cut-{runs}-{number}"));
                     let found = look(kind, image, &before, &settings, &folder, &folder_of_image, patience);

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use super::fuse::Served;
 use testkit::client::Noise;
 
-pub const SECTOR_BYTES: usize = 512;
 const BLOCK_BYTES: usize = 4096;
 
 /// What a disk holds. A copy costs little: blocks are shared until they are written.
@@ -145,7 +144,7 @@ impl<S> Record<S> {
 
     /// What a cut just before event `cut` may leave: of the sectors that are not certain, each stays as it was with
     /// probability `lost` in a hundred; with 0 nothing that was written is lost. Cuts come in order.
-    pub fn image(&mut self, cut: usize, lost: u64, noise: &mut Noise) -> Arc<Image> {
+    pub fn image(&mut self, cut: usize, lost: u64, sector_bytes: usize, noise: &mut Noise) -> Arc<Image> {
         let certain = (0..cut).rev().find(|at| self.events[*at].write.is_none()).map_or(0, |at| at + 1);
         assert!(self.flushed <= certain, "cuts come in order");
         for event in &self.events[self.flushed..certain] {
@@ -156,8 +155,8 @@ impl<S> Record<S> {
         self.flushed = certain;
         let mut versions: BTreeMap<u64, Vec<&[u8]>> = BTreeMap::new();
         for (offset, bytes) in self.events[certain..cut].iter().filter_map(|event| event.write.as_ref()) {
-            for (at, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
-                versions.entry(offset + (at * SECTOR_BYTES) as u64).or_default().push(sector);
+            for (at, sector) in bytes.chunks(sector_bytes).enumerate() {
+                versions.entry(offset + (at * sector_bytes) as u64).or_default().push(sector);
             }
         }
         let mut blocks = self.medium.clone();
