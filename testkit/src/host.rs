@@ -82,9 +82,14 @@ impl Host {
         self.process.wait().unwrap();
     }
 
+    /// Ends its input: it is to end by itself.
+    pub fn end_input(&mut self) {
+        drop(self.input.take());
+    }
+
     /// Ends its input, and waits until it ended well.
     pub fn end(&mut self) {
-        drop(self.input.take());
+        self.end_input();
         let deadline = Instant::now() + PATIENCE;
         let status = until(deadline, "the host ends", || self.process.try_wait().unwrap());
         assert!(status.success(), "{status}: {:?}", self.lines.try_iter().collect::<Vec<_>>());

@@ -54,9 +54,15 @@ pub struct Mount(PathBuf);
 impl Mount {
     /// Mounts `image` at `folder`, which is made; `options` as for mount(8).
     pub fn new(image: &Path, options: &str, folder: PathBuf) -> Self {
+        Self::try_new(image, options, folder).unwrap()
+    }
+
+    /// As `new`; what mount(8) says when it can't.
+    pub fn try_new(image: &Path, options: &str, folder: PathBuf) -> Result<Self, String> {
         fs::create_dir_all(&folder).unwrap();
-        succeed(Command::new("mount").args(["-o", options]).arg(image).arg(&folder));
-        Self(folder)
+        let output = Command::new("mount").args(["-o", options]).arg(image).arg(&folder).output().unwrap();
+        let said = || format!("mount {}: {}", image.display(), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() { Ok(Self(folder)) } else { Err(said()) }
     }
 
     pub fn path(&self) -> &Path {

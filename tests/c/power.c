@@ -1,9 +1,12 @@
-/* power COUNTERS FIRST THREADS PAUSE_US [KEY=VALUE]...: THREADS threads enqueue until the process is killed.
+/* power COUNTERS FIRST THREADS PAUSE_US SYNC_MS [KEY=VALUE]...: THREADS threads enqueue until the process is killed.
  *
- * Thread t, counted from FIRST, keeps two numbers in the mapped file COUNTERS: how many items it ever handed to
- * enqueue, stored before the call, and after which of them the newest OK stands, stored after it. A later process
- * goes on after what was handed. While the third number is not 0, the thread rests. The items' text is known from t and n alone: short ones, now and then one that is
- * longer than half a small ring, and some of thread 0 under a key's name. */
+ * Thread t, counted from FIRST, keeps numbers in the mapped file COUNTERS: how many items it ever handed to enqueue,
+ * stored before the call, and after which of them the newest OK stands, stored after it. A later process goes on after
+ * what was handed. While the third number is not 0, the thread rests. The fourth is what the second was before the
+ * newest spanspool_sync that succeeded; one is made every SYNC_MS milliseconds, or none with 0.
+ *
+ * The items' text is known from t and n alone: short ones, now and then one that is longer than half a small ring, and
+ * some of thread 0 under a key's name. */
 
 #include "settings.h"
 #include <fcntl.h>
@@ -19,7 +22,8 @@ struct counter {
     volatile uint64_t handed;
     volatile uint64_t acknowledged;
     volatile uint64_t resting;
-    uint64_t unused[5];
+    volatile uint64_t synced;
+    uint64_t unused[4];
 };
 
 struct job {
@@ -64,15 +68,16 @@ static void *enqueue_forever(void *argument) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5) return 2;
+    if (argc < 6) return 2;
     unsigned first = (unsigned)atoi(argv[2]), threads = (unsigned)atoi(argv[3]);
+    long sync_ms = atol(argv[5]);
     if (threads < 1 || first + threads > 64) return 2;
     int file = open(argv[1], O_RDWR);
     struct counter *counters =
         mmap(NULL, (first + threads) * sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (counters == MAP_FAILED) return perror(argv[1]), 2;
 
-    const spanspool_client *handle = open_of(argv + 5);
+    const spanspool_client *handle = open_of(argv + 6);
     must(spanspool_set_named_key(handle, "other", "sk-other"), "set_named_key");
     static struct job jobs[64];
     for (unsigned t = first; t < first + threads; t++) {
@@ -80,6 +85,12 @@ int main(int argc, char **argv) {
         jobs[t] = (struct job){handle, &counters[t], t, atol(argv[4])};
         if (pthread_create(&thread, NULL, enqueue_forever, &jobs[t])) return 3;
     }
-    pause();
-    return 4;
+    while (!sync_ms) pause();
+    for (;;) {
+        uint64_t acknowledged[64];
+        for (unsigned t = first; t < first + threads; t++) acknowledged[t] = counters[t].acknowledged;
+        must(spanspool_sync(handle), "sync");
+        for (unsigned t = first; t < first + threads; t++) counters[t].synced = acknowledged[t];
+        pause_us(sync_ms * 1000);
+    }
 }

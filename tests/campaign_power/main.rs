@@ -13,9 +13,12 @@
 
 mod batches;
 mod disk;
+mod fuse;
 mod program;
+mod recorded;
 mod stopwatch;
 mod verdict;
+mod volatile;
 mod witness;
 
 use std::thread;

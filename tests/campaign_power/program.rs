@@ -70,8 +70,10 @@ pub fn unix_ns() -> u64 {
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     pub handed: Vec<u64>,
-    /// Behind which item the newest OK stands.
+    /// After which item the newest OK stands.
     pub acknowledged: Vec<u64>,
+    /// What `acknowledged` was before the newest `spanspool_sync` that succeeded.
+    pub synced: Vec<u64>,
 }
 
 /// The compiled programs.
@@ -136,9 +138,11 @@ pub struct Crew {
     sampler: Option<JoinHandle<()>>,
     /// Items in the middle of whose enqueue a process was killed: received or not, nobody was told.
     uncertain: HashSet<Name>,
-    /// With an age limit: items that a process had not synced for certain when it was killed.
+    /// With `durability=process`: items that a process had not synced for certain when it was killed.
     unsynced: HashSet<Name>,
     limit: Option<AgeLimit>,
+    /// How often the processes call `spanspool_sync`; 0: never.
+    pub sync_ms: u64,
 }
 
 impl Crew {
@@ -175,6 +179,7 @@ impl Crew {
             uncertain: HashSet::new(),
             unsynced: HashSet::new(),
             limit,
+            sync_ms: 0,
         }
     }
 
@@ -187,7 +192,8 @@ impl Crew {
         let first = which * THREADS;
         let before = self.progress().handed;
         let mut command = caller(&self.programs.program);
-        command.arg(self.dir.join("counters")).args([first.to_string(), THREADS.to_string()]).arg("1500");
+        command.arg(self.counters()).args([first.to_string(), THREADS.to_string()]).arg("1500");
+        command.arg(self.sync_ms.to_string());
         command.args(&self.settings).env("LD_PRELOAD", library).env("SYNC_LOG", self.sync_log(which));
         stopwatch::make(&self.sync_log(which));
         self.running[which] = Some(command.spawn().unwrap());
@@ -202,7 +208,7 @@ impl Crew {
 
     /// Whether the threads are to hand nothing over from now on. What the library does by itself goes on.
     pub fn rest(&self, resting: bool) {
-        let counters = fs::OpenOptions::new().write(true).open(self.dir.join("counters")).unwrap();
+        let counters = fs::OpenOptions::new().write(true).open(self.counters()).unwrap();
         for thread in 0..PROCESSES * THREADS {
             let at = (thread * COUNTER_BYTES + 16) as u64;
             counters.write_all_at(&u64::from(resting).to_ne_bytes(), at).unwrap();
@@ -221,6 +227,7 @@ impl Crew {
         assert_eq!(status.signal(), Some(9), "it ended by itself: {status}");
         let progress = self.progress();
         let synced = self.limit.map(|limit| self.old_ends(which, limit, unix_ns()));
+        let synced = synced.or_else(|| (self.sync_ms > 0).then(|| progress.synced.clone()));
         for thread in which * THREADS..(which + 1) * THREADS {
             let acknowledged = progress.acknowledged[thread];
             let open = acknowledged..progress.handed[thread];
@@ -237,7 +244,22 @@ impl Crew {
     }
 
     pub fn progress(&self) -> Progress {
-        read(&self.dir.join("counters"))
+        read(&self.counters())
+    }
+
+    /// The file in which the processes keep their numbers.
+    pub fn counters(&self) -> PathBuf {
+        self.dir.join("counters")
+    }
+
+    /// Whether a process was killed in the middle of enqueueing this item.
+    pub fn is_uncertain(&self, name: &Name) -> bool {
+        self.uncertain.contains(name)
+    }
+
+    /// Whether a process was killed before it had synced this item for certain.
+    pub fn is_unsynced(&self, name: &Name) -> bool {
+        self.unsynced.contains(name)
     }
 
     /// The items that had their OK when `progress` was read, just before a cut at `cut_ns`: those that must survive it,
@@ -300,12 +322,14 @@ impl Drop for Crew {
     }
 }
 
-fn read(counters: &Path) -> Progress {
+/// What stands in the processes' file.
+pub fn read(counters: &Path) -> Progress {
     let bytes = fs::read(counters).unwrap();
     let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
     let starts = (0..PROCESSES * THREADS).map(|thread| thread * COUNTER_BYTES);
     Progress {
         handed: starts.clone().map(word).collect(),
-        acknowledged: starts.map(|at| word(at + 8)).collect(),
+        acknowledged: starts.clone().map(|at| word(at + 8)).collect(),
+        synced: starts.map(|at| word(at + 24)).collect(),
     }
 }

@@ -69,6 +69,12 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Nothing that was owed is there.
+    pub fn all_lost(before: &Before) -> Self {
+        let owed = before.owed.len() as u64;
+        Self { cuts: 1, owed, lost: owed, ..Self::default() }
+    }
+
     pub fn add(&mut self, other: Self) {
         self.cuts += other.cuts;
         self.owed += other.owed;
@@ -202,6 +208,7 @@ fn drain(
     }
     if !drained() {
         found.lanes_left = 1;
+        found.told.extend(lanes(spool).iter().map(|lane| format!("{lane:?}")));
     }
     let stats = client.stats().unwrap();
     found.dropped_corrupt = stats.dropped_corrupt;
@@ -273,6 +280,10 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
     let handed = before.progress.handed.iter().enumerate();
     let handed = handed.flat_map(|(thread, &end)| (0..end).map(move |n| Name { thread, n }));
     found.unowed_missing = handed.filter(|name| !owed.contains(name) && !is_there(&name)).count() as u64;
+    if found.lanes_left > 0 {
+        let last = after.iter().rev().take(8);
+        found.told.extend(last.map(|seen| format!("{} {} {:?}", seen.key, seen.received, seen.items)));
+    }
     if !lost.is_empty() {
         found.told.push(format!("lost, among others: {:?}", &lost[..lost.len().min(5)]));
     }

@@ -5,5 +5,6 @@ mod formats;
 mod ground;
 mod limits;
 mod long;
+mod order;
 mod permissions;
 mod restart;
