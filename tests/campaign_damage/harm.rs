@@ -87,6 +87,11 @@ impl Harm {
         Self { what: format!("{} and {} swapped", path.display(), other.display()), touched }
     }
 
+    /// Whether a file was removed.
+    pub fn removed(&self) -> bool {
+        self.what.ends_with("removed")
+    }
+
     pub fn touches(&self, place: &Place) -> bool {
         place.bytes.iter().any(|range| self.touches_range(&place.file, range))
     }
