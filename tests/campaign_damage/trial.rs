@@ -14,6 +14,8 @@ use crate::template::{
     HEADER_BYTES, Place, RECORD_HEADER, Taker, Template, drain, is_in, read_tree, settings, write_tree,
 };
 use testkit::client::Noise;
+use testkit::run::output_within;
+use testkit::wait::PATIENCE;
 
 /// The smallest record of the journal.
 const MIN_RECORD_BYTES: usize = RECORD_HEADER + 8;
@@ -108,7 +110,8 @@ pub fn run(
 
 fn check_program(dir: &Path) -> Option<i32> {
     let mut program = Command::new(testkit::program());
-    let output = program.args(["check", "--json", "--spool-dir"]).arg(dir).output().unwrap();
+    program.args(["check", "--json", "--spool-dir"]).arg(dir);
+    let output = output_within(PATIENCE, &mut program, "spanspool check");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["lanes"].is_array());
     output.status.code()
