@@ -2,8 +2,10 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use crate::run::{output_of, output_within};
 use crate::scratch::program;
 use crate::tools::caller;
+use crate::wait::PATIENCE;
 
 /// A command that runs the program without input and without the machine's OpenAI settings.
 pub fn spanspool(arguments: &[&str]) -> Command {
@@ -44,7 +46,7 @@ impl Ended {
 }
 
 pub fn run(args: &[&str]) -> Ended {
-    spanspool(args).output().unwrap().into()
+    output_within(PATIENCE, &mut spanspool(args), &format!("spanspool {args:?}")).into()
 }
 
 pub fn run_with_input(args: &[&str], input: &[u8]) -> Ended {
@@ -52,5 +54,5 @@ pub fn run_with_input(args: &[&str], input: &[u8]) -> Ended {
         spanspool(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A program that stops early does not read all; that is for the test to judge.
     let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap().into()
+    output_of(&mut child, PATIENCE, &format!("spanspool {args:?}")).into()
 }

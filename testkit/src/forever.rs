@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::compile::compile_c;
+use crate::run;
 use crate::tools::caller;
 
 pub const THREADS: usize = 8;
@@ -35,8 +36,7 @@ pub struct Running(Child);
 impl Running {
     /// Kills it with SIGKILL; it must have been alive.
     pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        let status = self.0.wait().unwrap();
+        let status = run::kill(&mut self.0);
         assert_eq!(status.signal(), Some(9), "it ended by itself: {status}");
     }
 }

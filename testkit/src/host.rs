@@ -14,9 +14,10 @@ use serde_json::Value;
 use crate::cli::spanspool;
 use crate::compile::compile_c;
 use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
+use crate::run;
 use crate::scratch::TempDir;
 use crate::tools::{caller, succeed};
-use crate::wait::{PATIENCE, until};
+use crate::wait::PATIENCE;
 
 /// A user without rights, for tests that run as root.
 pub const NOBODY: u32 = 65534;
@@ -78,8 +79,7 @@ impl Host {
 
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        run::kill(&mut self.process);
     }
 
     /// Ends its input: it is to end by itself.
@@ -90,8 +90,7 @@ impl Host {
     /// Ends its input, and waits until it ended well.
     pub fn end(&mut self) {
         self.end_input();
-        let deadline = Instant::now() + PATIENCE;
-        let status = until(deadline, "the host ends", || self.process.try_wait().unwrap());
+        let status = run::exit(&mut self.process);
         assert!(status.success(), "{status}: {:?}", self.lines.try_iter().collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,5 @@
-//! What the test programs share: the scripted ingest, clients and hosts, waiting, scratch folders, compilers.
+//! What the test programs share: the scripted ingest and its TLS end, clients and hosts, waiting, scratch folders,
+//! compilers.
 //!
 //! A helper that meets what it did not expect ends the test by a panic.
 
@@ -22,9 +23,11 @@ pub mod host;
 // The program's demo has it, too, and can't depend on a crate that is not published.
 #[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 pub mod ingest;
-pub mod mini_ingest;
 pub mod mount;
+pub mod run;
 pub mod scratch;
+pub mod script;
+pub mod tls;
 pub mod tools;
 pub mod wait;
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 
 use crate::compile::lib_dir;
+use crate::run::{LONG, output_within};
 
 /// The tool that the environment variable `variable` names, else `default`.
 pub fn tool(variable: &str, default: &str) -> String {
@@ -41,9 +42,11 @@ pub fn is_root(test: &str) -> bool {
     skip(test, "root, to act as several users")
 }
 
-/// Runs `command`, which must end with exit code 0.
+/// Runs `command` without input; it must end with exit code 0.
+#[track_caller]
 pub fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    let what = format!("{command:?}");
+    let output = output_within(LONG, command, &what);
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}{}",

@@ -64,6 +64,13 @@ static inline uint64_t *shared_counters(const char *path, size_t count) {
     return counters;
 }
 
+/* The path of `name` in `folder`, until the next call. */
+static inline const char *in(const char *folder, const char *name) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
 static inline void sleep_ms(long ms) {
     struct timespec time = {ms / 1000, ms % 1000 * 1000000};
     nanosleep(&time, NULL);

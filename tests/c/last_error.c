@@ -186,12 +186,6 @@ static void is_not_inherited_with_an_address(const char *dir, int reused) {
     CHECK(same > 0 || !reused);
 }
 
-static const char *in(const char *folder, const char *name) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 /* usage: last_error FOLDER [TOOL]; TOOL: the memory checker that keeps freed memory from being used again */
 int main(int argc, char **argv) {
     if (argc != 2 && argc != 3) return 2;

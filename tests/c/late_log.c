@@ -152,12 +152,6 @@ static void failed_init(const char *dir) {
     CHECK(log.late == 0);
 }
 
-static const char *in(const char *folder, const char *name) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     thread_left_at_a_full_pipe(in(argv[1], "pipe"));

@@ -1,6 +1,6 @@
 /* The life of a config and a handle: reuse, log, shutdown with threads at work, calls that come too late. */
 
-#include "check.h"
+#include "host.h"
 
 #include <pthread.h>
 
@@ -150,12 +150,6 @@ static void counters_after_shutdown(const char *dir) {
     CHECK(stats_of(handle).accepted == 3);
     spanspool_free(handle);
     spanspool_free(next);
-}
-
-static const char *in(const char *folder, const char *name) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
 }
 
 /* usage: lifecycle FOLDER */

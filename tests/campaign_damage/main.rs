@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use template::Template;
-use testkit::{TempDir, campaign};
+use testkit::{TempDir, campaign, run};
 use trial::Figures;
 
 /// Trials of the run that is part of every test run.
@@ -112,7 +112,7 @@ fn share(
                 }
             }
         }
-        let status = child.wait().unwrap();
+        let status = run::exit(&mut child);
         let errors = errors.join().unwrap().join("\n");
         if !trials.is_empty() {
             let how = if hung { "hangs".to_owned() } else { format!("ends the process: {status}") };

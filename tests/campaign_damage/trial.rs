@@ -14,6 +14,8 @@ use crate::template::{
     HEADER_BYTES, Place, RECORD_HEADER, Taker, Template, drain, is_in, read_tree, settings, write_tree,
 };
 use testkit::client::Noise;
+use testkit::run::output_within;
+use testkit::wait::PATIENCE;
 
 /// The smallest record of the journal.
 const MIN_RECORD_BYTES: usize = RECORD_HEADER + 8;
@@ -109,7 +111,8 @@ pub fn run(
 
 fn check_program(dir: &Path) -> Option<i32> {
     let mut program = Command::new(testkit::program());
-    let output = program.args(["check", "--json", "--spool-dir"]).arg(dir).output().unwrap();
+    program.args(["check", "--json", "--spool-dir"]).arg(dir);
+    let output = output_within(PATIENCE, &mut program, "spanspool check");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["lanes"].is_array());
     output.status.code()
@@ -214,8 +217,7 @@ impl Seen {
             self.expect(lost <= dropped, || format!("{lost} items are lost, {dropped} counted"));
             self.expect(lost == 0 || !whole, || format!("check sees nothing, {lost} items are lost"));
             let kept = files_in_quarantine(dir);
-            let was_there =
-                harm.files().any(|path| dir_had(path, template) && !harm.removed());
+            let was_there = harm.files().any(|path| dir_had(path, template) && !harm.removed());
             self.expect(lost == 0 || kept > 0 || !was_there, || "nothing is in quarantine".into());
         }
         // A damaged counter is believed as far as the ring has room for so many items.

@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use testkit::client::{Noise, Received, lanes, open, rejected};
 use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::run::output_within;
 use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, campaign, compile_c, compile_shim, have, tool};
 
@@ -112,7 +112,7 @@ impl Scene {
         command.arg(&results).arg(dir.join("faults")).arg(ITEMS.to_string());
         command.args(settings(&spool, &ingest.url(), trouble.is_some_and(|trouble| trouble.power)));
         command.env("LD_PRELOAD", &self.shim).env("SPANSPOOL_TEST_FAULTS", dir.join("faults"));
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        let output = output_within(PATIENCE, &mut command, &format!("the program with {trouble:?}"));
         let said = [output.stdout, output.stderr].concat();
         let context = format!("{trouble:?}: {}: {}", output.status, String::from_utf8_lossy(&said));
         assert!(output.status.success() && said.is_empty(), "{context}");

@@ -4,19 +4,10 @@ use std::time::Duration;
 
 use testkit::client::Noise;
 use testkit::ingest::{Answer, Fault};
+use testkit::script::{kept, raw};
 
 /// A good answer that keeps the connection.
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// These bytes in place of an answer; then the connection is closed.
-pub fn raw(bytes: impl AsRef<[u8]>) -> Answer {
-    pieces(&[bytes.as_ref()], 0, false)
-}
-
-/// These bytes in place of an answer; the connection is kept.
-pub fn kept(bytes: impl AsRef<[u8]>) -> Answer {
-    pieces(&[bytes.as_ref()], 0, true)
-}
 
 pub fn pieces(pieces: &[&[u8]], pause_ms: u64, keep: bool) -> Answer {
     let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();

@@ -13,19 +13,15 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use answers::{OK, WAITS, accepted, garbage, mutated, pieces, raw};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use answers::{OK, WAITS, accepted, garbage, mutated, pieces};
 use spanspool::SpoolView;
 use testkit::client::Noise;
 use testkit::ingest::{Answer, Fault, Ingest};
-use testkit::mini_ingest::MiniIngest;
+use testkit::script::raw;
+use testkit::tls::start_tls;
 use testkit::wait::eventually;
 use testkit::{TempDir, campaign, have, root, succeed, tool};
 use trial::{Scene, Way, open};
@@ -357,29 +353,15 @@ fn names_that_are_not_found_for_a_while_or_never_looked_up_cost_no_items() {
     println!("names: {}", scene.figures());
 }
 
-/// A TLS end with the certificate of tests/fixtures/tls/NAME.pem.
-fn tls(name: &str) -> Arc<rustls::ServerConfig> {
-    let fixture = |name: &str| root().join("tests/fixtures/tls").join(name);
-    let chain = vec![CertificateDer::from_pem_file(fixture(&format!("{name}.pem"))).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    Arc::new(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap())
-}
-
 #[test]
 fn certificates_that_do_not_fit_get_nothing_and_the_right_one_gets_all() {
     if !have_compiler() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let shown = ["stranger", "elsewhere", "expired"].map(tls);
-    let (count, right) = (AtomicUsize::new(0), tls("server"));
-    let ingest = MiniIngest::start_with(vec![], move |stream| {
-        let tls = shown.get(count.fetch_add(1, Relaxed)).unwrap_or(&right);
-        let connection = rustls::ServerConnection::new(tls.clone()).map_err(std::io::Error::other)?;
-        Ok(rustls::StreamOwned::new(connection, stream))
-    });
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+    let url = start_tls(&ingest, &["stranger", "elsewhere", "expired", "server"]);
     let ca_file = format!("ca_file={}", root().join("tests/fixtures/tls/ca.pem").display());
-    let url = format!("https://localhost:{}/", ingest.port);
     let log = dir.join("log");
     let log_to = format!("log={}", log.display());
     let way = Way { settings: &[&ca_file, &log_to, "api_key=sk-secret"], ..Way::default() };
@@ -387,9 +369,8 @@ fn certificates_that_do_not_fit_get_nothing_and_the_right_one_gets_all() {
     assert_eq!(client.ask("enqueue item 3"), "0 3");
     assert_eq!(client.ask("flush 60000"), "0");
     assert_eq!(client.ask("stats"), "3 3 0 0 0");
-    let request = ingest.request();
-    assert_eq!(request.connection, 3, "each that does not fit is refused once");
-    assert!(ingest.is_quiet());
+    let connections: Vec<u64> = ingest.take_requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [3], "each that does not fit is refused once");
     let log = fs::read_to_string(log).unwrap();
     let told: Vec<&str> = log.lines().filter(|line| line.contains("on backoff")).collect();
     assert_eq!(told.len(), 3, "{log}");

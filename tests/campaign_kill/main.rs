@@ -20,7 +20,7 @@ use findings::Findings;
 use scene::{Scene, Setup, Stage, Weather};
 use testkit::client::Noise;
 use testkit::wait::eventually;
-use testkit::{campaign, have, tool};
+use testkit::{campaign, have, run, tool};
 use tracer::{KillAt, Run};
 
 /// Rounds that no worker lives to see the end of.
@@ -93,8 +93,7 @@ fn have_compiler() -> bool {
 fn kill_after(scene: &Scene, life: Duration) {
     let mut worker = scene.worker(UNTIL_KILLED, "-").spawn().unwrap();
     thread::sleep(life);
-    worker.kill().unwrap();
-    let status = worker.wait().unwrap();
+    let status = run::kill(&mut worker);
     assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
 }
 
@@ -231,8 +230,7 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
         }
         let mut worker = worker.spawn().unwrap();
         eventually("items are accepted", || scene.acknowledged() >= 40);
-        worker.kill().unwrap();
-        worker.wait().unwrap();
+        run::kill(&mut worker);
         let ledger = scene.after_death();
         let (accepted, found) = (scene.acknowledged(), scene.deliver_rest());
         if writes {

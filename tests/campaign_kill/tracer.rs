@@ -6,9 +6,11 @@
 use std::ffi::c_void;
 use std::io;
 use std::process::Command;
-use std::{fs, mem, ptr};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::{fs, mem, ptr, thread};
 
 use libc::pid_t;
+use testkit::wait::PATIENCE;
 
 /// Where a traced process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub fn run(worker: &mut Command, at: KillAt) -> Run {
     // Waited for thread by thread, below.
     #[allow(clippy::zombie_processes)]
     let child = worker.spawn().unwrap();
+    let _watchdog = Watchdog::over(child.id() as pid_t);
     let mut tracer = Tracer { pid: child.id() as pid_t, at, run: Run::default(), stepping: None };
     let (tid, status) = wait();
     assert!(tid == tracer.pid && libc::WIFSTOPPED(status), "the worker does not stop: {status:#x}");
@@ -150,6 +153,22 @@ impl Tracer {
         let answer = unsafe { libc::ptrace(request, tid, ptr::null_mut::<c_void>(), data as *mut c_void) };
         let error = io::Error::last_os_error();
         assert!(answer == 0 || error.raw_os_error() == Some(libc::ESRCH), "ptrace {request}: {error}");
+    }
+}
+
+/// Kills a process that hangs, so that no wait for it is without end. Dropped, it leaves the process alone.
+struct Watchdog(#[allow(dead_code, reason = "its end tells the thread")] Sender<()>);
+
+impl Watchdog {
+    fn over(pid: pid_t) -> Self {
+        let (ended, end) = channel();
+        thread::spawn(move || {
+            if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                // SAFETY: no memory is involved.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        });
+        Self(ended)
     }
 }
 

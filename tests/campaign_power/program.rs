@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::stopwatch::{self, Stopwatch};
 use testkit::wait::eventually;
-use testkit::{caller, compile_c, root, succeed, tool};
+use testkit::{caller, compile_c, root, run, succeed, tool};
 
 /// Threads that enqueue in one process.
 const THREADS: usize = 4;
@@ -222,8 +222,7 @@ impl Crew {
     /// Kills process `which`; it must have been alive.
     pub fn kill(&mut self, which: usize) {
         let Some(mut child) = self.running[which].take() else { return };
-        child.kill().unwrap();
-        let status = child.wait().unwrap();
+        let status = run::kill(&mut child);
         assert_eq!(status.signal(), Some(9), "it ended by itself: {status}");
         let progress = self.progress();
         let synced = self.limit.map(|limit| self.old_ends(which, limit, unix_ns()));

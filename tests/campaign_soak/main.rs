@@ -7,7 +7,6 @@
 
 mod weather;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use testkit::client::{disk_usage, lanes, rejected};
 use testkit::footprint::{Footprint, course, growing};
+use testkit::run::{LONG, output_of};
 use testkit::{TempDir, caller, campaign, compile_c, have, tool};
 use weather::{Weather, is_bad, thread_and_number};
 
@@ -83,10 +83,9 @@ impl Soaked {
     /// Ends it: it takes no more items, delivers what it has and says what became of all.
     fn end(mut self) -> Report {
         drop(self.process.stdin.take());
-        let mut said = String::new();
-        self.process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        let status = self.process.wait().unwrap();
-        assert!(status.success(), "{status}: {said}");
+        let output = output_of(&mut self.process, LONG, "the soak's program");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}: {said}", output.status);
         let (received, counters) = said.split_once(" of ").unwrap();
         let numbers = |text: &str| text.split_whitespace().map(|n| n.parse().unwrap()).collect::<Vec<u64>>();
         let [accepted, delivered, rejected, pending, dropped, full] = numbers(counters)[..] else {

@@ -28,6 +28,8 @@ pub(super) struct Map {
     bytes: UnsafeCell<Vec<u8>>,
     /// The words of the ring as they were when they were last synced.
     stable: std::sync::Mutex<Vec<u64>>,
+    /// The words that a fresh file has on stable storage while the journal is being renewed.
+    renewed: std::sync::Mutex<Option<Vec<u64>>>,
     /// Makes the next sync fail.
     pub(super) fails_once: AtomicBool,
     pub(super) syncs: AtomicUsize,
@@ -48,6 +50,7 @@ impl Map {
             cells: (0..RING_BYTES / 8).map(|_| loom::cell::UnsafeCell::new(())).collect(),
             bytes: UnsafeCell::new(vec![0; 2 * RING_BYTES]),
             stable: std::sync::Mutex::new(vec![0; RING_BYTES / 8]),
+            renewed: std::sync::Mutex::default(),
             fails_once: AtomicBool::new(false),
             syncs: AtomicUsize::new(0),
         })
@@ -57,11 +60,23 @@ impl Map {
         RING_BYTES as u64
     }
 
+    /// From now on stable storage is the file that the ring was copied to.
     pub(super) fn change_file(&self, _file: &File) -> io::Result<()> {
+        if let (Ok(mut stable), Ok(mut renewed)) = (self.stable.lock(), self.renewed.lock())
+            && let Some(words) = renewed.take()
+        {
+            *stable = words;
+        }
         Ok(())
     }
 
-    pub(super) fn copy_to(&self, _fresh: &Map) {}
+    /// Only the first copy of a renewal is synced; the second one just reaches the file.
+    pub(super) fn copy_to(&self, _fresh: &Map) {
+        let words = self.ring.iter().map(|word| word.load(Relaxed)).collect();
+        if let Ok(mut renewed) = self.renewed.lock() {
+            renewed.get_or_insert(words);
+        }
+    }
 
     pub(super) fn header_word(&self, offset: usize) -> &AtomicU64 {
         &self.header[offset / 8]

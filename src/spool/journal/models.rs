@@ -30,7 +30,10 @@ const COMMITTED: u64 = 1 << 32;
 fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'static) {
     static NAMES: AtomicUsize = AtomicUsize::new(0);
     let name = format!("spanspool-model-{}-{}", std::process::id(), NAMES.fetch_add(1, Relaxed));
-    let path = HeldPath::at(&std::env::temp_dir().join(name)).unwrap();
+    // In memory where that is possible: each order makes files.
+    let memory = std::path::PathBuf::from("/dev/shm");
+    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let path = HeldPath::at(&folder.join(name)).unwrap();
     let orders = std::sync::Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
@@ -40,8 +43,9 @@ fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'stati
         counted.fetch_add(1, Relaxed);
         drop(path.remove_file());
         let journal = Journal::create(&path, 0, false).unwrap();
-        drop(path.remove_file());
         model(Arc::new(journal));
+        // The model may have renewed it.
+        drop(path.remove_file());
     });
     let orders = orders.load(Relaxed);
     eprintln!("{orders} orders");
@@ -89,7 +93,7 @@ fn nothing_is_written_over_before_it_is_released() {
         for item in &ITEMS[..3] {
             append(&journal, item).unwrap();
         }
-        assert_eq!(append(&journal, ITEMS[3]).unwrap_err(), Refusal::RingFull);
+        assert!(matches!(append(&journal, ITEMS[3]), Err(Refusal::RingFull)));
         let writer = {
             let journal = journal.clone();
             thread::spawn(move || {
@@ -126,6 +130,11 @@ fn take(journal: &Journal, item: &[u8]) {
 fn enqueue_durably(journal: &Journal, item: &[u8]) {
     let end_pos = append(journal, item).unwrap().end_pos;
     journal.sync_to(end_pos).unwrap();
+    assert_stable(journal, item, end_pos);
+}
+
+/// The record of `item`, which ends at `end_pos`, is on stable storage.
+fn assert_stable(journal: &Journal, item: &[u8], end_pos: u64) {
     let state = journal.map.stable_word(end_pos - record::size_of(item.len()) + STATE_OFFSET);
     assert_eq!(state & COMMITTED, COMMITTED, "OK came before the record was on stable storage");
 }
@@ -168,4 +177,52 @@ fn a_failed_sync_fails_for_all_and_for_good() {
         assert!(journal.sync_to(journal.tail().pos).is_err());
         assert_eq!(journal.map.syncs.load(Relaxed), 1, "a failed sync was tried again");
     });
+}
+
+/// The journal is renewed after a failed sync: a caller that waited for that sync and runs only now tries again, a
+/// caller that hears OK finds its record on stable storage, and later syncs are made.
+fn syncs_go_on_after_a_renewal(preemptions: usize, others: &'static [fn(&Journal)]) {
+    check(preemptions, |journal| {
+        journal.map.fails_once.store(true, Relaxed);
+        let others = others.iter().map(|other| {
+            let journal = journal.clone();
+            thread::spawn(move || other(&journal))
+        });
+        let others: Vec<_> = others.collect();
+        let end_pos = append(&journal, ITEMS[0]).unwrap().end_pos;
+        if journal.sync_to(end_pos).is_err() {
+            journal.renew(|| ()).unwrap();
+        }
+        assert_stable(&journal, ITEMS[0], end_pos);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        enqueue_durably(&journal, ITEMS[2]);
+    });
+}
+
+/// A release, which does not say up to where it wants the journal synced.
+fn wants_a_turn(journal: &Journal) {
+    drop(journal.sync_header());
+}
+
+fn wants_its_record_synced(journal: &Journal) {
+    let end_pos = append(journal, ITEMS[1]).unwrap().end_pos;
+    if journal.sync_to(end_pos).is_ok() {
+        assert_stable(journal, ITEMS[1], end_pos);
+    }
+}
+
+#[test]
+fn a_follower_of_a_failed_sync_tries_again_after_a_renewal() {
+    syncs_go_on_after_a_renewal(
+        4,
+        &[|journal| {
+            wants_a_turn(journal);
+            wants_its_record_synced(journal);
+        }],
+    );
+}
+
+#[test]
+fn two_followers_of_a_failed_sync_try_again_after_a_renewal() {
+    syncs_go_on_after_a_renewal(3, &[wants_a_turn, wants_its_record_synced]);
 }

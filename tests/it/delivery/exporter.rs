@@ -9,10 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use spanspool::{BackendSpanExporter, Batch, Config, ErrorKind, Outcome, TracingExporter};
-use testkit::mini_ingest::{MiniIngest, Reply, answer, ok};
+use testkit::client::{the_header, wait_for_requests};
+use testkit::ingest::{Answer, Fault, Ingest, Request};
+use testkit::script::{kept, raw, scripted};
+use testkit::tls::start_tls;
 use testkit::wait::PATIENCE;
 
 fn config(url: &str, settings: &[(&str, &str)]) -> Config {
@@ -40,11 +41,34 @@ fn batch(key_name: &str) -> Batch {
 }
 
 /// What becomes of a batch when the ingest does this.
-fn outcome_of(reply: Reply) -> Outcome {
-    let ingest = MiniIngest::start(vec![reply]);
+fn outcome_of(answer: Answer) -> Outcome {
+    let ingest = scripted(vec![answer]);
     let outcome = exporter(&ingest.url(), &[]).export(&batch(""), None);
-    assert_eq!(ingest.request().body, BODY.as_bytes());
+    assert_eq!(the_request(&ingest).body, BODY.as_bytes());
     outcome
+}
+
+/// An ingest that takes everything.
+fn taking() -> Ingest {
+    scripted(Vec::new())
+}
+
+/// The one request since the last call.
+#[track_caller]
+fn the_request(ingest: &Ingest) -> Request {
+    let mut requests = ingest.take_requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    requests.remove(0)
+}
+
+/// Silence for longer than a test.
+fn silence() -> Answer {
+    Answer::status(200).fault(Fault::Hang(Duration::from_secs(3600)))
+}
+
+/// This head, then body bytes until the client has enough.
+fn endless(head: &str) -> Answer {
+    Answer::status(200).fault(Fault::Endless(head.into(), vec![b'x'; 1024]))
 }
 
 /// Runs the calling test in a process of its own with these variables and none of those the exporter reads.
@@ -71,153 +95,158 @@ fn in_child(variables: &[(&str, &str)]) -> bool {
 
 #[test]
 fn a_request_is_what_the_ingest_takes() {
-    let ingest = MiniIngest::start(vec![]);
+    let ingest = taking();
     let settings =
         [("api_key", "sk-1"), ("organization", "org-1"), ("project", "proj-1"), ("header.X-Team", "a b")];
     let outcome = exporter(&ingest.url(), &settings).export(&batch(""), None);
     assert_eq!(outcome, Outcome::Accepted { status: 200 });
 
-    let request = ingest.request();
-    assert_eq!(request.head[0], "POST /v1/traces/ingest HTTP/1.1");
+    let request = the_request(&ingest);
+    assert_eq!((&*request.method, &*request.path), ("POST", "/v1/traces/ingest"));
     assert_eq!(String::from_utf8(request.body.clone()).unwrap(), BODY);
-    let mut names: Vec<String> =
-        request.head[1..].iter().map(|l| l.split_once(": ").unwrap().0.to_ascii_lowercase()).collect();
-    names.sort();
+    let mut names: Vec<&str> = request.headers.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
     let expected = "accept authorization content-length content-type host idempotency-key openai-beta \
                     openai-organization openai-project user-agent x-team";
     assert_eq!(names.join(" "), expected);
     for (name, value) in [
-        ("Authorization", "Bearer sk-1"),
-        ("Content-Type", "application/json"),
-        ("OpenAI-Beta", "traces=v1"),
-        ("OpenAI-Organization", "org-1"),
-        ("OpenAI-Project", "proj-1"),
-        ("X-Team", "a b"),
-        ("Idempotency-Key", "lane-7-2-23c0c805"),
-        ("User-Agent", concat!("spanspool/", env!("CARGO_PKG_VERSION"))),
-        ("Content-Length", &BODY.len().to_string()),
+        ("authorization", "Bearer sk-1"),
+        ("content-type", "application/json"),
+        ("openai-beta", "traces=v1"),
+        ("openai-organization", "org-1"),
+        ("openai-project", "proj-1"),
+        ("x-team", "a b"),
+        ("idempotency-key", "lane-7-2-23c0c805"),
+        ("user-agent", concat!("spanspool/", env!("CARGO_PKG_VERSION"))),
+        ("content-length", &BODY.len().to_string()),
     ] {
-        assert_eq!(request.header(name), [value], "{name}");
+        assert_eq!(the_header(&request, name), value);
     }
 }
 
 #[test]
 fn a_users_header_takes_the_place_of_ours() {
-    let ingest = MiniIngest::start(vec![]);
+    let ingest = taking();
     let settings = [("header.openai-beta", "traces=v2"), ("header.User-Agent", "mine/1")];
     exporter(&ingest.url(), &settings).export(&batch(""), None);
-    let request = ingest.request();
-    assert_eq!(request.header("OpenAI-Beta"), ["traces=v2"]);
-    assert_eq!(request.header("User-Agent"), ["mine/1"]);
+    let request = the_request(&ingest);
+    assert_eq!(the_header(&request, "openai-beta"), "traces=v2");
+    assert_eq!(the_header(&request, "user-agent"), "mine/1");
 }
 
 #[test]
 fn the_status_decides_the_outcome() {
     for status in [200, 202, 204] {
-        let reply = Reply::Bytes(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into());
-        assert_eq!(outcome_of(reply), Outcome::Accepted { status });
+        assert_eq!(outcome_of(Answer::status(status)), Outcome::Accepted { status });
     }
     for status in [408, 409, 425, 429, 500, 502, 503, 504] {
         let reason = format!("HTTP {status}: why");
-        assert_eq!(outcome_of(answer(status, &[], b"why")), Outcome::Retry { status, after: None, reason });
+        assert_eq!(
+            outcome_of(Answer::status(status).body("why")),
+            Outcome::Retry { status, after: None, reason }
+        );
     }
     for status in [401, 403, 404, 405, 410] {
         let reason = format!("HTTP {status}: why");
-        assert_eq!(outcome_of(answer(status, &[], b"why")), Outcome::Hold { status, reason });
+        assert_eq!(outcome_of(Answer::status(status).body("why")), Outcome::Hold { status, reason });
     }
     for status in [400, 413, 422] {
-        let answer = match outcome_of(answer(status, &[], b"\xff\x00why")) {
+        let answer = match outcome_of(Answer::status(status).body(b"\xff\x00why")) {
             Outcome::TooLarge(answer) if status == 413 => answer,
             Outcome::Refused(answer) if status != 413 => answer,
             other => panic!("{other:?}"),
         };
         assert_eq!((answer.status, answer.body), (status, b"\xff\x00why".to_vec()));
     }
-    let forbidden = outcome_of(answer(503, &["x-should-retry: false"], b""));
+    let forbidden = outcome_of(Answer::status(503).header("x-should-retry", "false"));
     assert_eq!(forbidden, Outcome::Hold { status: 503, reason: "HTTP 503".into() });
 }
 
 #[test]
 fn the_wait_the_ingest_asks_for_is_passed_on() {
-    let after = |headers: &[&str]| match outcome_of(answer(503, headers, b"")) {
-        Outcome::Retry { status: 503, after, .. } => after,
-        other => panic!("{other:?}"),
+    let after = |headers: &[(&str, &str)]| {
+        let answer =
+            headers.iter().fold(Answer::status(503), |answer, (name, value)| answer.header(name, value));
+        match outcome_of(answer) {
+            Outcome::Retry { status: 503, after, .. } => after,
+            other => panic!("{other:?}"),
+        }
     };
-    assert_eq!(after(&["Retry-After: 120"]), Some(Duration::from_secs(120)));
-    assert_eq!(after(&["Retry-After: 120", "Retry-After-Ms: 1500"]), Some(Duration::from_millis(1500)));
-    assert_eq!(after(&["Retry-After: Sun, 06 Nov 1994 08:49:37 GMT"]), Some(Duration::ZERO));
+    assert_eq!(after(&[("Retry-After", "120")]), Some(Duration::from_secs(120)));
+    assert_eq!(
+        after(&[("Retry-After", "120"), ("Retry-After-Ms", "1500")]),
+        Some(Duration::from_millis(1500))
+    );
+    assert_eq!(after(&[("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")]), Some(Duration::ZERO));
     let day = Duration::from_secs(86_400);
-    assert_eq!(after(&["Retry-After: Fri, 31 Dec 9999 23:59:59 GMT"]), Some(day), "no longer than a day");
+    assert_eq!(after(&[("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT")]), Some(day), "no longer than a day");
 }
 
 #[test]
 fn a_redirect_is_not_followed() {
-    let elsewhere = MiniIngest::start(vec![]);
+    let elsewhere = taking();
     for status in [301, 302, 303, 307, 308] {
-        let location = format!("Location: {}", elsewhere.url());
-        let outcome = outcome_of(answer(status, &[&location], b"gone"));
+        let outcome = outcome_of(Answer::status(status).header("Location", &elsewhere.url()).body("gone"));
         assert_eq!(outcome, Outcome::Hold { status, reason: format!("HTTP {status}: gone") });
     }
-    assert!(elsewhere.is_quiet());
+    assert!(elsewhere.requests().is_empty());
 }
 
 #[test]
 fn a_connection_serves_many_requests_whatever_the_answers() {
-    let long = vec![b'x'; 50_000];
-    let replies = [200, 503, 401, 400, 413, 302].map(|status| answer(status, &[], &long));
-    let ingest = MiniIngest::start(replies.into_iter().collect());
+    let answers = [200, 503, 401, 400, 413, 302].map(|status| Answer::status(status).body([b'x'; 50_000]));
+    let ingest = scripted(answers.into());
     let exporter = exporter(&ingest.url(), &[]);
     for _ in 0..7 {
         exporter.export(&batch(""), None);
-        assert_eq!(ingest.request().connection, 0);
+        assert_eq!(the_request(&ingest).connection, 0);
     }
 }
 
 #[test]
 fn a_connection_the_ingest_has_closed_is_replaced() {
-    let close = answer(200, &["Connection: close"], b"");
-    let ingest = MiniIngest::start(vec![close]);
+    let ingest = scripted(vec![Answer::status(200).header("Connection", "close")]);
     let exporter = exporter(&ingest.url(), &[]);
     for connection in 0..2 {
         assert_eq!(exporter.export(&batch(""), None), Outcome::Accepted { status: 200 });
-        assert_eq!(ingest.request().connection, connection);
+        assert_eq!(the_request(&ingest).connection, connection);
     }
 }
 
 #[test]
 fn a_body_without_end_does_not_hold_up_its_status() {
     for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"] {
-        assert_eq!(outcome_of(Reply::Endless(head)), Outcome::Accepted { status: 200 });
+        assert_eq!(outcome_of(endless(head)), Outcome::Accepted { status: 200 });
     }
-    let Outcome::Refused(answer) = outcome_of(Reply::Endless("HTTP/1.1 400 X\r\n\r\n")) else { panic!() };
+    let Outcome::Refused(answer) = outcome_of(endless("HTTP/1.1 400 X\r\n\r\n")) else { panic!() };
     assert_eq!(answer.body, [b'x'; spanspool::Answer::MAX_BYTES]);
 }
 
 #[test]
 fn a_body_that_breaks_off_or_stalls_does_not_change_its_status() {
-    let ingest = MiniIngest::start(vec![
-        Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec()),
-        Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n".to_vec()),
+    let ingest = scripted(vec![
+        kept("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+        kept("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"),
     ]);
     let exporter = exporter(&ingest.url(), &[]);
     for connection in 0..2 {
         assert_eq!(exporter.export(&batch(""), None), Outcome::Accepted { status: 200 });
-        assert_eq!(ingest.request().connection, connection, "a stalled connection is not used again");
+        assert_eq!(the_request(&ingest).connection, connection, "a stalled connection is not used again");
     }
 }
 
 #[test]
 fn no_answer_or_a_broken_one_is_worth_another_try() {
     let long_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
-    for reply in [
-        Reply::Close,
-        Reply::Bytes(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()),
-        Reply::Bytes(b"HTTP/1.1 abc\r\n\r\n".to_vec()),
-        Reply::Bytes(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec()),
-        Reply::Bytes(b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n".to_vec()),
-        Reply::Bytes(long_head.into_bytes()),
+    for answer in [
+        Answer::status(200).fault(Fault::CloseWithoutAnswer),
+        raw("SSH-2.0-OpenSSH\r\n\r\n"),
+        kept("HTTP/1.1 abc\r\n\r\n"),
+        kept("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        kept("HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n"),
+        kept(long_head),
     ] {
-        let outcome = outcome_of(reply);
+        let outcome = outcome_of(answer);
         assert!(matches!(outcome, Outcome::Retry { status: 0, after: None, .. }), "{outcome:?}");
     }
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -230,7 +259,7 @@ fn no_answer_or_a_broken_one_is_worth_another_try() {
 
 #[test]
 fn the_deadline_and_the_request_timeout_end_a_request() {
-    let ingest = MiniIngest::start(vec![Reply::Silence, Reply::Silence]);
+    let ingest = scripted(vec![silence(), silence()]);
     let (done, outcomes) = channel();
     let url = ingest.url();
     thread::spawn(move || {
@@ -249,7 +278,7 @@ fn the_deadline_and_the_request_timeout_end_a_request() {
 
 #[test]
 fn shutdown_ends_what_is_in_flight_and_all_that_comes_after() {
-    let ingest = MiniIngest::start(vec![Reply::Silence]);
+    let ingest = scripted(vec![silence()]);
     let exporter = Arc::new(exporter(&ingest.url(), &[("request_timeout_ms", "86400000")]));
     let (done, outcomes) = channel();
     let sending = exporter.clone();
@@ -258,33 +287,36 @@ fn shutdown_ends_what_is_in_flight_and_all_that_comes_after() {
             done.send(sending.export(&batch(""), None)).unwrap();
         }
     });
-    ingest.request();
+    wait_for_requests(&ingest, 1);
     exporter.shutdown();
     for _ in 0..2 {
         let outcome = outcomes.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(outcome, Outcome::Retry { status: 0, .. }), "{outcome:?}");
     }
-    assert!(ingest.is_quiet());
+    assert_eq!(ingest.requests().len(), 1);
 }
 
 #[test]
 fn a_body_may_be_compressed() {
-    let ingest = MiniIngest::start(vec![]);
-    exporter(&ingest.url(), &[("request_compression", "gzip")]).export(&batch(""), None);
-    let request = ingest.request();
-    assert_eq!(request.header("Content-Encoding"), ["gzip"]);
-    let mut body = String::new();
-    flate2::read::GzDecoder::new(&request.body[..]).read_to_string(&mut body).unwrap();
-    assert_eq!(body, BODY);
+    let ingest = taking();
+    let mut batch = Batch::new("lane", 0, "");
+    let item = ITEMS[0].repeat(100);
+    batch.push(item.as_bytes());
+    exporter(&ingest.url(), &[("request_compression", "gzip")]).export(&batch, None);
+    let request = the_request(&ingest);
+    assert_eq!(the_header(&request, "content-encoding"), "gzip");
+    assert_eq!(String::from_utf8(request.body.clone()).unwrap(), format!(r#"{{"data":[{item}]}}"#));
+    let sent: usize = the_header(&request, "content-length").parse().unwrap();
+    assert!(sent < request.body.len() / 2, "{sent} bytes of {}", request.body.len());
 }
 
 #[test]
 fn keys_go_by_their_names_and_can_be_replaced() {
-    let ingest = MiniIngest::start(vec![]);
+    let ingest = taking();
     let exporter = exporter(&ingest.url(), &[("api_key", "sk-1")]);
     let sent = |name: &str| {
         assert_eq!(exporter.export(&batch(name), None), Outcome::Accepted { status: 200 });
-        ingest.request().header("Authorization").concat()
+        the_header(&the_request(&ingest), "authorization").to_owned()
     };
     assert_eq!(exporter.export(&batch("team"), None), Outcome::NoKey);
     exporter.set_named_key("team", "sk-team");
@@ -304,9 +336,9 @@ fn without_a_key_the_openai_endpoint_is_not_asked_and_a_custom_one_is() {
     let Outcome::Hold { status: 0, reason } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("no API key"), "{reason}");
 
-    let ingest = MiniIngest::start(vec![]);
+    let ingest = taking();
     assert_eq!(exporter(&ingest.url(), &[]).export(&batch(""), None), Outcome::Accepted { status: 200 });
-    assert_eq!(ingest.request().header("Authorization"), [""; 0]);
+    assert_eq!(the_request(&ingest).header("authorization"), None);
 }
 
 #[test]
@@ -315,12 +347,12 @@ fn the_environment_is_read_once_and_a_proxy_is_not_asked_for_this_machine() {
     if !in_child(&[&variables[..], &[("ALL_PROXY", "http://127.0.0.1:9")]].concat()) {
         return;
     }
-    let ingest = MiniIngest::start(vec![]);
+    let ingest = taking();
     assert_eq!(exporter(&ingest.url(), &[]).export(&batch(""), None), Outcome::Accepted { status: 200 });
-    let request = ingest.request();
-    assert_eq!(request.header("Authorization"), ["Bearer sk-env"]);
-    assert_eq!(request.header("OpenAI-Organization"), [""; 0]);
-    assert_eq!(request.header("OpenAI-Project"), ["proj-env"]);
+    let request = the_request(&ingest);
+    assert_eq!(the_header(&request, "authorization"), "Bearer sk-env");
+    assert_eq!(request.header("openai-organization"), None);
+    assert_eq!(the_header(&request, "openai-project"), "proj-env");
 
     let away = exporter("https://ingest.invalid/", &[]).export(&batch(""), None);
     let Outcome::Retry { reason, .. } = away else { panic!("{away:?}") };
@@ -351,21 +383,10 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn tls_ingest() -> MiniIngest {
-    let chain = vec![CertificateDer::from_pem_file(fixture("tls/server.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(fixture("tls/server.key")).unwrap();
-    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-    let tls = Arc::new(tls);
-    MiniIngest::start_with(vec![ok(), ok()], move |stream| {
-        let connection = rustls::ServerConnection::new(tls.clone()).map_err(std::io::Error::other)?;
-        Ok(rustls::StreamOwned::new(connection, stream))
-    })
-}
-
 #[test]
 fn a_ca_file_makes_its_own_roots_trusted() {
-    let ingest = tls_ingest();
-    let url = format!("https://localhost:{}/", ingest.port);
+    let ingest = taking();
+    let url = start_tls(&ingest, &["server"]);
     let outcome = exporter(&url, &[]).export(&batch(""), None);
     let Outcome::Retry { status: 0, reason, .. } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("certificate"), "{reason}");
@@ -375,13 +396,13 @@ fn a_ca_file_makes_its_own_roots_trusted() {
     let trusting = exporter(&url, &settings);
     for _ in 0..2 {
         assert_eq!(trusting.export(&batch(""), None), Outcome::Accepted { status: 200 });
-        let request = ingest.request();
+        let request = the_request(&ingest);
         assert_eq!(request.connection, 1, "the first connection was not trusted, the second is kept");
         assert_eq!(request.body, BODY.as_bytes());
     }
     let deadline = Some(Instant::now() + Duration::from_secs(50));
     assert_eq!(trusting.export(&batch(""), deadline), Outcome::Accepted { status: 200 });
-    assert_eq!(ingest.request().connection, 1, "a request with a deadline shares the connections");
+    assert_eq!(the_request(&ingest).connection, 1, "a request with a deadline shares the connections");
 }
 
 #[test]

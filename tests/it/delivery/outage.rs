@@ -1,7 +1,5 @@
 //! The ingest is down, busy, closed to us or breaks off: nothing is lost, and delivery goes on by itself.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use testkit::TempDir;
@@ -10,16 +8,8 @@ use testkit::client::{
     wait_for_requests, wait_for_state,
 };
 use testkit::ingest::{Answer, Fault, Ingest, Request};
+use testkit::script::scripted;
 use testkit::wait::{PATIENCE, eventually};
-
-/// An ingest whose first `count` answers are `first` and all later ones 200.
-fn first_answers(count: usize, first: Answer) -> Ingest {
-    let answered = AtomicUsize::new(0);
-    let answer = move |_: &Request| {
-        if answered.fetch_add(1, Relaxed) < count { first.clone() } else { Answer::status(200) }
-    };
-    Ingest::start(answer).unwrap()
-}
 
 /// All requests are the same batch with the same bytes.
 fn assert_same_batch(requests: &[Request]) {
@@ -32,7 +22,7 @@ fn assert_same_batch(requests: &[Request]) {
 /// Sends three items to an ingest that fails with `failure` twice.
 fn survives(failure: Answer) {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(2, failure);
+    let ingest = scripted(vec![failure; 2]);
     let client = open(&dir.join("spool"), &ingest.url(), &[]);
     enqueue(&client, 0..3);
     client.flush(PATIENCE).unwrap();
@@ -100,7 +90,7 @@ fn connection_that_breaks_off_costs_nothing_but_a_resend() {
 #[test]
 fn ingest_that_says_nothing_is_given_up_after_request_timeout() {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(1, Answer::status(200).fault(Fault::Hang(Duration::from_secs(3600))));
+    let ingest = scripted(vec![Answer::status(200).fault(Fault::Hang(Duration::from_secs(3600)))]);
     let client = open(&dir.join("spool"), &ingest.url(), &[("request_timeout_ms", "200")]);
     enqueue(&client, 0..3);
     client.flush(PATIENCE).unwrap();
@@ -111,7 +101,7 @@ fn ingest_that_says_nothing_is_given_up_after_request_timeout() {
 /// The time between the first and the second request when the first is answered 429 with this header.
 fn gap_after(header: &str, value: &str) -> Duration {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(1, Answer::status(429).header(header, value));
+    let ingest = scripted(vec![Answer::status(429).header(header, value)]);
     let client = open(&dir.join("spool"), &ingest.url(), &[("base_delay_ms", "1"), ("max_delay_ms", "1")]);
     enqueue(&client, 0..3);
     wait_for_requests(&ingest, 2);
@@ -153,7 +143,7 @@ fn refused_key_holds_until_there_is_a_new_one() {
 #[test]
 fn hold_is_probed_once_per_max_delay() {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(3, Answer::status(403));
+    let ingest = scripted(vec![Answer::status(403); 3]);
     let client = open(&dir.join("spool"), &ingest.url(), &[("max_delay_ms", "300")]);
     enqueue(&client, 0..3);
     eventually("all delivered", || client.stats().unwrap().delivered == 3);
@@ -168,7 +158,7 @@ fn redirect_is_not_followed() {
     let dir = TempDir::new("outage");
     let elsewhere = Ingest::start(|_| Answer::status(200)).unwrap();
     for status in [301, 302, 307, 308] {
-        let ingest = first_answers(1, Answer::status(status).header("Location", &elsewhere.url()));
+        let ingest = scripted(vec![Answer::status(status).header("Location", &elsewhere.url())]);
         let client = open(&dir.join(&status.to_string()), &ingest.url(), &[("max_delay_ms", NEVER_MS)]);
         enqueue(&client, 0..3);
         wait_for_state(&client, HOLD);
@@ -183,7 +173,7 @@ fn redirect_is_not_followed() {
 #[test]
 fn flush_and_wake_try_at_once_in_a_long_backoff() {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(2, Answer::status(503));
+    let ingest = scripted(vec![Answer::status(503); 2]);
     let settings = [("base_delay_ms", NEVER_MS), ("max_delay_ms", NEVER_MS)];
     let client = open(&dir.join("spool"), &ingest.url(), &settings);
     enqueue(&client, 0..3);
@@ -214,7 +204,7 @@ fn flush_ends_at_its_deadline_and_loses_nothing() {
 #[test]
 fn several_in_flight_deliver_each_item_once() {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(20, Answer::status(503));
+    let ingest = scripted(vec![Answer::status(503); 20]);
     let client = open(&dir.join("spool"), &ingest.url(), &[("max_in_flight", "8"), ("max_batch_size", "10")]);
     enqueue(&client, 0..1000);
     client.flush(PATIENCE).unwrap();
@@ -234,7 +224,7 @@ fn several_in_flight_deliver_each_item_once() {
 #[test]
 fn no_more_than_max_in_flight_batches_are_unsettled_behind_a_slow_one() {
     let dir = TempDir::new("outage");
-    let ingest = first_answers(1, Answer::status(200).fault(Fault::Hang(Duration::from_secs(3600))));
+    let ingest = scripted(vec![Answer::status(200).fault(Fault::Hang(Duration::from_secs(3600)))]);
     let settings = [("max_in_flight", "4"), ("max_batch_size", "10")];
     let client = open(&dir.join("spool"), &ingest.url(), &settings);
     enqueue(&client, 0..1000);

@@ -152,7 +152,8 @@ fn a_lock_file_that_is_cleaned_away_lets_nobody_in() {
     assert_eq!(first.ask("enqueue more 1000 100"), "0 1000");
     eventually("it is noticed", || lock.exists());
     assert!(log_of(&dir).contains("was removed while in use"), "{}", log_of(&dir));
-    (first.kill(), second.kill());
+    first.kill();
+    second.kill();
     drain(&spool, &ingest.url());
     assert_each_once(&ingest, &[("first", 1000), ("second", 1000), ("more", 1000)]);
 }

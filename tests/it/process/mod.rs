@@ -1,5 +1,6 @@
 //! The library as a guest of its process: forks, exits, threads.
 
+mod deadline;
 mod exit;
 mod few_threads;
 mod fork;

@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use testkit::client::{disk_usage, lanes, segment_dirs};
-use testkit::mini_ingest::MiniIngest;
+use testkit::ingest::{Answer, Ingest};
+use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, compile_c, have, root, succeed, tool};
 
 const SAMPLE: &str = "tests/fixtures/agents-sdk-sample.ndjson";
@@ -35,21 +37,27 @@ fn run(program: &Path, arguments: &[&str], spool: &Path, url: &str) -> Vec<u64> 
     String::from_utf8(output.stdout).unwrap().split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 
-/// Takes requests until all `items` items came: the lines of the sample, over and over, byte for byte.
-fn take_all(ingest: &MiniIngest, items: u64) {
+/// Takes requests until all `items` items came: the lines of the sample, over and over, byte for byte. What was looked
+/// at is not kept.
+fn take_all(ingest: &Ingest, items: u64) {
     let sample = fs::read(root().join(SAMPLE)).unwrap();
     let lines: Vec<&[u8]> = sample.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').collect();
     let mut expected = lines.iter().cycle();
     let mut received = 0;
     while received < items {
-        let request = ingest.request();
-        let mut rest = request.body.strip_prefix(br#"{"data":["#).unwrap();
-        while rest != b"]}" {
-            rest = rest.strip_prefix(b",").unwrap_or(rest);
-            rest = rest
-                .strip_prefix(*expected.next().unwrap())
-                .unwrap_or_else(|| panic!("item {received} is another"));
-            received += 1;
+        assert!(
+            ingest.wait_until(Instant::now() + PATIENCE, |requests| !requests.is_empty()),
+            "{received} came"
+        );
+        for request in ingest.take_requests() {
+            let mut rest = request.body.strip_prefix(br#"{"data":["#).unwrap();
+            while rest != b"]}" {
+                rest = rest.strip_prefix(b",").unwrap_or(rest);
+                rest = rest
+                    .strip_prefix(*expected.next().unwrap())
+                    .unwrap_or_else(|| panic!("item {received} is another"));
+                received += 1;
+            }
         }
     }
     assert_eq!(received, items);
@@ -86,14 +94,14 @@ fn backlog_of_gigabytes_is_delivered_in_little_memory_and_leaves_no_disk_behind(
     opening_us(&program, &empty);
     let (full_us, empty_us) = (opening_us(&program, &spool), opening_us(&program, &empty));
 
-    let ingest = MiniIngest::start(Vec::new());
+    let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
     let url = ingest.url();
     let drained = thread::scope(|scope| {
         let drain = scope.spawn(|| run(&program, &["drain"], &spool, &url));
         take_all(&ingest, items);
         drain.join().unwrap()
     });
-    assert!(ingest.is_quiet(), "more than was enqueued arrived");
+    assert!(ingest.requests().is_empty(), "more than was enqueued arrived");
     let [delivered, accepted, drain_kib] = drained[..] else { panic!("{drained:?}") };
     assert_eq!((delivered, accepted), (items, items));
     assert!(drain_kib < MAX_MEMORY_MIB << 10, "{drain_kib} KiB to drain");

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 /// One request as it came in, its body uncompressed.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Which connection it came on; they count from 0.
+    pub connection: u64,
     pub method: String,
     pub path: String,
     /// In order; names in lower case.

@@ -173,7 +173,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let spawned = thread::Builder::new().name("ingest-connection".into()).spawn(move || {
             // A broken connection is for the client to notice.
-            let _ = shared.serve(&stream);
+            let _ = shared.serve(id, &stream);
             shared.lock().connections.remove(&id);
         });
         if spawned.is_err() {
@@ -183,13 +183,13 @@ impl Shared {
     }
 
     /// Answers requests until the connection ends.
-    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+    fn serve(&self, connection: u64, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         while wire::wait_for_byte(stream)? {
             if let Some(bytes) = self.takes_reset() {
                 return wire::skip(stream, bytes);
             }
-            let request = match wire::read(stream)? {
+            let request = match wire::read(stream, connection)? {
                 Ok(request) => request,
                 Err(refusal) => return wire::refuse(stream, &refusal),
             };

@@ -19,12 +19,13 @@ pub fn wait_for_byte(stream: &TcpStream) -> io::Result<bool> {
     Ok(stream.peek(&mut [0])? > 0)
 }
 
-/// Reads all of a request; its last byte is only peeked at. The inner error is what to refuse the request with.
-pub fn read(stream: &TcpStream) -> io::Result<Result<Request, Answer>> {
+/// Reads all of a request from the connection of that number; its last byte is only peeked at. The inner error is what
+/// to refuse the request with.
+pub fn read(stream: &TcpStream, connection: u64) -> io::Result<Result<Request, Answer>> {
     let Some(head) = read_head(stream)? else {
         return Ok(Err(Answer::status(431)));
     };
-    let Some(mut request) = parse_head(&head) else {
+    let Some(mut request) = parse_head(&head, connection) else {
         return Ok(Err(Answer::status(400)));
     };
     if request.header("transfer-encoding").is_some() {
@@ -75,7 +76,7 @@ fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-fn parse_head(head: &[u8]) -> Option<Request> {
+fn parse_head(head: &[u8], connection: u64) -> Option<Request> {
     let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
     let mut first = lines.next()?.split(' ');
     let (method, path, version) = (first.next()?, first.next()?, first.next()?);
@@ -88,6 +89,7 @@ fn parse_head(head: &[u8]) -> Option<Request> {
         headers.push(("connection".into(), "close".into()));
     }
     version.starts_with("HTTP/1.").then(|| Request {
+        connection,
         method: method.into(),
         path: path.into(),
         headers,
