@@ -55,10 +55,13 @@ struct Event<S> {
 pub trait Sampler<S>: Fn() -> S + Send + Sync {}
 impl<S, F: Fn() -> S + Send + Sync> Sampler<S> for F {}
 
+/// What the disk was, what came since, and what is asked at each event.
+type Record<S> = (Blocks, Vec<Event<S>>, Box<dyn Sampler<S>>);
+
 struct State<S> {
     now: Blocks,
     /// What `now` was when the record began, and what came since; `None`: nothing is recorded.
-    record: Option<(Blocks, Vec<Event<S>>, Box<dyn Sampler<S>>)>,
+    record: Option<Record<S>>,
 }
 
 /// The disk.
