@@ -87,12 +87,16 @@ impl Delivery {
 
     /// A delivery thread's life, until `stop`. What a panic left in `in_flight` is sent again.
     pub(crate) fn run(&self, in_flight: &mut InFlight) {
-        while !self.is_stopped() {
+        loop {
+            // Before the look at `stopped`: a stop between the two must wake the wait below.
+            let seen = self.lane.delivery_wakeup().seen();
+            if self.is_stopped() {
+                return;
+            }
             if !in_flight.0.is_empty() {
                 self.deliver(in_flight);
                 continue;
             }
-            let seen = self.lane.delivery_wakeup().seen();
             match self.lane.take_batch() {
                 Take::Batch(stored) => {
                     in_flight.add(stored);

@@ -35,16 +35,20 @@ impl<'a> Committer<'a> {
     /// The committer's life: until `stop` says so. After a panic another one begins where this one was.
     pub(crate) fn run(mut self, stop: impl Fn() -> bool) {
         self.undo_half_done();
-        while !stop() {
-            self.turn();
+        loop {
+            // Before the look at `stop`: a stop between the two must wake the wait of the turn.
+            let seen = self.lane.mover().seen();
+            if stop() {
+                break;
+            }
+            self.turn(seen);
         }
         self.wind_up();
     }
 
-    /// Does what is due, then waits for more.
-    fn turn(&mut self) {
+    /// Does what is due, then waits until the mover was woken more often than `seen`.
+    fn turn(&mut self, seen: u64) {
         let (mover, journal) = (self.lane.mover(), self.stores.journal());
-        let seen = mover.seen();
         let mut moved = false;
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let outcome = self.renew_journal().and_then(|()| self.make_room());

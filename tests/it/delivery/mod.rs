@@ -3,6 +3,8 @@
 mod exporter;
 mod late_key;
 mod outage;
+mod pace;
+mod quoted_key;
 mod refusals;
 mod sample;
 mod scripted_ingest;

@@ -8,3 +8,5 @@ mod long;
 mod order;
 mod permissions;
 mod restart;
+mod room;
+mod stale_ring;

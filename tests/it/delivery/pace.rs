@@ -1,0 +1,55 @@
+//! Pace: when the next request is made.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use testkit::TempDir;
+use testkit::client::{enqueue, open};
+use testkit::ingest::{Answer, Ingest};
+use testkit::wait::eventually;
+
+/// An ingest that answers 503 to these requests, counted from 0, and notes when each came.
+fn failing(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Ingest, Arc<Mutex<Vec<Instant>>>) {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let count = AtomicUsize::new(0);
+    let ingest = Ingest::start({
+        let times = times.clone();
+        move |_| {
+            times.lock().unwrap().push(Instant::now());
+            Answer::status(if fails(count.fetch_add(1, Relaxed)) { 503 } else { 200 })
+        }
+    });
+    (ingest.unwrap(), times)
+}
+
+#[test]
+fn a_backoff_begins_anew_after_an_answer() {
+    let dir = TempDir::new("pace");
+    // Eight failures, a success, one failure.
+    let (ingest, times) = failing(|n| n < 8 || n == 9);
+    let settings = [("base_delay_ms", "10"), ("max_delay_ms", "60000")];
+    let client = open(&dir.join("spool"), &ingest.url(), &settings);
+    enqueue(&client, [1]);
+    eventually("the first item arrives", || client.stats().unwrap().delivered == 1);
+    enqueue(&client, [2]);
+    eventually("the request after the failure", || times.lock().unwrap().len() == 11);
+    let times = times.lock().unwrap().clone();
+    let (grown, anew) = (times[8] - times[7], times[10] - times[9]);
+    // The delay was doubled seven times: 1280 ms, of which 10 are left.
+    assert!(grown >= Duration::from_millis(1280), "{grown:?}");
+    assert!(anew < grown, "{anew:?} after one failure, {grown:?} after eight in a row");
+}
+
+#[test]
+fn a_lone_item_waits_for_the_schedules_delay() {
+    let dir = TempDir::new("pace");
+    let (ingest, times) = failing(|_| false);
+    let client = open(&dir.join("spool"), &ingest.url(), &[("schedule_delay_ms", "1000")]);
+    let begin = Instant::now();
+    enqueue(&client, [1]);
+    eventually("a request", || !times.lock().unwrap().is_empty());
+    let waited = times.lock().unwrap()[0] - begin;
+    assert!(waited >= Duration::from_millis(990), "{waited:?}");
+}

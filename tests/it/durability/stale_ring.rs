@@ -1,0 +1,87 @@
+//! What a cut may leave in the ring after its end, made by hand from copies of a journal: whole records of another past,
+//! and records of which a part is missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use spanspool::Stats;
+use testkit::TempDir;
+use testkit::client::{NEVER_MS, assert_ledger, lane_dir, open, open_offline};
+use testkit::host::accepting;
+use testkit::wait::PATIENCE;
+
+/// The journal's header, before the ring.
+const HEADER_BYTES: usize = 64 << 10;
+/// What each of the items here takes in the ring: a record's header and 7 or 8 bytes.
+const RECORD_BYTES: usize = 48;
+const SETTINGS: [(&str, &str); 2] = [("journal_bytes", "128 KiB"), ("sync_interval_ms", NEVER_MS)];
+
+/// Enqueues `items` into the spool's lane; gives the journal as it was before and after each of them.
+fn journals(spool: &Path, items: &[&str]) -> Vec<Vec<u8>> {
+    let client = open_offline(spool, &SETTINGS);
+    let read = || fs::read(journal(spool)).unwrap();
+    let mut journals = vec![read()];
+    for item in items {
+        client.enqueue(item.as_bytes()).unwrap();
+        journals.push(read());
+    }
+    journals
+}
+
+fn journal(spool: &Path) -> PathBuf {
+    lane_dir(spool).join("journal")
+}
+
+/// The bytes of a record, by its number.
+fn record(n: usize) -> std::ops::Range<usize> {
+    let at = HEADER_BYTES + n * RECORD_BYTES;
+    at..at + RECORD_BYTES
+}
+
+/// Delivers what is in the lane with this journal.
+fn deliver(spool: &Path, bytes: &[u8]) -> Stats {
+    fs::write(journal(spool), bytes).unwrap();
+    let ingest = accepting();
+    let client = open(spool, &ingest.url(), &SETTINGS);
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    stats
+}
+
+#[test]
+fn a_whole_record_of_another_past_is_no_item() {
+    let dir = TempDir::new("stale");
+    let spool = dir.join("spool");
+    let first = journals(&spool, &[r#"{"n":1}"#, r#"{"n":2}"#]);
+    fs::write(journal(&spool), &first[0]).unwrap();
+    // As long a record, with an item of another length: what came after the first one does not follow from it.
+    let mut second = journals(&spool, &[r#"{"n":10}"#]).remove(1);
+    second[record(1)].copy_from_slice(&first[2][record(1)]);
+    let stats = deliver(&spool, &second);
+    assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (1, 1, 0), "{stats:?}");
+}
+
+#[test]
+fn a_whole_record_after_the_tail_that_the_header_knows_is_an_item() {
+    let dir = TempDir::new("unknown");
+    let spool = dir.join("spool");
+    let all = journals(&spool, &[r#"{"n":1}"#, r#"{"n":2}"#]);
+    let mut left = all[1].clone();
+    left[record(1)].copy_from_slice(&all[2][record(1)]);
+    let stats = deliver(&spool, &left);
+    assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (2, 2, 0), "{stats:?}");
+}
+
+#[test]
+fn a_torn_record_that_never_had_an_ok_is_no_item() {
+    let dir = TempDir::new("torn");
+    let spool = dir.join("spool");
+    let all = journals(&spool, &[r#"{"n":1}"#, r#"{"n":2}"#]);
+    let mut left = all[1].clone();
+    left[record(1)].copy_from_slice(&all[2][record(1)]);
+    // A part of the item did not reach the disk.
+    left[record(1)][40..44].fill(0);
+    let stats = deliver(&spool, &left);
+    assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (1, 1, 0), "{stats:?}");
+}
