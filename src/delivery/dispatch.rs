@@ -179,7 +179,8 @@ impl Dispatch {
         if let Some(key) = self.keys.get(job.key_name())
             && key.gate.wait(now).is_some()
         {
-            if let Some((status, answer)) = key.refused.clone() {
+            // While another batch probes the key, the answer may be that it is good again.
+            if let Some((status, answer)) = key.refused.clone().filter(|_| !key.gate.is_probing()) {
                 return Begin::SetAside(key_refused(job, status, answer));
             }
             self.put_before_key(job);

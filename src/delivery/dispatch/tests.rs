@@ -340,6 +340,20 @@ fn a_refusal_of_the_key_of_before_a_wake_is_asked_for_again() {
 }
 
 #[test]
+fn while_a_refused_key_is_probed_its_batches_are_not_set_aside() {
+    for threads in [2, 8] {
+        let mut sim = Sim::new(threads, batches(1, 1, |_| "team"));
+        sim.run(MAX / 2, &|_| hold(401));
+        assert_eq!(sim.set_aside.len(), 1);
+        sim.now = sim.start + BASE;
+        sim.dispatch.wake(sim.now);
+        sim.lane = Sim::new(1, (1..20).map(|n| (n..n + 1, "team"))).lane;
+        sim.run(MAX / 2, &|_| accepted());
+        assert_eq!((sim.delivered(), sim.set_aside.len()), (19, 1));
+    }
+}
+
+#[test]
 fn a_batch_that_is_always_answered_500_is_halved_while_others_are_accepted() {
     for threads in [1, 2, 8] {
         let mut sim = Sim::new(threads, batches(2000, 4, one_key));
