@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{HeldPath, Lane, LaneSettings, NO_KEY, Wakeup};
+use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup, awaited_key};
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them one after the other.
 ///
@@ -124,8 +124,7 @@ impl Search {
         if !self.own.take_late_key() {
             return;
         }
-        let known =
-            |reason: &str| reason.strip_prefix(NO_KEY).is_some_and(|name| self.exporter.has_named_key(name));
+        let known = |reason: &str| awaited_key(reason).is_some_and(|name| self.exporter.has_named_key(name));
         if let Err(error) = self.own.requeue(known) {
             self.own.note_late_key();
             self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));

@@ -17,7 +17,7 @@ use crate::config::{Config, Validation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
-use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, NO_KEY, SpoolView, Stats, choose};
+use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats, awaited_key, choose};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
 pub(crate) struct Client {
@@ -115,7 +115,9 @@ impl Client {
         if let Some(out) = &self.outward {
             out.exporter.set_named_key(name, key);
         }
-        let requeued = self.lane.requeue(|reason| reason.strip_prefix(NO_KEY) == Some(name));
+        // Before what is set aside already is looked at: what is being set aside just now is noted from here on.
+        self.wake();
+        let requeued = self.lane.requeue(|reason| awaited_key(reason) == Some(name));
         if requeued.is_err() {
             // The adopter tries again with those that are left.
             self.lane.note_late_key();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::delivery::{Delivery, InFlight};
+use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::os::thread::Threads;
@@ -44,8 +44,7 @@ impl Runner {
             .spawn("disk", &config.log, move || Committer::new(&lane).run(|| stopped.load(Acquire)))?;
         for delivery in std::iter::repeat_n(&runner.delivery, delivery_threads).flatten() {
             let delivery = delivery.clone();
-            let mut in_flight = InFlight::default();
-            runner.threads.spawn("net", &config.log, move || delivery.run(&mut in_flight))?;
+            runner.threads.spawn("net", &config.log, move || delivery.run())?;
         }
         Ok(runner)
     }

@@ -1,29 +1,40 @@
 //! Gate: whether a request may be made now.
 //!
 //! ```text
-//!            shut            due: one thread passes
-//!   Open ───────────▶ Shut ─────────────────────────▶ Probing
-//!     ▲                ▲                              │    │
-//!     │                └──────────── shut ────────────┘    │
-//!     └───────────────────────── open ─────────────────────┘
+//!            retry, hold          due: one request passes
+//!   Open ───────────────▶ Shut ───────────────────────────▶ Probing
+//!     ▲                    ▲                                │    │
+//!     │                    └─── retry, hold; due if dropped ┘    │
+//!     └──────────────────── accepted, refused ───────────────────┘
 //! ```
-//! All delivery threads of a lane share one: while the ingest is down, one of them tries and the others wait for it.
+//! Each request that passes takes a [`Permit`] of the gate's epoch along, and gives it back with what the ingest said. An
+//! epoch ends when the gate shuts, when a probe passes and when the gate is woken. So what the ingest says to a request
+//! that began in an earlier epoch neither opens the gate nor shuts it once more: requests that fail together are one
+//! failure. Only a wait that the ingest asks for counts whenever it comes.
+//!
+//! Pure: time is passed in.
 
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use crate::export::Backoff;
-use crate::os::lock::Unpoison;
 
-/// The gate of one lane.
+/// While a wait runs that the ingest asked for, waking the gate lets one request through in this time.
+const WOKEN_AFTER: Duration = Duration::from_secs(1);
+
+/// The gate before an endpoint, or before one key.
 pub(super) struct Gate {
-    passage: Mutex<Passage>,
-    changed: Condvar,
-}
-
-/// The gate without its lock: time is passed in.
-struct Passage {
     state: State,
+    epoch: u64,
+    /// The epoch that began when it was woken last.
+    woken: u64,
+    /// The ingest asked for no request before then.
+    asked_until: Option<Instant>,
+    last_entry: Option<Instant>,
+    /// The epoch of a probe that was dropped without an answer.
+    dropped: Arc<AtomicU64>,
     /// Why it was shut last, as long as nothing was accepted since: the same reason again is no news.
     reported: Option<Why>,
     backoff: Backoff,
@@ -31,16 +42,19 @@ struct Passage {
     probe_after: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Open,
     /// No request before `until`.
     Shut {
         until: Instant,
+        why: Why,
     },
-    /// One thread probes for all. Another one does if it does not report before `due`.
+    /// One request probes for all. Another one does if it has no answer at `due`.
     Probing {
+        epoch: u64,
         due: Instant,
+        why: Why,
     },
 }
 
@@ -51,157 +65,227 @@ pub(super) enum Why {
     Hold(String),
 }
 
-impl Gate {
-    pub(super) fn new(backoff: Backoff, probe_after: Duration) -> Self {
-        let passage = Passage { state: State::Open, reported: None, backoff, probe_after };
-        Self { passage: Mutex::new(passage), changed: Condvar::new() }
-    }
+/// The right to make one request. Dropped without an answer, it makes a gate due that waits for it.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Permit {
+    epoch: u64,
+    entered: Instant,
+    dropped: Option<Arc<AtomicU64>>,
+}
 
-    /// Waits until a request may be made; `false` when `stopped` says so.
-    pub(super) fn pass(&self, stopped: impl Fn() -> bool) -> bool {
-        let mut passage = self.lock();
-        loop {
-            if stopped() {
-                return false;
-            }
-            let now = Instant::now();
-            let Some(until) = passage.pass(now) else { return true };
-            passage = self.changed.wait_timeout(passage, until - now).unpoisoned().0;
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(dropped) = &self.dropped {
+            dropped.fetch_max(self.epoch, Release);
         }
-    }
-
-    /// Opens the gate: the ingest answers. When it `accepted` something, says whether that is news.
-    pub(super) fn open(&self, accepted: bool) -> bool {
-        let mut passage = self.lock();
-        if passage.state != State::Open {
-            self.changed.notify_all();
-        }
-        passage.open(accepted)
-    }
-
-    /// Shuts the gate after a failure, for at least `at_least`. Returns for how long, and whether that is news.
-    pub(super) fn shut(&self, why: Why, at_least: Option<Duration>) -> (Duration, bool) {
-        self.lock().shut(why, at_least, Instant::now())
-    }
-
-    /// Lets the next request through at once; the threads look whether they are stopped.
-    pub(super) fn wake(&self) {
-        self.lock().wake(Instant::now());
-        self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Passage> {
-        self.passage.lock().unpoisoned()
     }
 }
 
-impl Passage {
-    /// `None`: pass. Otherwise until when to wait. Whoever passes a shut gate probes for all.
-    fn pass(&mut self, now: Instant) -> Option<Instant> {
-        match self.state {
-            State::Open => None,
-            State::Shut { until } | State::Probing { due: until } if now < until => Some(until),
-            State::Shut { .. } | State::Probing { .. } => {
-                self.state = State::Probing { due: now + self.probe_after };
-                None
-            }
+impl Permit {
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// What the ingest said to a request.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Accepted,
+    /// The items are refused: the endpoint answers.
+    Refused,
+    /// It failed, and the ingest asks to wait so long before the next one.
+    Retry {
+        reason: String,
+        after: Option<Duration>,
+    },
+    Hold(String),
+}
+
+/// What became of the gate, when that is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    Opened,
+    Shut,
+}
+
+impl Gate {
+    pub(super) fn new(backoff: Backoff, probe_after: Duration) -> Self {
+        Self {
+            state: State::Open,
+            epoch: 1,
+            woken: 0,
+            asked_until: None,
+            last_entry: None,
+            dropped: Arc::default(),
+            reported: None,
+            backoff,
+            probe_after,
         }
     }
 
-    fn open(&mut self, accepted: bool) -> bool {
-        self.backoff.reset();
-        self.state = State::Open;
-        accepted && self.reported.take().is_some()
+    /// Until when no request may pass; `None`: one may.
+    pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            State::Shut { until, .. } => Some(*until),
+            State::Probing { epoch, .. } if self.dropped.load(Acquire) == *epoch => None,
+            State::Probing { due, .. } => Some(*due),
+            State::Open => None,
+        }
+        .filter(|until| now < *until)
     }
 
-    fn shut(&mut self, why: Why, at_least: Option<Duration>, now: Instant) -> (Duration, bool) {
-        let wait = match why {
-            Why::Backoff(_) => self.backoff.next().max(at_least.unwrap_or_default()),
-            Why::Hold(_) => self.probe_after,
+    /// Lets a request pass, or says until when to wait. Whatever passes a shut gate probes for all.
+    pub(super) fn enter(&mut self, now: Instant) -> Result<Permit, Instant> {
+        if let Some(until) = self.wait(now) {
+            return Err(until);
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Open) {
+            State::Open => State::Open,
+            State::Shut { why, .. } => {
+                self.epoch += 1;
+                State::Probing { epoch: self.epoch, due: now + self.probe_after, why }
+            }
+            State::Probing { epoch, why, .. } => {
+                // A dropped probe's epoch is over. The answer of one that only takes long still counts.
+                self.epoch += u64::from(self.dropped.load(Acquire) == epoch);
+                State::Probing { epoch: self.epoch, due: now + self.probe_after, why }
+            }
         };
-        self.state = State::Shut { until: now + wait };
-        let news = self.reported.as_ref() != Some(&why);
-        self.reported = Some(why);
-        (wait, news)
+        self.last_entry = Some(now);
+        Ok(Permit { epoch: self.epoch, entered: now, dropped: Some(self.dropped.clone()) })
     }
 
-    fn wake(&mut self, now: Instant) {
-        if self.state != State::Open {
-            self.state = State::Shut { until: now };
+    /// Takes back the permit of a request that the ingest answered.
+    pub(super) fn answer(&mut self, mut permit: Permit, reply: Reply, now: Instant) -> Option<News> {
+        permit.dropped = None;
+        let current = permit.epoch == self.epoch;
+        match reply {
+            Reply::Accepted if current => {
+                self.open();
+                self.reported.take().map(|_| News::Opened)
+            }
+            Reply::Refused if current => {
+                self.open();
+                None
+            }
+            Reply::Accepted | Reply::Refused => None,
+            Reply::Retry { reason, after } => {
+                let asked = after.map(|after| now + self.backoff.spread(after));
+                if self.is_before_wake(&permit) {
+                    self.shut_woken(&permit, Why::Backoff(reason), asked, now)
+                } else if current {
+                    let until = now + self.backoff.next();
+                    self.asked_until = asked;
+                    self.shut(Why::Backoff(reason), asked.map_or(until, |asked| asked.max(until)))
+                } else {
+                    self.shut_longer(Why::Backoff(reason), asked?)
+                }
+            }
+            Reply::Hold(reason) if current => self.shut(Why::Hold(reason), now + self.probe_after),
+            Reply::Hold(_) => None,
+        }
+    }
+
+    /// Shuts the gate by what was found out in the epoch `since`, unless it was woken after that.
+    pub(super) fn close(&mut self, since: u64, reason: String, now: Instant) -> Option<News> {
+        if since < self.woken {
+            return None;
+        }
+        self.shut(Why::Hold(reason), now + self.probe_after)
+    }
+
+    /// Lets the next request pass at once. What is said to requests under way does not shut the gate again.
+    ///
+    /// While a wait runs that the ingest asked for, this lets no more than one request a second pass.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.epoch += 1;
+        self.woken = self.epoch;
+        let allowed = self.allowed(now);
+        self.state = match std::mem::replace(&mut self.state, State::Open) {
+            State::Open => State::Open,
+            State::Shut { until, why } => State::Shut { until: until.min(allowed), why },
+            State::Probing { why, .. } => State::Shut { until: allowed, why },
+        };
+    }
+
+    /// Whether the request with this permit began before the gate was woken last.
+    pub(super) fn is_before_wake(&self, permit: &Permit) -> bool {
+        permit.epoch < self.woken
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The permit of a request that began before all epochs.
+    pub(super) fn early(&self, entered: Instant) -> Permit {
+        Permit { epoch: 0, entered, dropped: None }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub(super) fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing { .. })
+    }
+
+    /// Why it is shut, and until when, unless it is open.
+    pub(super) fn why(&self) -> Option<(&Why, Instant)> {
+        match &self.state {
+            State::Open => None,
+            State::Shut { until, why } | State::Probing { due: until, why, .. } => Some((why, *until)),
+        }
+    }
+
+    fn open(&mut self) {
+        self.backoff.reset();
+        self.asked_until = None;
+        self.state = State::Open;
+    }
+
+    fn shut(&mut self, why: Why, until: Instant) -> Option<News> {
+        self.epoch += 1;
+        let is_news = self.reported.as_ref() != Some(&why);
+        self.reported = Some(why.clone());
+        self.state = State::Shut { until, why };
+        is_news.then_some(News::Shut)
+    }
+
+    /// Another request of an epoch that is over says how long to wait.
+    fn shut_longer(&mut self, why: Why, asked: Instant) -> Option<News> {
+        self.asked_until = self.asked_until.max(Some(asked));
+        match &self.state {
+            State::Shut { until, .. } if *until >= asked => None,
+            _ => self.shut(why, asked),
+        }
+    }
+
+    /// As [`Gate::shut_longer`], after the gate was woken: that lets a request pass, but not any number of them.
+    fn shut_woken(
+        &mut self,
+        permit: &Permit,
+        why: Why,
+        asked: Option<Instant>,
+        now: Instant,
+    ) -> Option<News> {
+        self.asked_until = self.asked_until.max(Some(asked?));
+        let until = self.allowed(now).max(permit.entered + WOKEN_AFTER);
+        match &self.state {
+            State::Open => self.shut(why, until),
+            _ => None,
+        }
+    }
+
+    /// When a gate that is woken `now` lets a request pass.
+    fn allowed(&self, now: Instant) -> Instant {
+        match (self.asked_until, self.last_entry) {
+            (Some(asked), Some(last)) if now < asked => now.max(last + WOKEN_AFTER),
+            _ => now,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: Duration = Duration::from_secs(1);
-    const PROBE: Duration = Duration::from_secs(30);
-
-    fn gate() -> (Passage, Instant) {
-        let backoff = Backoff::new(BASE, PROBE, 0.0);
-        (Passage { state: State::Open, reported: None, backoff, probe_after: PROBE }, Instant::now())
-    }
-
-    fn failed() -> Why {
-        Why::Backoff("HTTP 503".into())
-    }
-
-    #[test]
-    fn while_it_is_shut_nobody_passes_and_then_one_does() {
-        let (mut gate, now) = gate();
-        assert_eq!((gate.pass(now), gate.pass(now)), (None, None));
-        assert_eq!(gate.shut(failed(), None, now), (BASE, true));
-        assert_eq!(gate.pass(now), Some(now + BASE));
-        assert_eq!(gate.pass(now + BASE), None);
-        assert_eq!(gate.pass(now + BASE), Some(now + BASE + PROBE));
-        gate.open(true);
-        assert_eq!((gate.pass(now), gate.pass(now)), (None, None));
-    }
-
-    #[test]
-    fn a_probe_that_does_not_report_is_followed_by_another() {
-        let (mut gate, now) = gate();
-        gate.shut(Why::Hold("no key".into()), None, now);
-        assert_eq!(gate.pass(now + PROBE), None);
-        assert_eq!(gate.pass(now + PROBE * 2), None);
-    }
-
-    #[test]
-    fn delays_double_until_an_answer_and_never_undercut_what_the_ingest_asks_for() {
-        let (mut gate, now) = gate();
-        assert_eq!(gate.shut(failed(), None, now).0, BASE);
-        assert_eq!(gate.shut(failed(), None, now).0, BASE * 2);
-        assert_eq!(gate.shut(failed(), Some(BASE * 60), now).0, BASE * 60);
-        gate.open(false);
-        assert_eq!(gate.shut(failed(), None, now).0, BASE);
-    }
-
-    #[test]
-    fn a_reason_is_news_once_until_something_is_accepted() {
-        let (mut gate, now) = gate();
-        assert!(!gate.open(true));
-        assert!(gate.shut(failed(), None, now).1);
-        assert!(!gate.shut(failed(), None, now).1);
-        assert!(!gate.open(false));
-        assert!(!gate.shut(failed(), None, now).1);
-        assert!(gate.shut(Why::Hold("HTTP 503".into()), None, now).1);
-        assert!(gate.open(true));
-        assert!(!gate.open(true));
-        assert!(gate.shut(failed(), None, now).1);
-    }
-
-    #[test]
-    fn waking_makes_a_probe_due_and_leaves_an_open_gate_open() {
-        let (mut gate, now) = gate();
-        gate.wake(now);
-        assert_eq!(gate.state, State::Open);
-        gate.shut(failed(), None, now);
-        gate.wake(now);
-        assert_eq!(gate.pass(now), None);
-        assert!(gate.pass(now).is_some());
-        gate.wake(now);
-        assert_eq!(gate.pass(now), None);
-    }
-}
+mod tests;

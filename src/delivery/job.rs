@@ -4,10 +4,18 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::batch::Batch;
 use crate::export::Answer;
 use crate::spool::StoredBatch;
+
+/// Memory that a job takes besides its items, about.
+const OVERHEAD_BYTES: usize = 512;
+/// A batch is refused after as many answers of 500.
+const MOST_ERRORS: u32 = 8;
+/// Once it was, its parts are refused after the first one, and a single item after so many.
+const MOST_ERRORS_OF_ITEM: u32 = 3;
 
 /// A batch under way. It begins as one part, which is halved where the ingest refuses it.
 pub(super) struct Job {
@@ -21,6 +29,17 @@ pub(super) struct Job {
     pub(super) bad_items: Vec<BadItem>,
     /// Requests that are to be made again.
     pub(super) attempts: u32,
+    /// Not to be sent before then, whatever the gate says.
+    pub(super) not_before: Option<Instant>,
+    /// Requests that the endpoint had accepted when this batch was sent first. What is refused before another one is
+    /// accepted may be the endpoint's fault.
+    pub(super) since: Option<u64>,
+    /// The same when it was sent last.
+    pub(super) tried_at: u64,
+    /// Answers of 500 to the next part, in a row.
+    errors: u32,
+    /// It was halved for answers of 500.
+    is_erring: bool,
     /// Set after a hold: instead of halving all of it again, this one item is tried alone.
     probe_item: Option<usize>,
     /// It was given up: no refusal is put down to the endpoint any more.
@@ -41,6 +60,8 @@ pub(super) enum Refusal {
     Content,
     /// Its size.
     Size,
+    /// Its size, although it is not larger than everything that was accepted.
+    UnlikelySize,
 }
 
 impl Refusal {
@@ -48,8 +69,13 @@ impl Refusal {
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::Content => "refused",
-            Self::Size => "too_large",
+            Self::Size | Self::UnlikelySize => "too_large",
         }
+    }
+
+    /// Whether the endpoint may be at fault, not the item.
+    pub(super) fn is_doubtful(self) -> bool {
+        self != Self::Size
     }
 }
 
@@ -63,9 +89,27 @@ impl Job {
             rejected: 0,
             bad_items: Vec::new(),
             attempts: 0,
+            not_before: None,
+            since: None,
+            tried_at: 0,
+            errors: 0,
+            is_erring: false,
             probe_item: None,
             given_up: false,
         }
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.stored.batch.first()
+    }
+
+    pub(super) fn key_name(&self) -> &str {
+        self.stored.batch.key_name()
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.stored.batch.body().len() + OVERHEAD_BYTES
     }
 
     /// Whether no part is left to send.
@@ -83,8 +127,14 @@ impl Job {
         }
     }
 
+    /// How many items the next part has.
+    pub(super) fn part_len(&self) -> usize {
+        self.parts.front().map_or(0, ExactSizeIterator::len)
+    }
+
     /// The next part was accepted.
     pub(super) fn accepted(&mut self) {
+        self.errors = 0;
         if let Some(part) = self.parts.pop_front() {
             self.delivered += part.len() as u64;
         }
@@ -106,6 +156,7 @@ impl Job {
 
     /// The next part was refused: it is halved. A single item is a bad item.
     pub(super) fn refused(&mut self, refusal: Refusal, answer: Answer) {
+        self.errors = 0;
         let Some(part) = self.parts.pop_front() else { return };
         if part.len() <= 1 {
             let item = self.stored.batch.slice(part);
@@ -128,16 +179,49 @@ impl Job {
         }
     }
 
+    /// The next part was answered with 500. `others_accepted`: the endpoint accepts other requests meanwhile. Returns
+    /// how often that came in a row, or `None` when it is to be treated as refused.
+    pub(super) fn erred(&mut self, others_accepted: bool) -> Option<u32> {
+        self.errors = self.errors.saturating_add(1);
+        let most = match self.part_len() {
+            _ if !self.is_erring => MOST_ERRORS,
+            0 | 1 => MOST_ERRORS_OF_ITEM,
+            _ => 1,
+        };
+        if self.errors < most || !others_accepted {
+            return Some(self.errors);
+        }
+        self.is_erring = true;
+        None
+    }
+
+    /// Whether what is refused of it is bad: the endpoint has accepted `accepted` requests, or a part of it.
+    pub(super) fn is_proven(&self, accepted: u64) -> bool {
+        self.delivered > 0 || self.since.is_some_and(|since| accepted > since)
+    }
+
     /// Whether everything that was tried of it was refused. Then the endpoint may be at fault, not the items.
     pub(super) fn is_unproven(&self) -> bool {
-        let refused = self.bad_items.iter().any(|bad| bad.refusal == Refusal::Content);
+        let refused = self.bad_items.iter().any(|bad| bad.refusal.is_doubtful());
         let tried = self.probe_item.is_some() || self.is_done();
         self.delivered == 0 && refused && tried && !self.given_up
     }
 
-    /// Begins again after a hold, with fewer requests: the next time another single item is tried.
+    /// Forgets what was refused: all of it is sent again. Afterwards as before, each item is found by halving.
     pub(super) fn restart(self) -> Self {
+        let Self { stored, attempts, not_before, since, tried_at, .. } = self;
+        Self { attempts, not_before, since, tried_at, ..Self::new(stored) }
+    }
+
+    /// As [`Job::restart`], with fewer requests: if all is refused, one item is tried alone, each time another one.
+    pub(super) fn probe(self) -> Self {
         let next = self.probe_item.map_or(0, |item| item + 1);
-        Self { probe_item: (self.stored.batch.len() > 1).then_some(next), ..Self::new(self.stored) }
+        let probe_item = (self.stored.batch.len() > 1).then_some(next);
+        Self { probe_item, ..self.restart() }
+    }
+
+    /// Whether nothing of it was answered yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.part_len() == self.stored.batch.len() && self.probe_item.is_none()
     }
 }

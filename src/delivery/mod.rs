@@ -1,16 +1,16 @@
 //! Delivery: the loop that joins spool and exporter: take a batch, send it, settle it by the outcome.
 //!
 //! ```text
-//!            ┌──────────────── Accepted: settle ───────────────┐
-//!   take ─▶ gate ─▶ export ─┼─ Retry: shut the gate (backoff) ─┤
-//!            ▲              ├─ Hold: shut the gate (probe) ────┤
-//!            │              ├─ TooLarge, Refused: halve ───────┤
-//!            │              └─ NoKey: set aside ──────────▶ settle
-//!            └─────────────────────────────────────────────────┘
+//!            ┌───────────────── Accepted: settle ────────────────┐
+//!   take ─▶ gate ─▶ export ─┼─ Retry: shut the gate (backoff) ───┤
+//!            ▲              ├─ Hold: shut the gate (probe) ──────┤
+//!            │              ├─ TooLarge, Refused: halve ─────────┤
+//!            │              └─ NoKey, a refused key: set aside ──▶ settle
+//!            └───────────────────────────────────────────────────┘
 //! ```
-//! `trial` says which part of which batch is next, and whether items or endpoint are at fault when everything is
-//! refused.
+//! `dispatch` says which part of which batch is next and when, by the gates of `gate` and the `trial` of refusals.
 
+mod dispatch;
 mod gate;
 mod job;
 mod trial;
@@ -21,47 +21,51 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gate::{Gate, Why};
-use job::{Job, Refusal};
-use trial::{Next, Trial};
+use dispatch::{Begin, Dispatch, Limits, Note, Sending, SetAside, Task};
+use gate::Why;
+use job::Job;
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{ExportState, HeaderCounter, Lane, NO_KEY, Rejection, StoredBatch, Take, now_unix_ms};
+use crate::spool::{HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
 
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How much of an answer the reason of a hold quotes.
-const MAX_QUOTE_CHARS: usize = 200;
 
 /// The delivery of one lane, run by as many threads as `max_in_flight` allows.
 pub(crate) struct Delivery {
     lane: Arc<Lane>,
-    /// The client's own lane. What is accepted of it proves that the endpoint accepts items.
+    /// The client's own lane, which counts what the endpoint accepted of any lane.
     own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
-    gate: Gate,
-    max_retries: u32,
+    dispatch: Mutex<Dispatch>,
     stopped: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     log: Log,
 }
 
-/// The batches that a delivery thread has taken from the lane and not settled yet.
-#[derive(Default)]
-pub(crate) struct InFlight(Vec<Arc<StoredBatch>>);
+/// A batch that a thread works on. One that a panic takes from it is sent again.
+struct InHand<'a> {
+    delivery: &'a Delivery,
+    stored: Option<Arc<StoredBatch>>,
+    /// How often the delivery was woken when the thread got it.
+    wakes: u64,
+}
 
-impl InFlight {
-    fn add(&mut self, stored: Box<StoredBatch>) -> Arc<StoredBatch> {
-        let stored = Arc::from(stored);
-        self.0.push(Arc::clone(&stored));
-        stored
+impl InHand<'_> {
+    /// The batch is where it belongs.
+    fn placed(mut self) {
+        self.stored = None;
     }
+}
 
-    fn remove(&mut self, settled: &Arc<StoredBatch>) {
-        self.0.retain(|stored| !Arc::ptr_eq(stored, settled));
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(stored) = self.stored.take() {
+            self.delivery.change(|dispatch| dispatch.recover(stored));
+        }
     }
 }
 
@@ -72,43 +76,61 @@ impl Delivery {
         exporter: Arc<dyn TracingExporter>,
         config: &Config,
     ) -> Self {
-        let backoff = Backoff::new(config.base_delay, config.max_delay, config.jitter);
+        let limits = Limits {
+            backoff: Backoff::new(config.base_delay, config.max_delay, config.jitter),
+            max_delay: config.max_delay,
+            max_retries: config.max_retries,
+            max_in_flight: config.max_in_flight,
+        };
         Self {
             lane,
             own,
             exporter,
-            gate: Gate::new(backoff, config.max_delay),
-            max_retries: config.max_retries,
+            dispatch: Mutex::new(Dispatch::new(limits)),
             stopped: AtomicBool::new(false),
             deadline: Mutex::new(None),
             log: config.log.clone(),
         }
     }
 
-    /// A delivery thread's life, until `stop`. What a panic left in `in_flight` is sent again.
-    pub(crate) fn run(&self, in_flight: &mut InFlight) {
+    /// A delivery thread's life, until `stop`.
+    pub(crate) fn run(&self) {
         loop {
             // Before the look at `stopped`: a stop between the two must wake the wait below.
             let seen = self.lane.delivery_wakeup().seen();
             if self.is_stopped() {
                 return;
             }
-            if !in_flight.0.is_empty() {
-                self.deliver(in_flight);
-                continue;
+            let mut task = self.change(|dispatch| dispatch.next(Instant::now(), self.accepted()));
+            let mut until = None;
+            if let Task::Take { beyond } = task {
+                let take = if beyond { self.lane.take_confirming() } else { self.lane.take_batch() };
+                task = match take {
+                    Take::Batch(stored) => Task::Look(self.change(|dispatch| dispatch.took(stored.into()))),
+                    Take::Wait(time) => {
+                        until = time;
+                        self.change(|dispatch| dispatch.took_nothing(Instant::now(), self.accepted()))
+                    }
+                };
             }
-            match self.lane.take_batch() {
-                Take::Batch(stored) => {
-                    in_flight.add(stored);
+            match task {
+                Task::Look(job) => self.deliver(job),
+                Task::Settle(job) => {
+                    let in_hand = self.in_hand(&job);
+                    self.settle(job, in_hand);
                 }
-                Take::Wait(until) => self.lane.delivery_wakeup().wait(seen, until),
+                Task::Wait(time) => {
+                    let until = until.into_iter().chain(time).min();
+                    self.lane.delivery_wakeup().wait(seen, until);
+                }
+                Task::Take { .. } => {}
             }
         }
     }
 
     /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
-        self.gate.wake();
+        self.change(|dispatch| dispatch.wake(Instant::now()));
         self.lane.delivery_wakeup().raise();
     }
 
@@ -131,68 +153,78 @@ impl Delivery {
         self.stopped.load(Acquire)
     }
 
-    /// Sends the batches of `in_flight` until every item of them is settled, or the client stops. See [`Trial`].
-    fn deliver(&self, in_flight: &mut InFlight) {
-        let sent_before = self.own.counter(HeaderCounter::BatchesSent);
-        let mut trial = Trial::new(in_flight.0.iter().cloned().map(Job::new));
-        loop {
-            match trial.next(self.own.counter(HeaderCounter::BatchesSent) != sent_before) {
-                Next::Send(job) => {
-                    if !self.send(job) {
-                        return;
-                    }
-                }
-                Next::Settle(job) => self.settle(job, in_flight),
-                Next::Confirm => match self.lane.take_confirming() {
-                    Take::Batch(stored) => trial.add(Job::new(in_flight.add(stored))),
-                    Take::Wait(_) => self.hold(&mut trial),
-                },
-                Next::Hold => self.hold(&mut trial),
-                Next::Done => return,
+    /// Changes the dispatch, shows in counters and log what came of it, and wakes the threads that it concerns.
+    fn change<T>(&self, how: impl FnOnce(&mut Dispatch) -> T) -> T {
+        let mut dispatch = self.dispatch.lock().unpoisoned();
+        let done = how(&mut dispatch);
+        self.show(&dispatch);
+        let (notes, has_changed) = (dispatch.take_notes(), dispatch.take_change());
+        drop(dispatch);
+        if has_changed {
+            self.lane.delivery_wakeup().raise();
+        }
+        notes.into_iter().for_each(|note| self.tell(note));
+        done
+    }
+
+    fn in_hand(&self, job: &Job) -> InHand<'_> {
+        let wakes = self.dispatch.lock().unpoisoned().wakes();
+        InHand { delivery: self, stored: Some(job.stored.clone()), wakes }
+    }
+
+    /// Requests that the endpoint has accepted.
+    fn accepted(&self) -> u64 {
+        self.own.counter(HeaderCounter::BatchesSent)
+    }
+
+    /// Sends the next part of `job`, if there is nothing against it.
+    fn deliver(&self, mut job: Job) {
+        let in_hand = self.in_hand(&job);
+        if self.lane.is_obsolete(&job.stored) {
+            job.drop_rest();
+            return self.settle(job, in_hand);
+        }
+        match self.exporter.ready(job.key_name()) {
+            Ok(()) => {}
+            Err(Outcome::NoKey) => return self.set_aside(dispatch::no_key(job), in_hand),
+            Err(Outcome::Hold { reason, .. }) => {
+                self.change(|dispatch| dispatch.hold_key(job, reason, Instant::now()));
+                return in_hand.placed();
             }
+            // No exporter has a reason to say anything else.
+            Err(_) => {}
+        }
+        match self.change(|dispatch| dispatch.begin(job, Instant::now(), self.accepted())) {
+            Begin::Send(sending) => self.send(sending, in_hand),
+            Begin::SetAside(aside) => self.set_aside(aside, in_hand),
+            Begin::Wait => in_hand.placed(),
         }
     }
 
-    /// Sends the next part of `job`; `false` when the client stops.
-    fn send(&self, job: &mut Job) -> bool {
-        if !self.gate.pass(|| self.is_stopped()) {
-            return false;
+    fn send(&self, sending: Sending, in_hand: InHand<'_>) {
+        let outcome = self.export(&sending.job.part());
+        match &outcome {
+            Outcome::Accepted { .. } => self.own.add_counter(HeaderCounter::BatchesSent, 1),
+            Outcome::TooLarge(_) | Outcome::Refused(_) => {}
+            // It was broken off.
+            _ if self.is_stopped() => return in_hand.placed(),
+            _ => {}
         }
-        if self.lane.is_obsolete(&job.stored) {
-            job.drop_rest();
-            return true;
+        if let Some(status) = status_of(&outcome) {
+            self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         }
-        self.set_state(ExportState::Sending, "", 0);
-        match self.export(&job.part()) {
-            Outcome::Accepted { status } => {
-                self.answered(status, true);
-                self.lane.add_counter(HeaderCounter::BatchesSent, 1);
-                job.accepted();
-            }
-            Outcome::TooLarge(answer) => {
-                self.answered(answer.status, false);
-                job.refused(Refusal::Size, answer);
-            }
-            Outcome::Refused(answer) => {
-                self.answered(answer.status, false);
-                job.refused(Refusal::Content, answer);
-            }
-            _ if self.is_stopped() => return false,
-            Outcome::Retry { status, after, reason } => {
-                job.attempts += 1;
-                if self.max_retries > 0 && job.attempts >= self.max_retries {
-                    return self.set_aside(job, status, "max_retries", &reason);
+        let is_retry = matches!(outcome, Outcome::Retry { .. });
+        let aside =
+            self.change(|dispatch| dispatch.report(sending, outcome, Instant::now(), self.accepted()));
+        match aside {
+            Some(aside) => self.set_aside(aside, in_hand),
+            None => {
+                if is_retry {
+                    self.lane.add_counter(HeaderCounter::Retries, 1);
                 }
-                self.lane.add_counter(HeaderCounter::Retries, 1);
-                self.put_off(status, Why::Backoff(reason), after);
-            }
-            Outcome::Hold { status, reason } => self.put_off(status, Why::Hold(reason), None),
-            Outcome::NoKey => {
-                let reason = format!("{NO_KEY}{}", job.stored.batch.key_name());
-                return self.set_aside(job, 0, &reason, "");
+                in_hand.placed();
             }
         }
-        true
     }
 
     /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the
@@ -206,39 +238,43 @@ impl Delivery {
     }
 
     /// Records what became of `job`. Its bad items go to the rejected store first. What was not tried is obsolete.
-    fn settle(&self, mut job: Job, in_flight: &mut InFlight) {
+    fn settle(&self, mut job: Job, in_hand: InHand<'_>) {
         for bad in std::mem::take(&mut job.bad_items) {
             let rejection =
                 rejection(&job, &bad.item, bad.answer.status, bad.refusal.reason(), bad.answer.body);
             if !self.store_rejected(&rejection) {
-                return;
+                return in_hand.placed();
             }
             job.rejected += 1;
         }
         // Before the cursor moves, so that who waited for it does not see a thread still sending.
-        self.set_state(ExportState::Idle, "", 0);
+        self.change(|dispatch| dispatch.finish(job.first()));
         self.lane.settle(&job.stored, job.delivered, job.rejected);
-        in_flight.remove(&job.stored);
-        let key_name = job.stored.batch.key_name();
-        if job.rejected > 0 && !key_name.is_empty() && self.exporter.has_named_key(key_name) {
-            // The key may have come while its items were being set aside: too late for the call that set it to find
-            // them.
-            self.lane.note_late_key();
+        let key_name = job.key_name();
+        if job.rejected > 0 && !key_name.is_empty() {
+            let was_woken = self.dispatch.lock().unpoisoned().wakes() != in_hand.wakes;
+            if was_woken && self.exporter.has_named_key(key_name) {
+                // The key may have come while its items were being set aside: too late for the call that set it to
+                // find them.
+                self.lane.note_late_key();
+            }
         }
         let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
         let (batch, delivered, rejected) = (&job.stored.batch, job.delivered, job.rejected);
         self.log.line(level, format_args!("batch {batch}: {delivered} items delivered, {rejected} rejected"));
+        in_hand.placed();
     }
 
-    /// Puts what is left of `job` into the rejected store; `false` when the client stops first.
-    fn set_aside(&self, job: &mut Job, status: u16, reason: &str, answer: &str) -> bool {
+    /// Puts what is left of the batch into the rejected store, and settles it.
+    fn set_aside(&self, aside: SetAside, in_hand: InHand<'_>) {
+        let SetAside { mut job, status, reason, answer } = aside;
         while !job.is_done() {
-            if !self.store_rejected(&rejection(job, &job.part(), status, reason, answer.into())) {
-                return false;
+            if !self.store_rejected(&rejection(&job, &job.part(), status, &reason, answer.clone().into())) {
+                return in_hand.placed();
             }
             job.set_aside();
         }
-        true
+        self.settle(job, in_hand);
     }
 
     /// Puts `rejection` into the rejected store, trying until the disk takes it; `false` when the client stops first.
@@ -257,46 +293,38 @@ impl Delivery {
         }
     }
 
-    /// Every item is refused: shuts the gate, and lets `trial` begin again after that.
-    fn hold(&self, trial: &mut Trial) {
-        let (status, said) = trial.bad_item().map_or((0, String::new()), |bad| {
-            let said = String::from_utf8_lossy(&bad.answer.body);
-            (bad.answer.status, said.chars().take(MAX_QUOTE_CHARS).collect())
-        });
-        self.put_off(status, Why::Hold(format!("every item is refused with {status}: {said}")), None);
-        trial.begin_again();
+    /// Shows in the counters what the export does.
+    fn show(&self, dispatch: &Dispatch) {
+        let now = Instant::now();
+        let status = dispatch.status(now);
+        if !status.reason.is_empty() {
+            self.lane.set_reason(status.reason);
+        }
+        let next = status.until.map_or(0, |until| now_unix_ms() + (until - now).as_millis() as u64);
+        self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next);
+        self.lane.set_counter(HeaderCounter::ExportState, status.state.into());
     }
 
-    /// Shuts the gate, and shows it in the counters and the log.
-    fn put_off(&self, status: u16, why: Why, at_least: Option<Duration>) {
-        if status != 0 {
-            self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
-        }
-        let (state, level, what, reason) = match &why {
-            Why::Backoff(reason) => (ExportState::Backoff, Level::Warn, "backoff", reason.clone()),
-            Why::Hold(reason) => (ExportState::Hold, Level::Error, "hold", reason.clone()),
+    fn tell(&self, note: Note) {
+        let lane = self.lane.id();
+        let of_key = note.key.filter(|name| !name.is_empty()).map(|name| format!(" under the key {name}"));
+        let of_key = of_key.unwrap_or_default();
+        let (level, what) = match note.why {
+            None => (Level::Info, "goes on".to_owned()),
+            Some(Why::Backoff(reason)) => (Level::Warn, format!("is on backoff: {reason}")),
+            Some(Why::Hold(reason)) => (Level::Error, format!("is on hold: {reason}")),
         };
-        let (wait, news) = self.gate.shut(why, at_least);
-        self.set_state(state, &reason, now_unix_ms() + wait.as_millis() as u64);
-        if news {
-            self.log.line(level, format_args!("export of lane {} is on {what}: {reason}", self.lane.id()));
-        }
+        self.log.line(level, format_args!("export of lane {lane}{of_key} {what}"));
     }
+}
 
-    /// The ingest answers: the gate is open.
-    fn answered(&self, status: u16, accepted: bool) {
-        self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
-        if self.gate.open(accepted) {
-            self.log.line(Level::Info, format_args!("export of lane {} goes on", self.lane.id()));
-        }
-    }
-
-    fn set_state(&self, state: ExportState, reason: &str, next_attempt_unix_ms: u64) {
-        if !reason.is_empty() {
-            self.lane.set_reason(reason);
-        }
-        self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next_attempt_unix_ms);
-        self.lane.set_counter(HeaderCounter::ExportState, state.into());
+/// The HTTP status of what the ingest said, if it said anything.
+fn status_of(outcome: &Outcome) -> Option<u16> {
+    match outcome {
+        Outcome::Accepted { status } => Some(*status),
+        Outcome::Retry { status, .. } | Outcome::Hold { status, .. } => Some(*status).filter(|s| *s != 0),
+        Outcome::TooLarge(answer) | Outcome::Refused(answer) => Some(answer.status),
+        Outcome::NoKey => None,
     }
 }
 

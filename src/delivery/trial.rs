@@ -3,109 +3,139 @@
 //! A refusal (400, 422) of a whole batch is no proof against its items: a wrong path or a proxy refuses everything, and
 //! then nothing may be given up. The rules:
 //!
-//! - A batch is **unproven** when items of it were refused alone and nothing of it was accepted.
-//! - When anything is accepted, by any thread, the **endpoint accepts**. From then on what it refuses is bad, and
-//!   unproven batches go back to be sent to their end.
-//! - While batches are unproven, a batch that was not tried yet is asked for: it may be the **confirming** one.
-//! - When as many as allowed are unproven, the endpoint is held responsible: hold, then try the oldest again, with one
-//!   item each. Bad items may come in a row, so each hold allows one more batch.
+//! - A batch is **unproven** when items of it were refused alone, and nothing was accepted since it was sent first.
+//! - While there is doubt, one batch at a time is tested: the **suspect**. All other batches wait.
+//! - When anything is accepted, of whatever batch, doubt ends. What was refused is bad, and all go back to be sent to
+//!   their end.
+//! - When as many batches as allowed are found unproven, the endpoint is held responsible: hold. After it a few are
+//!   tested again with two requests each: the batch whole, and one item of it alone. They are the oldest one, another
+//!   one in turn, and one that was not tested yet, because bad items may come in a row.
 //!
-//! Pure: it knows no thread, clock or disk. The delivery loop asks [`Trial::next`] and reports to the [`Job`].
-
-use std::collections::VecDeque;
+//! Pure: it knows no thread, clock or disk.
 
 use super::job::{BadItem, Job};
 
-/// Batches that are tried before refusals of all their items are put down to the endpoint, and after each hold.
-const FIRST_TRIED: usize = 2;
-/// No further batch is tried once those that are unproven have so many bytes of items: they are in memory.
-const MAX_UNPROVEN_BYTES: usize = 16 << 20;
+/// Batches that are tested before refusals of all their items are put down to the endpoint.
+const FIRST_TESTED: usize = 2;
 
-/// The batches of one delivery thread, and what is known of the endpoint.
+/// What is known of the endpoint.
+#[derive(Default)]
 pub(super) struct Trial {
-    /// To be sent; the first is under way.
-    waiting: VecDeque<Job>,
+    doubt: Option<Doubt>,
+    /// Sorted by their first item.
     unproven: Vec<Job>,
-    /// Something was accepted since the last hold.
-    endpoint_accepts: bool,
-    /// How many batches may be unproven before the endpoint is held responsible.
-    max_unproven: usize,
+    /// Holds so far.
+    holds: usize,
 }
 
-/// What to do next.
-pub(super) enum Next<'a> {
-    /// Send the job's next part, and tell the job what became of it.
-    Send(&'a mut Job),
-    /// Record what became of the batch: no part is left, or the rest is not to be sent.
-    Settle(Job),
-    /// Add a batch that was not tried yet, or hold when there is none.
-    Confirm,
-    /// Everything is refused: wait, then call [`Trial::begin_again`].
-    Hold,
-    /// Nothing is left.
-    Done,
+struct Doubt {
+    /// The first item of the batch under test.
+    suspect: Option<u64>,
+    /// How many more may be found unproven before the endpoint is held responsible.
+    left: usize,
+    /// Requests that were accepted when doubt, or the last hold, began.
+    since: u64,
+    /// The gate's epoch when something was refused last.
+    epoch: u64,
+    /// After a hold batches are tested with few requests.
+    is_after_hold: bool,
 }
 
 impl Trial {
-    pub(super) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
-        Self {
-            waiting: jobs.into_iter().collect(),
-            unproven: Vec::new(),
-            endpoint_accepts: false,
-            max_unproven: FIRST_TRIED,
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Whether the endpoint has accepted something since doubt began: it has accepted `accepted` requests.
+    pub(super) fn is_settled_by(&self, accepted: u64) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| accepted > doubt.since)
+    }
+
+    /// The batch under test.
+    pub(super) fn suspect(&self) -> Option<u64> {
+        self.doubt.as_ref()?.suspect
+    }
+
+    /// Makes `job` the batch under test.
+    pub(super) fn test(&mut self, job: Job) -> Job {
+        let Some(doubt) = &mut self.doubt else { return job };
+        doubt.suspect = Some(job.first());
+        if doubt.is_after_hold && job.is_untouched() { job.probe() } else { job }
+    }
+
+    /// The batch under test is not to be tested any more.
+    pub(super) fn acquit(&mut self, first: u64) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.suspect.take_if(|suspect| *suspect == first);
         }
     }
 
-    /// Adds the batch that [`Next::Confirm`] asked for.
-    pub(super) fn add(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    /// Something of `job` was refused, in the gate's epoch `epoch`, and nothing was accepted since it was sent. Gives it
+    /// back if it is to be sent on, and all of it again if another batch is under test.
+    pub(super) fn refused(&mut self, job: Job, accepted: u64, epoch: u64) -> Option<Job> {
+        let first = job.first();
+        let doubt = self.doubt.get_or_insert(Doubt {
+            suspect: Some(first),
+            left: FIRST_TESTED,
+            since: accepted,
+            epoch,
+            is_after_hold: false,
+        });
+        doubt.epoch = epoch;
+        if *doubt.suspect.get_or_insert(first) != first {
+            return Some(job.restart());
+        }
+        if !job.is_unproven() {
+            return Some(job);
+        }
+        doubt.suspect = None;
+        doubt.left = doubt.left.saturating_sub(1);
+        let at = self.unproven.partition_point(|other| other.first() < first);
+        self.unproven.insert(at, job);
+        None
     }
 
-    /// What to do now. `accepted`: since the trial began, the endpoint accepted something of the client's own lane,
-    /// whichever thread sent it.
-    pub(super) fn next(&mut self, accepted: bool) -> Next<'_> {
-        while let Some(job) = self.waiting.pop_front() {
-            if job.is_unproven() && !self.endpoint_accepts {
-                self.unproven.push(job);
-                self.learn(accepted);
-            } else if job.is_done() {
-                self.learn(job.delivered > 0);
-                return Next::Settle(job);
-            } else {
-                self.waiting.push_front(job);
-                break;
-            }
-        }
-        match self.waiting.front_mut() {
-            Some(job) => Next::Send(job),
-            None if self.unproven.is_empty() => Next::Done,
-            None if self.unproven.len() < self.max_unproven => Next::Confirm,
-            None => Next::Hold,
-        }
+    /// Whether the endpoint is to be held responsible now.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.left == 0)
+    }
+
+    /// The gate's epoch when something was refused last.
+    pub(super) fn epoch(&self) -> u64 {
+        self.doubt.as_ref().map_or(0, |doubt| doubt.epoch)
     }
 
     /// An item that speaks for the hold.
     pub(super) fn bad_item(&self) -> Option<&BadItem> {
-        self.unproven.iter().flat_map(|job| &job.bad_items).next()
+        self.unproven.iter().rev().flat_map(|job| &job.bad_items).next()
     }
 
-    /// After a hold: the oldest batches are tried again, and one that was not tried yet if all is still refused.
-    pub(super) fn begin_again(&mut self) {
-        let bytes: usize = self.unproven.iter().map(|job| job.stored.batch.joined().len()).sum();
-        self.max_unproven = self.unproven.len() + usize::from(bytes < MAX_UNPROVEN_BYTES);
-        self.unproven = self.unproven.drain(..).map(Job::restart).collect();
-        self.unproven.sort_by_key(|job| job.stored.batch.first());
-        self.waiting.extend(self.unproven.drain(..FIRST_TRIED.min(self.unproven.len())));
-        self.endpoint_accepts = false;
-    }
-
-    fn learn(&mut self, accepts: bool) {
-        self.endpoint_accepts |= accepts;
-        if self.endpoint_accepts {
-            self.waiting.extend(self.unproven.drain(..));
+    /// The endpoint is held responsible. Returns what is to be tested after the hold.
+    pub(super) fn hold(&mut self, accepted: u64) -> Vec<Job> {
+        self.unproven = self.unproven.drain(..).map(Job::probe).collect();
+        self.unproven.iter_mut().for_each(|job| job.since = Some(accepted));
+        let mut tested = Vec::new();
+        if !self.unproven.is_empty() {
+            tested.push(self.unproven.remove(0));
         }
+        if !self.unproven.is_empty() {
+            tested.push(self.unproven.remove(self.holds % self.unproven.len()));
+        }
+        self.holds += 1;
+        let (left, since, epoch) = (tested.len() + 1, accepted, self.epoch());
+        self.doubt = Some(Doubt { suspect: None, left, since, epoch, is_after_hold: true });
+        tested
+    }
+
+    /// Doubt is over. Returns what was found unproven.
+    pub(super) fn end(&mut self) -> Vec<Job> {
+        self.doubt = None;
+        self.holds = 0;
+        std::mem::take(&mut self.unproven)
+    }
+
+    /// Memory that the unproven batches take.
+    pub(super) fn bytes(&self) -> usize {
+        self.unproven.iter().map(Job::bytes).sum()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! Backend: the exporter that posts batches to an HTTP ingest. The only file that knows the HTTP client.
 
-use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+use std::cell::Cell;
+use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::body::BodyEncoding;
@@ -86,10 +87,38 @@ impl BackendSpanExporter {
             Ok(body) => body,
             Err(e) => return retry(format!("cannot compress the request: {e}")),
         };
+        // Each attempt on a connection that was open already takes one from those that are kept.
+        let mut again = self.agent.config().max_idle_connections();
+        loop {
+            let asks = self.ask_first.load(Relaxed);
+            CONNECTED.set(false);
+            let result = match self.attempt(batch, &body, key, deadline) {
+                Ok(result) => result,
+                Err(outcome) => return outcome,
+            };
+            // A kept connection that is found dead says nothing of the ingest, and 417 nothing of the batch.
+            let is_stale = !CONNECTED.get() && result.as_ref().is_err_and(is_broken_off);
+            let is_asked_in_vain = asks && result.as_ref().is_ok_and(|answer| answer.status() == 417);
+            let outcome = self.outcome(result, key);
+            if again == 0 || !(is_stale || is_asked_in_vain) {
+                return outcome;
+            }
+            again -= 1;
+        }
+    }
+
+    /// Makes one request. The error is the outcome of a batch that can't be sent.
+    fn attempt(
+        &self,
+        batch: &Batch,
+        body: &[u8],
+        key: Option<&Secret>,
+        deadline: Option<Instant>,
+    ) -> std::result::Result<std::result::Result<Response<Body>, ureq::Error>, Outcome> {
         let mut request = self.agent.post(self.url.clone()).header("Idempotency-Key", batch.id());
         if let Some(key) = key {
             let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.reveal())) else {
-                return hold("the API key may not stand in a header".into());
+                return Err(hold("the API key may not stand in a header".into()));
             };
             value.set_sensitive(true);
             request = request.header("Authorization", value);
@@ -108,7 +137,7 @@ impl BackendSpanExporter {
         {
             request = request.config().timeout_global(Some(left)).build();
         }
-        self.outcome(request.send(&*body), key)
+        Ok(request.send(body))
     }
 
     fn outcome(
@@ -129,9 +158,7 @@ impl BackendSpanExporter {
             }
             Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
             Err(e) => {
-                if let ureq::Error::Io(io) = &e
-                    && matches!(io.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
-                {
+                if is_reset(&e) {
                     self.ask_first.store(true, Relaxed);
                 }
                 retry(e.to_string())
@@ -146,6 +173,10 @@ impl TracingExporter for BackendSpanExporter {
             Ok(key) => self.send(batch, key.as_ref(), deadline),
             Err(outcome) => outcome,
         }
+    }
+
+    fn ready(&self, name: &str) -> std::result::Result<(), Outcome> {
+        self.keys.choose(name).map(drop)
     }
 
     fn shutdown(&self) {
@@ -221,7 +252,40 @@ impl Connector for AboveStandard {
 }
 
 fn new_agent(config: ureq::config::Config, names: &Names) -> Agent {
-    Agent::with_parts(config, AboveStandard::default(), names.clone())
+    Agent::with_parts(config, AboveStandard::default().chain(NoteConnection), names.clone())
+}
+
+thread_local! {
+    /// Whether this thread's request made a connection; otherwise it went over one that was kept.
+    static CONNECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes when a connection is made.
+#[derive(Debug)]
+struct NoteConnection;
+
+impl<T: Transport> Connector<T> for NoteConnection {
+    type Out = T;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails,
+        made: Option<T>,
+    ) -> std::result::Result<Option<T>, ureq::Error> {
+        CONNECTED.set(true);
+        Ok(made)
+    }
+}
+
+/// The other end broke the connection while the request was sent.
+fn is_reset(error: &ureq::Error) -> bool {
+    let broken = |kind| matches!(kind, BrokenPipe | ConnectionReset | ConnectionAborted);
+    matches!(error, ureq::Error::Io(e) if broken(e.kind()))
+}
+
+/// The connection ended before there was an answer.
+fn is_broken_off(error: &ureq::Error) -> bool {
+    is_reset(error) || matches!(error, ureq::Error::Io(e) if e.kind() == UnexpectedEof)
 }
 
 fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {

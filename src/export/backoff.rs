@@ -27,6 +27,22 @@ impl Backoff {
         wait
     }
 
+    /// A wait that the ingest asked for, times a random 1 to 2: not all clients that were told the same come back in the
+    /// same second.
+    pub(crate) fn spread(&mut self, wait: Duration) -> Duration {
+        wait.mul_f64(1.0 + self.random.fraction())
+    }
+
+    /// Another one of the same settings, with a jitter of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.base, self.max, self.jitter)
+    }
+
+    /// The delay after `failures` failures in a row, without jitter.
+    pub(crate) fn after(&self, failures: u32) -> Duration {
+        self.base.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(self.max)
+    }
+
     /// Starts again at `base`: an attempt succeeded.
     pub(crate) fn reset(&mut self) {
         self.delay = self.base;
@@ -75,6 +91,14 @@ mod tests {
         let waits: Vec<Duration> = (0..1000).map(|_| backoff.next()).collect();
         assert!(waits.iter().all(|w| (BASE..BASE.mul_f64(1.5)).contains(w)));
         assert!(waits.iter().any(|w| *w < BASE.mul_f64(1.1)) && waits.iter().any(|w| *w > BASE.mul_f64(1.4)));
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_never_cut_and_at_most_doubled() {
+        let mut backoff = Backoff::new(BASE, MAX, 0.0);
+        let waits: Vec<Duration> = (0..1000).map(|_| backoff.spread(MAX * 10)).collect();
+        assert!(waits.iter().all(|w| (MAX * 10..MAX * 20).contains(w)));
+        assert!(waits.iter().any(|w| *w < MAX * 11) && waits.iter().any(|w| *w > MAX * 19));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Answer, Outcome};
-use crate::export::retry_after::retry_after;
+use crate::export::retry_after::{answered_at, retry_after};
 
 /// The longest part of an answer's body that is quoted in a reason, in bytes.
 const MAX_QUOTE_BYTES: usize = 200;
@@ -19,7 +19,11 @@ pub(super) fn classify<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>
         400 | 422 => Outcome::Refused(Answer { status, body }),
         408 | 409 | 425 | 429 | 500..=599 if !forbidden => Outcome::Retry {
             status,
-            after: retry_after(header("retry-after-ms"), header("retry-after"), SystemTime::now()),
+            after: retry_after(
+                header("retry-after-ms"),
+                header("retry-after"),
+                answered_at(header("date"), SystemTime::now()),
+            ),
             reason: reason(&body),
         },
         300..=599 => Outcome::Hold { status, reason: reason(&body) },
@@ -81,6 +85,9 @@ mod tests {
             assert_eq!(class(status, &[("retry-after", "7")]), "retry in 7 s", "{status}");
             assert_eq!(class(status, &[("retry-after", "9"), ("retry-after-ms", "7000")]), "retry in 7 s");
         }
+        // By the ingest's own clock, whatever ours says.
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(class(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:49:44 GMT")]), "retry in 7 s");
         assert_eq!(class(401, &[("x-should-retry", "true")]), "hold");
         assert_eq!(class(422, &[("x-should-retry", "false")]), "refused");
     }

@@ -29,6 +29,12 @@ pub trait TracingExporter: Send + Sync {
     /// It must come back soon after `deadline`, when there is one.
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome;
 
+    /// Whether a batch of the key name `name` can be sent at all, or else what becomes of it: `NoKey`, or `Hold`. It is
+    /// asked before each attempt, makes no request, and returns at once.
+    fn ready(&self, _name: &str) -> std::result::Result<(), Outcome> {
+        Ok(())
+    }
+
     /// Gives up what is in flight, soon. Called when a shutdown's deadline has passed, and when a client that has
     /// started sending can't be opened after all. Later calls of `export` fail.
     fn shutdown(&self) {}

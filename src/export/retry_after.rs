@@ -12,6 +12,11 @@ pub(super) fn retry_after(ms: Option<&str>, seconds: Option<&str>, now: SystemTi
     ms.or_else(|| seconds.and_then(|text| number(text, 1.0).or_else(|| until(text, now))))
 }
 
+/// When an answer was made: by its header `date`, whose clock a date in `retry-after` is by too, or else `now`.
+pub(super) fn answered_at(date: Option<&str>, now: SystemTime) -> SystemTime {
+    date.and_then(|text| httpdate::parse_http_date(text.trim()).ok()).unwrap_or(now)
+}
+
 fn number(text: &str, per_second: f64) -> Option<Duration> {
     let n: f64 = text.trim().parse().ok()?;
     (n.is_finite() && n >= 0.0).then(|| Duration::from_secs_f64((n / per_second).min(MAX.as_secs_f64())))

@@ -37,6 +37,6 @@ pub(crate) use lane::settings::LaneSettings;
 pub(crate) use lane::{Lane, shut_down};
 pub(crate) use recovery::DamagedLane;
 pub use set_aside::rejected::RejectedItem;
-pub(crate) use set_aside::rejected::{NO_KEY, Rejection};
+pub(crate) use set_aside::rejected::{KEY_REFUSED, NO_KEY, Rejection, awaited_key};
 pub use stats::{ExportState, Stats};
 pub(crate) use wakeup::Wakeup;

@@ -56,12 +56,12 @@ pub trait Sampler<S>: Fn() -> S + Send + Sync {}
 impl<S, F: Fn() -> S + Send + Sync> Sampler<S> for F {}
 
 /// What the disk was, what came since, and what is asked at each event.
-type Record<S> = (Blocks, Vec<Event<S>>, Box<dyn Sampler<S>>);
+type Recording<S> = (Blocks, Vec<Event<S>>, Box<dyn Sampler<S>>);
 
 struct State<S> {
     now: Blocks,
     /// What `now` was when the record began, and what came since; `None`: nothing is recorded.
-    record: Option<Record<S>>,
+    record: Option<Recording<S>>,
 }
 
 /// The disk.

@@ -21,6 +21,14 @@ use crate::spool::held_path::{Access, HeldPath};
 /// The reason of items that were set aside for want of a key; the key's name follows.
 pub(crate) const NO_KEY: &str = "no_key:";
 
+/// The reason of items that were set aside because the ingest refuses their key; the key's name follows.
+pub(crate) const KEY_REFUSED: &str = "key_refused:";
+
+/// The key that items wait for which were set aside for this reason, if they wait for one.
+pub(crate) fn awaited_key(reason: &str) -> Option<&str> {
+    reason.strip_prefix(NO_KEY).or_else(|| reason.strip_prefix(KEY_REFUSED))
+}
+
 /// An item that the ingest refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedItem {
@@ -30,7 +38,8 @@ pub struct RejectedItem {
     pub batch_id: String,
     /// The HTTP status, or 0 where there was none.
     pub status: u16,
-    /// Why it is here: `refused`, `too_large`, `max_retries`, `no_key:<name>`.
+    /// Why it is here: `refused`, `too_large`, `max_retries`, `no_key:<name>`,
+    /// `key_refused:<name>`.
     pub reason: String,
     /// The first bytes of the ingest's answer.
     pub answer: Vec<u8>,
@@ -303,7 +312,7 @@ impl RejectedStore {
         held.retain(|first, _| firsts.binary_search(first).is_ok());
         for first in firsts {
             held.entry(first)
-                .or_insert_with(|| self.reason(first).is_some_and(|why| why.starts_with(NO_KEY)));
+                .or_insert_with(|| self.reason(first).is_some_and(|why| awaited_key(&why).is_some()));
         }
         self.held_batches.store(held.values().filter(|is_held| **is_held).count() as u64, Relaxed);
     }

@@ -457,6 +457,33 @@ fn an_answer_given_before_the_body_was_sent_is_heard_at_the_next_try() {
 }
 
 #[test]
+fn a_kept_connection_that_is_found_dead_costs_no_attempt() {
+    let ingest = testkit::ingest::Ingest::start(|_| testkit::ingest::Answer::status(200)).unwrap();
+    let exporter = exporter(&ingest.url(), &[("max_in_flight", "4")]);
+    let mut batch = Batch::new("lane", 0, "");
+    batch.push(b"{}");
+    // Each of four threads has a connection of its own, and all are kept.
+    let together = std::sync::Barrier::new(4);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                together.wait();
+                assert_eq!(exporter.export(&batch, None), Outcome::Accepted { status: 200 });
+            });
+        }
+    });
+    // The ingest resets what comes over them, as one that was restarted does.
+    ingest.reset_unread(1);
+    let before = ingest.requests().len();
+    assert_eq!(exporter.export(&batch, None), Outcome::Accepted { status: 200 });
+    assert_eq!(ingest.requests().len(), before + 1);
+    // On a fresh connection it is a failed attempt.
+    ingest.stop();
+    let down = exporter.export(&batch, None);
+    assert!(matches!(down, Outcome::Retry { status: 0, .. }), "{down:?}");
+}
+
+#[test]
 fn an_ingest_that_does_not_like_to_be_asked_is_not_asked_again() {
     let mut large = Batch::new("lane", 0, "");
     large.push(&vec![b'1'; 64 << 20]);

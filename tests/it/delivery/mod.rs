@@ -1,6 +1,7 @@
 //! The way to the ingest.
 
 mod exporter;
+mod fair;
 mod late_key;
 mod outage;
 mod pace;

@@ -286,9 +286,11 @@ fn max_retries_gives_up_a_batch_into_the_rejected_store() {
 fn rejected_store_has_a_limit_and_what_leaves_it_is_counted() {
     let dir = TempDir::new("refusals");
     let spool = dir.join("spool");
-    let picky = Picky::new(413, |_| true);
+    let picky = Picky::new(413, |request| request.body.len() > 1000);
     let settings = [("max_rejected_bytes", "100 KiB"), ("max_batch_size", "10")];
     let client = open(&spool, &picky.ingest.url(), &settings);
+    enqueue(&client, [1000]);
+    client.flush(PATIENCE).unwrap();
     let items: Vec<String> = (0..50).map(|n| long_item(n, 10_000)).collect();
     for item in &items {
         client.enqueue(item.as_bytes()).unwrap();

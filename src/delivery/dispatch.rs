@@ -1,0 +1,419 @@
+//! Dispatch: which batch of a lane is sent next, and when.
+//!
+//! ```text
+//!   take ─▶ look ─▶ begin ─▶ (the request) ─▶ report ─▶ done ─▶ settle
+//!             ▲       │                         │
+//!             │       ▼                         ▼
+//!             └── ready, or waiting: for its key, for its turn after answers of 500, unproven
+//! ```
+//! All delivery threads of a lane share one, under a lock, and hold it only to ask what to do next and to report. It has
+//! the endpoint's gate, a gate for each key that the ingest put off, and the trial. Batches that wait for their own key
+//! or their own turn let others pass, within a limit of memory.
+//!
+//! Pure: it knows no thread, clock or disk. `accepted` is how many requests the endpoint has accepted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::gate::{Gate, Permit, Reply};
+use super::job::{Job, Refusal};
+use super::trial::Trial;
+use crate::export::{Backoff, Outcome};
+use crate::spool::{KEY_REFUSED, StoredBatch};
+pub(super) use shown::Note;
+
+/// Batches that wait for something of their own, not for the endpoint, take at most so much memory.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+/// How much of an answer the reason of a hold quotes.
+const MAX_QUOTE_CHARS: usize = 200;
+/// After so many answers of 500 in a row other batches are tried first.
+const ERRORS_BEFORE_YIELD: u32 = 2;
+
+/// The batches of a lane that are on their way, and what they wait for.
+pub(super) struct Dispatch {
+    /// The endpoint's.
+    gate: Gate,
+    keys: BTreeMap<String, KeyGate>,
+    trial: Trial,
+    /// To be sent, by their first item.
+    ready: BTreeMap<u64, Job>,
+    /// To be sent at a time of their own.
+    delayed: BTreeMap<u64, Job>,
+    /// To be settled.
+    done: VecDeque<Job>,
+    /// The batches that threads work on, and whether a request of it is under way.
+    in_hand: BTreeMap<u64, bool>,
+    /// Threads that ask the lane for a batch.
+    taking: usize,
+    /// What batches that wait for their key take.
+    key_bytes: usize,
+    /// The longest body that was accepted.
+    most_accepted_bytes: usize,
+    notes: Vec<Note>,
+    /// Threads that wait may have something to do now.
+    has_changed: bool,
+    /// How often it was woken.
+    wakes: u64,
+    limits: Limits,
+}
+
+/// What the settings say.
+pub(super) struct Limits {
+    pub(super) backoff: Backoff,
+    pub(super) max_delay: Duration,
+    pub(super) max_retries: u32,
+    pub(super) max_in_flight: usize,
+}
+
+/// The gate before a key that the ingest put off, and the batches that wait at it.
+struct KeyGate {
+    gate: Gate,
+    jobs: BTreeMap<u64, Job>,
+    /// The status and the text with which the ingest refused the key: its batches do not wait but are set aside.
+    refused: Option<(u16, String)>,
+}
+
+/// What a thread is to do.
+pub(super) enum Task {
+    /// Look whether the batch can be sent at all, then [`Dispatch::begin`] or [`Dispatch::finish`].
+    Look(Job),
+    /// Record what became of the batch.
+    Settle(Job),
+    /// Ask the lane for a batch, then [`Dispatch::took`] or [`Dispatch::took_nothing`]. `beyond`: although as many as
+    /// may be are in flight.
+    Take { beyond: bool },
+    /// Nothing before this time, if one is given.
+    Wait(Option<Instant>),
+}
+
+/// What is to be done with a batch that was looked at.
+pub(super) enum Begin {
+    /// Send its next part.
+    Send(Sending),
+    /// Its key is refused.
+    SetAside(SetAside),
+    /// It waits.
+    Wait,
+}
+
+/// A request under way.
+pub(super) struct Sending {
+    pub(super) job: Job,
+    permit: Permit,
+    key_permit: Option<Permit>,
+}
+
+/// A batch that goes into the rejected store.
+pub(super) struct SetAside {
+    pub(super) job: Job,
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) answer: String,
+}
+
+impl Dispatch {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            gate: Gate::new(limits.backoff.another(), limits.max_delay),
+            keys: BTreeMap::new(),
+            trial: Trial::default(),
+            ready: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            done: VecDeque::new(),
+            in_hand: BTreeMap::new(),
+            taking: 0,
+            key_bytes: 0,
+            most_accepted_bytes: 0,
+            notes: Vec::new(),
+            has_changed: false,
+            wakes: 0,
+            limits,
+        }
+    }
+
+    /// What to do now.
+    pub(super) fn next(&mut self, now: Instant, accepted: u64) -> Task {
+        if self.trial.is_settled_by(accepted) {
+            self.end_doubt(now);
+        }
+        self.end_delays(now);
+        if let Some(job) = self.done.pop_front() {
+            self.in_hand.insert(job.first(), false);
+            return Task::Settle(job);
+        }
+        let is_passable = self.gate.wait(now).is_none();
+        if is_passable && let Some(job) = self.candidate(now) {
+            return self.look(job);
+        }
+        if self.may_take(is_passable) {
+            self.taking += 1;
+            return Task::Take { beyond: self.has_waiting() };
+        }
+        self.without_another(now, accepted, is_passable)
+    }
+
+    /// Adds the batch that a thread took; it is to be looked at.
+    pub(super) fn took(&mut self, stored: Arc<StoredBatch>) -> Job {
+        self.taking = self.taking.saturating_sub(1);
+        self.in_hand.insert(stored.batch.first(), false);
+        Job::new(stored)
+    }
+
+    /// There is no batch to take.
+    pub(super) fn took_nothing(&mut self, now: Instant, accepted: u64) -> Task {
+        self.taking = self.taking.saturating_sub(1);
+        self.without_another(now, accepted, self.gate.wait(now).is_none())
+    }
+
+    /// Lets a request with the next part of `job` begin, if none of its gates is shut.
+    pub(super) fn begin(&mut self, mut job: Job, now: Instant, accepted: u64) -> Begin {
+        if self.trial.is_in_doubt() && self.trial.suspect().is_none() {
+            job = self.trial.test(job);
+        }
+        let first = job.first();
+        if self.trial.suspect().is_some_and(|suspect| suspect != first) {
+            self.put(job, now);
+            return Begin::Wait;
+        }
+        if let Some(key) = self.keys.get(job.key_name())
+            && key.gate.wait(now).is_some()
+        {
+            // While another batch probes the key, the answer may be that it is good again.
+            if let Some((status, answer)) = key.refused.clone().filter(|_| !key.gate.is_probing()) {
+                return Begin::SetAside(key_refused(job, status, answer));
+            }
+            self.put_before_key(job);
+            return Begin::Wait;
+        }
+        let Ok(permit) = self.gate.enter(now) else {
+            self.put(job, now);
+            return Begin::Wait;
+        };
+        let key_permit = self.keys.get_mut(job.key_name()).and_then(|key| key.gate.enter(now).ok());
+        job.since.get_or_insert(accepted);
+        self.in_hand.insert(first, true);
+        Begin::Send(Sending { job, permit, key_permit })
+    }
+
+    /// The batch can't be sent for want of a key that may be sent. Nothing was asked of the endpoint.
+    pub(super) fn hold_key(&mut self, job: Job, reason: String, now: Instant) {
+        let key = self.key_gate(job.key_name());
+        let epoch = key.gate.epoch();
+        let news = key.gate.close(epoch, reason, now);
+        self.note(Some(job.key_name().to_owned()), news);
+        self.put_before_key(job);
+    }
+
+    /// A thread is done with the batch `first`, which is to be settled.
+    pub(super) fn finish(&mut self, first: u64) {
+        self.in_hand.remove(&first);
+        self.trial.acquit(first);
+        // Who waits for the test of this batch goes on.
+        self.has_changed |= self.trial.is_in_doubt();
+    }
+
+    /// A panic took the batch from a thread: all of it is to be sent again.
+    pub(super) fn recover(&mut self, stored: Arc<StoredBatch>) {
+        self.in_hand.remove(&stored.batch.first());
+        self.ready.insert(stored.batch.first(), Job::new(stored));
+        self.has_changed = true;
+    }
+
+    /// The next request may begin at once.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.wakes += 1;
+        self.gate.wake(now);
+        self.keys.values_mut().for_each(|key| key.gate.wake(now));
+        self.delayed.values_mut().for_each(|job| job.not_before = None);
+        self.has_changed = true;
+    }
+
+    /// What came of the request. Gives the batch back when it is to be set aside.
+    pub(super) fn report(
+        &mut self,
+        sending: Sending,
+        outcome: Outcome,
+        now: Instant,
+        accepted: u64,
+    ) -> Option<SetAside> {
+        let Sending { mut job, permit, key_permit } = sending;
+        self.in_hand.insert(job.first(), false);
+        let tried_at = std::mem::replace(&mut job.tried_at, accepted);
+        match outcome {
+            Outcome::Accepted { .. } => {
+                self.answer(permit, Reply::Accepted, now);
+                self.key_answered(&job, key_permit, now);
+                self.most_accepted_bytes = self.most_accepted_bytes.max(job.part().body().len());
+                job.accepted();
+                self.end_doubt(now);
+                self.put(job, now);
+            }
+            Outcome::TooLarge(answer) => {
+                self.key_answered(&job, key_permit, now);
+                let refusal = self.refusal_of_size(&job);
+                self.refused(job, permit, refusal, answer, now, accepted);
+            }
+            Outcome::Refused(answer) => {
+                self.key_answered(&job, key_permit, now);
+                self.refused(job, permit, Refusal::Content, answer, now, accepted);
+            }
+            Outcome::Retry { status, after, reason } => {
+                return self.retry(
+                    job,
+                    (permit, key_permit),
+                    (status, after, reason),
+                    now,
+                    (accepted, tried_at),
+                );
+            }
+            Outcome::Hold { status: status @ (401 | 403), reason } => {
+                return self.refused_key(job, permit, key_permit, (status, reason), now);
+            }
+            Outcome::Hold { reason, .. } => {
+                self.answer(permit, Reply::Hold(reason), now);
+                self.put(job, now);
+            }
+            Outcome::NoKey => return Some(no_key(job)),
+        }
+        None
+    }
+
+    /// How often it was woken: a key that was refused before may be another one by now.
+    pub(super) fn wakes(&self) -> u64 {
+        self.wakes
+    }
+
+    /// The batch to look at next, if the endpoint's gate lets it pass.
+    fn candidate(&mut self, now: Instant) -> Option<Job> {
+        if let Some(suspect) = self.trial.suspect() {
+            if let Some(job) = self.ready.remove(&suspect) {
+                return Some(job);
+            }
+            if self.in_hand.contains_key(&suspect) {
+                return None;
+            }
+            self.trial.acquit(suspect);
+        }
+        let job = self.ready.pop_first().map(|(_, job)| job).or_else(|| self.candidate_of_key(now))?;
+        Some(self.trial.test(job))
+    }
+
+    fn candidate_of_key(&mut self, now: Instant) -> Option<Job> {
+        let due = |key: &&mut KeyGate| key.gate.wait(now).is_none();
+        let (_, job) = self.keys.values_mut().filter(due).find_map(|key| key.jobs.pop_first())?;
+        self.key_bytes -= job.bytes();
+        Some(job)
+    }
+
+    fn may_take(&self, is_passable: bool) -> bool {
+        if self.waiting_bytes() >= MAX_WAITING_BYTES {
+            return false;
+        }
+        if self.trial.is_in_doubt() {
+            return is_passable && self.trial.suspect().is_none() && self.taking == 0;
+        }
+        self.ready.len() + self.in_hand.len() + self.taking < self.limits.max_in_flight
+    }
+
+    /// Whether batches wait for something that others need not wait for.
+    fn has_waiting(&self) -> bool {
+        self.trial.is_in_doubt() || self.key_bytes > 0 || !self.delayed.is_empty()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.key_bytes + self.trial.bytes() + self.delayed.values().map(Job::bytes).sum::<usize>()
+    }
+
+    /// What to do when no other batch can be taken.
+    fn without_another(&mut self, now: Instant, accepted: u64, is_passable: bool) -> Task {
+        let is_idle = self.in_hand.is_empty() && self.taking == 0;
+        if is_passable && is_idle && self.trial.is_in_doubt() {
+            self.hold(now, accepted);
+        } else if is_passable && !self.gate.is_open() && !self.trial.is_in_doubt() {
+            // Nothing else is there to probe with.
+            if let Some((_, job)) = self.delayed.pop_first() {
+                return self.look(job);
+            }
+        }
+        Task::Wait(self.due(now))
+    }
+
+    /// When there is something to do at the latest, as far as that is known.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let keys = self.keys.values().filter(|key| !key.jobs.is_empty());
+        let keys = keys.filter_map(|key| key.gate.wait(now));
+        let delays = self.delayed.values().filter_map(|job| job.not_before);
+        self.gate.wait(now).or_else(|| keys.chain(delays).min())
+    }
+
+    fn look(&mut self, job: Job) -> Task {
+        self.in_hand.insert(job.first(), false);
+        Task::Look(job)
+    }
+
+    /// Puts a batch where it waits for what comes next.
+    fn put(&mut self, job: Job, now: Instant) {
+        self.in_hand.remove(&job.first());
+        if job.is_done() {
+            self.trial.acquit(job.first());
+            self.done.push_back(job);
+        } else if job.not_before.is_some_and(|time| now < time) {
+            self.delayed.insert(job.first(), job);
+        } else {
+            self.ready.insert(job.first(), job);
+        }
+        // The thread that puts one back takes one.
+        self.has_changed |= self.ready.len() + self.done.len() > 1;
+    }
+
+    fn put_before_key(&mut self, job: Job) {
+        self.in_hand.remove(&job.first());
+        self.trial.acquit(job.first());
+        self.key_bytes += job.bytes();
+        self.key_gate(job.key_name()).jobs.insert(job.first(), job);
+    }
+
+    fn key_gate(&mut self, name: &str) -> &mut KeyGate {
+        let Limits { backoff, max_delay, .. } = &self.limits;
+        self.keys.entry(name.to_owned()).or_insert_with(|| KeyGate {
+            gate: Gate::new(backoff.another(), *max_delay),
+            jobs: BTreeMap::new(),
+            refused: None,
+        })
+    }
+
+    fn end_delays(&mut self, now: Instant) {
+        let due = |job: &Job| job.not_before.is_none_or(|time| time <= now);
+        while let Some(first) = self.delayed.iter().find(|(_, job)| due(job)).map(|(first, _)| *first)
+            && let Some(job) = self.delayed.remove(&first)
+        {
+            self.ready.insert(first, job);
+        }
+    }
+
+    fn end_doubt(&mut self, now: Instant) {
+        if self.trial.is_in_doubt() {
+            self.has_changed = true;
+            self.trial.end().into_iter().for_each(|job| self.put(job, now));
+        }
+    }
+}
+
+/// What is set aside when its key is refused.
+fn key_refused(job: Job, status: u16, answer: String) -> SetAside {
+    let reason = format!("{KEY_REFUSED}{}", job.key_name());
+    SetAside { job, status, reason, answer }
+}
+
+/// What is set aside when its key is not known.
+pub(super) fn no_key(job: Job) -> SetAside {
+    let reason = format!("{}{}", crate::spool::NO_KEY, job.key_name());
+    SetAside { job, status: 0, reason, answer: String::new() }
+}
+
+mod outcome;
+mod shown;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Outcome: what an answer of the ingest does to the gates, the trial and the batch.
+
+use std::time::{Duration, Instant};
+
+use super::{Dispatch, ERRORS_BEFORE_YIELD, MAX_QUOTE_CHARS, SetAside, key_refused};
+use crate::delivery::gate::{Permit, Reply};
+use crate::delivery::job::{Job, Refusal};
+use crate::export::Answer;
+
+/// The permits of a request: the endpoint's, and its key's if that was put off.
+pub(super) type Permits = (Permit, Option<Permit>);
+
+/// Why a request is to be made again: status, how long the ingest asks to wait, reason.
+pub(super) type Failure = (u16, Option<Duration>, String);
+
+impl Dispatch {
+    /// The part was refused with `answer`.
+    pub(super) fn refused(
+        &mut self,
+        mut job: Job,
+        permit: Permit,
+        refusal: Refusal,
+        answer: Answer,
+        now: Instant,
+        accepted: u64,
+    ) {
+        let epoch = permit.epoch();
+        self.answer(permit, Reply::Refused, now);
+        job.refused(refusal, answer);
+        if refusal.is_doubtful() && !job.is_proven(accepted) {
+            self.in_hand.remove(&job.first());
+            let sent_on = self.trial.refused(job, accepted, epoch);
+            // Others wait now, or have one more to test.
+            self.has_changed = true;
+            if let Some(job) = sent_on {
+                self.put(job, now);
+            } else if self.trial.is_exhausted() {
+                self.hold(now, accepted);
+            }
+        } else {
+            self.put(job, now);
+        }
+    }
+
+    /// What an answer of 413 to the next part says.
+    pub(super) fn refusal_of_size(&self, job: &Job) -> Refusal {
+        let is_longest = job.part().body().len() > self.most_accepted_bytes && self.most_accepted_bytes > 0;
+        if job.part_len() > 1 || is_longest { Refusal::Size } else { Refusal::UnlikelySize }
+    }
+
+    /// Everything is refused: shuts the gate.
+    pub(super) fn hold(&mut self, now: Instant, accepted: u64) {
+        let (status, said) = self.trial.bad_item().map_or((0, String::new()), |bad| {
+            let said = String::from_utf8_lossy(&bad.answer.body);
+            (bad.answer.status, said.chars().take(MAX_QUOTE_CHARS).collect())
+        });
+        let reason = format!("every item is refused with {status}: {said}");
+        let news = self.gate.close(self.trial.epoch(), reason, now);
+        self.note(None, news);
+        self.trial.hold(accepted).into_iter().for_each(|job| self.put(job, now));
+        self.has_changed = true;
+    }
+
+    /// The request is to be made again. Gives the batch back when that was tried often enough.
+    pub(super) fn retry(
+        &mut self,
+        mut job: Job,
+        (permit, key_permit): Permits,
+        (status, after, reason): Failure,
+        now: Instant,
+        (accepted, tried_at): (u64, u64),
+    ) -> Option<SetAside> {
+        job.attempts += 1;
+        let is_of_key = !job.key_name().is_empty() && (status == 429 || status == 503 && after.is_some());
+        let others_accepted = accepted > tried_at;
+        let errors = if status == 500 { job.erred(job.is_proven(accepted)) } else { Some(0) };
+        let is_given_up = self.limits.max_retries > 0 && job.attempts >= self.limits.max_retries;
+        let set_aside = is_given_up.then(|| (status, reason.clone()));
+        match errors {
+            None if !is_given_up => {
+                let answer = Answer { status, body: reason.into_bytes() };
+                self.refused(job, permit, Refusal::Content, answer, now, accepted);
+                return None;
+            }
+            Some(1..) if others_accepted => drop(permit),
+            _ if is_of_key => {
+                let before_wake = self.gate.is_before_wake(&permit);
+                // The endpoint answers 429. Whether another key fares better than with 503 is to be probed.
+                match status {
+                    429 => self.answer(permit, Reply::Refused, now),
+                    _ => drop(permit),
+                }
+                self.key_failed(&job, key_permit, before_wake, Reply::Retry { reason, after }, now);
+                if set_aside.is_none() {
+                    self.put_before_key(job);
+                    return None;
+                }
+            }
+            _ => self.answer(permit, Reply::Retry { reason, after }, now),
+        }
+        if let Some((status, answer)) = set_aside {
+            return Some(SetAside { job, status, reason: "max_retries".into(), answer });
+        }
+        job.not_before = self.own_delay(errors, others_accepted, now);
+        self.put(job, now);
+        None
+    }
+
+    /// Until when a batch waits that was answered with 500 so often, whatever the gate says.
+    fn own_delay(&self, errors: Option<u32>, others_accepted: bool, now: Instant) -> Option<Instant> {
+        let errors = errors?;
+        let until = self.gate.wait(now);
+        match (others_accepted && errors > 0, until) {
+            (true, _) => Some(now + self.limits.backoff.after(errors)),
+            // Twice as long as the gate is shut: the next probe is another batch, if there is one.
+            (false, Some(until)) if errors >= ERRORS_BEFORE_YIELD => Some(until + (until - now)),
+            _ => None,
+        }
+    }
+
+    /// The ingest refuses the key. Gives the batch back if it is a named one.
+    pub(super) fn refused_key(
+        &mut self,
+        job: Job,
+        permit: Permit,
+        key_permit: Option<Permit>,
+        (status, reason): (u16, String),
+        now: Instant,
+    ) -> Option<SetAside> {
+        let before_wake = self.gate.is_before_wake(&permit);
+        self.answer(permit, Reply::Refused, now);
+        if before_wake {
+            // There may be another key by now.
+            self.put(job, now);
+            return None;
+        }
+        self.key_failed(&job, key_permit, false, Reply::Hold(reason.clone()), now);
+        if job.key_name().is_empty() {
+            self.put_before_key(job);
+            return None;
+        }
+        let key = self.key_gate(job.key_name());
+        key.refused = Some((status, reason.clone()));
+        for waiting in std::mem::take(&mut key.jobs).into_values() {
+            self.key_bytes -= waiting.bytes();
+            self.put(waiting, now);
+        }
+        Some(key_refused(job, status, reason))
+    }
+
+    /// The ingest answered a request with the job's key.
+    pub(super) fn key_answered(&mut self, job: &Job, permit: Option<Permit>, now: Instant) {
+        let (Some(key), Some(permit)) = (self.keys.get_mut(job.key_name()), permit) else { return };
+        let news = key.gate.answer(permit, Reply::Accepted, now);
+        if key.gate.is_open() {
+            let jobs = self.keys.remove(job.key_name()).map(|key| key.jobs).unwrap_or_default();
+            for job in jobs.into_values() {
+                self.key_bytes -= job.bytes();
+                self.put(job, now);
+            }
+            self.has_changed = true;
+        }
+        self.note(Some(job.key_name().to_owned()), news);
+    }
+
+    fn key_failed(
+        &mut self,
+        job: &Job,
+        permit: Option<Permit>,
+        before_wake: bool,
+        reply: Reply,
+        now: Instant,
+    ) {
+        let is_new = !self.keys.contains_key(job.key_name());
+        let gate = &mut self.key_gate(job.key_name()).gate;
+        let permit = match permit {
+            Some(permit) => Some(permit),
+            // As if it had begun at the gate that is put up only now.
+            None if is_new => gate.enter(now).ok(),
+            None => Some(gate.early(now)),
+        };
+        if is_new && before_wake {
+            gate.wake(now);
+        }
+        let news = permit.and_then(|permit| gate.answer(permit, reply, now));
+        self.note(Some(job.key_name().to_owned()), news);
+        self.has_changed = true;
+    }
+
+    pub(super) fn answer(&mut self, permit: Permit, reply: Reply, now: Instant) {
+        let was_open = self.gate.is_open();
+        let news = self.gate.answer(permit, reply, now);
+        self.has_changed |= was_open != self.gate.is_open() || news.is_some();
+        self.note(None, news);
+    }
+}

@@ -1,0 +1,73 @@
+//! Shown: what the counters and the log tell of the dispatch.
+
+use std::time::Instant;
+
+use super::Dispatch;
+use crate::delivery::gate::{Gate, News, Why};
+use crate::spool::ExportState;
+
+/// Something that the log tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::delivery) struct Note {
+    /// Of the endpoint, or of a key.
+    pub(in crate::delivery) key: Option<String>,
+    /// Why its gate was shut; `None`: it was opened.
+    pub(in crate::delivery) why: Option<Why>,
+}
+
+/// What the counters show.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::delivery) struct Status<'a> {
+    pub(in crate::delivery) state: ExportState,
+    pub(in crate::delivery) reason: &'a str,
+    pub(in crate::delivery) until: Option<Instant>,
+}
+
+impl Dispatch {
+    pub(in crate::delivery) fn status(&self, now: Instant) -> Status<'_> {
+        let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
+        fn why(gate: &Gate, now: Instant) -> Option<(&Why, Instant)> {
+            gate.wait(now).and_then(|_| gate.why())
+        }
+        let at_key =
+            || self.keys.values().filter(|key| !key.jobs.is_empty()).find_map(|key| why(&key.gate, now));
+        let waiting = match why(&self.gate, now) {
+            Some(_) if is_sending && self.gate.is_probing() => None,
+            None if !is_sending => at_key(),
+            why => why,
+        };
+        match waiting {
+            Some((Why::Backoff(reason), until)) => {
+                Status { state: ExportState::Backoff, reason, until: Some(until) }
+            }
+            Some((Why::Hold(reason), until)) => {
+                Status { state: ExportState::Hold, reason, until: Some(until) }
+            }
+            None if is_sending => Status { state: ExportState::Sending, reason: "", until: None },
+            None => Status { state: ExportState::Idle, reason: "", until: None },
+        }
+    }
+
+    /// What the log is to tell since the last call.
+    pub(in crate::delivery) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether threads that wait may have something to do since the last call.
+    pub(in crate::delivery) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    pub(super) fn note(&mut self, key: Option<String>, news: Option<News>) {
+        let Some(news) = news else { return };
+        let gate = match &key {
+            None => Some(&self.gate),
+            Some(name) => self.keys.get(name).map(|key| &key.gate),
+        };
+        let why = match news {
+            News::Opened => None,
+            News::Shut => gate.and_then(|gate| gate.why()).map(|(why, _)| why.clone()),
+        };
+        self.notes.push(Note { key, why });
+    }
+}

@@ -1,0 +1,433 @@
+//! Dispatch, gates and trial together, against pretended ingests and simulated threads and time.
+
+#![allow(clippy::single_range_in_vec_init, reason = "the parts of a batch are ranges, often one")]
+#![allow(clippy::unwrap_used)]
+
+use std::ops::Range;
+
+use super::*;
+use crate::batch::Batch;
+use crate::delivery::gate::Why;
+use crate::export::Answer;
+use crate::spool::ExportState;
+
+const BASE: Duration = Duration::from_secs(1);
+const MAX: Duration = Duration::from_secs(30);
+/// How long a request takes.
+const LATENCY: Duration = Duration::from_millis(5);
+
+/// A request as the pretended ingest sees it.
+struct Request<'a> {
+    items: Range<u64>,
+    key: &'a str,
+    /// Since the start.
+    time: Duration,
+    bytes: usize,
+}
+
+type Ingest<'a> = &'a dyn Fn(&Request) -> Outcome;
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { status: 200 }
+}
+
+fn answer(status: u16) -> Answer {
+    Answer { status, body: b"no".to_vec() }
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused(answer(400))
+}
+
+fn retry(status: u16, after: Option<Duration>) -> Outcome {
+    Outcome::Retry { status, after, reason: format!("HTTP {status}") }
+}
+
+fn hold(status: u16) -> Outcome {
+    Outcome::Hold { status, reason: format!("HTTP {status}") }
+}
+
+/// So many simulated threads, and a lane with batches.
+struct Sim {
+    dispatch: Dispatch,
+    threads: usize,
+    start: Instant,
+    now: Instant,
+    lane: VecDeque<Arc<StoredBatch>>,
+    accepted: u64,
+    under_way: Vec<(Instant, Sending)>,
+    /// First item and number of items of each request, when it began, and whether the ingest refused it.
+    requests: Vec<(Duration, Range<u64>, char)>,
+    events: Vec<String>,
+    settled: Vec<(u64, u64, usize)>,
+    set_aside: Vec<(u64, String)>,
+}
+
+impl Sim {
+    fn new(threads: usize, batches: impl IntoIterator<Item = (Range<u64>, &'static str)>) -> Self {
+        let limits = Limits {
+            backoff: Backoff::new(BASE, MAX, 0.0),
+            max_delay: MAX,
+            max_retries: 0,
+            max_in_flight: threads,
+        };
+        let now = Instant::now();
+        let stored = |(items, key): (Range<u64>, &str)| {
+            let mut batch = Batch::new("lane", items.start, key);
+            items.for_each(|n| batch.push(format!("{{\"n\":{n}}}").as_bytes()));
+            Arc::new(StoredBatch { batch, bytes_before: 0, newest_unix_ms: 0, oldest_unix_ms: 0 })
+        };
+        Self {
+            dispatch: Dispatch::new(limits),
+            threads,
+            start: now,
+            now,
+            lane: batches.into_iter().map(stored).collect(),
+            accepted: 0,
+            under_way: Vec::new(),
+            requests: Vec::new(),
+            events: Vec::new(),
+            settled: Vec::new(),
+            set_aside: Vec::new(),
+        }
+    }
+
+    fn settle(&mut self, job: Job) {
+        self.events.push(format!("settled {}/{}", job.delivered, job.bad_items.len()));
+        self.dispatch.finish(job.first());
+        self.settled.push((job.first(), job.delivered, job.bad_items.len()));
+    }
+
+    fn aside(&mut self, aside: SetAside) {
+        self.events.push(format!("aside {}", aside.reason));
+        self.dispatch.finish(aside.job.first());
+        self.set_aside.push((aside.job.first(), aside.reason));
+    }
+
+    fn begin(&mut self, job: Job) {
+        match self.dispatch.begin(job, self.now, self.accepted) {
+            Begin::Send(sending) => self.under_way.push((self.now + LATENCY, sending)),
+            Begin::SetAside(aside) => self.aside(aside),
+            Begin::Wait => {}
+        }
+    }
+
+    /// Lets a free thread do something; until when it waits if it can't.
+    fn step(&mut self) -> Result<(), Option<Instant>> {
+        let mut task = self.dispatch.next(self.now, self.accepted);
+        if let Task::Take { .. } = task {
+            task = match self.lane.pop_front() {
+                Some(stored) => Task::Look(self.dispatch.took(stored)),
+                None => self.dispatch.took_nothing(self.now, self.accepted),
+            };
+        }
+        match task {
+            Task::Look(job) => self.begin(job),
+            Task::Settle(job) => self.settle(job),
+            Task::Wait(until) => return Err(until),
+            Task::Take { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, ingest: Ingest) {
+        let at = (0..self.under_way.len()).min_by_key(|at| self.under_way[*at].0).unwrap();
+        let (time, sending) = self.under_way.remove(at);
+        self.now = self.now.max(time);
+        let (first, len) = (sending.job.part().first(), sending.job.part().len() as u64);
+        let request = Request {
+            items: first..first + len,
+            key: sending.job.key_name(),
+            time: self.now - self.start,
+            bytes: sending.job.part().body().len(),
+        };
+        let outcome = ingest(&request);
+        let sign = match &outcome {
+            Outcome::Accepted { .. } => '+',
+            Outcome::Refused(_) | Outcome::TooLarge(_) => '-',
+            _ => '!',
+        };
+        self.accepted += u64::from(sign == '+');
+        self.events.push(format!("{sign}{first}..{}", first + len));
+        self.requests.push((self.now - LATENCY - self.start, first..first + len, sign));
+        let was_shut = self.dispatch.gate.why().is_some();
+        if let Some(aside) = self.dispatch.report(sending, outcome, self.now, self.accepted) {
+            self.aside(aside);
+        }
+        if !was_shut && matches!(self.dispatch.gate.why(), Some((Why::Hold(_), _))) {
+            self.events.push("hold".into());
+        }
+    }
+
+    /// Runs until nothing is left or so much time has passed.
+    fn run(&mut self, time: Duration, ingest: Ingest) {
+        let end = self.start + time;
+        while self.now < end {
+            let mut waits = None;
+            while self.under_way.len() < self.threads {
+                let open = self.dispatch.gate.why().is_none();
+                match self.step() {
+                    Ok(()) => {}
+                    Err(until) => {
+                        if open && self.dispatch.gate.why().is_some() {
+                            self.events.push("hold".into());
+                        }
+                        waits = until;
+                        break;
+                    }
+                }
+            }
+            let next_answer = self.under_way.iter().map(|(time, _)| *time).min();
+            match (next_answer, waits.filter(|_| self.under_way.len() < self.threads)) {
+                (Some(at), until) if until.is_none_or(|until| at <= until) => self.answer(ingest),
+                (_, Some(until)) => self.now = until.max(self.now),
+                _ => return,
+            }
+        }
+    }
+
+    fn delivered(&self) -> u64 {
+        self.settled.iter().map(|(_, delivered, _)| delivered).sum()
+    }
+
+    fn requests_between(&self, from: Duration, to: Duration) -> usize {
+        self.requests.iter().filter(|(time, ..)| (from..to).contains(time)).count()
+    }
+}
+
+fn batches(
+    count: u64,
+    len: u64,
+    key: impl Fn(u64) -> &'static str,
+) -> impl Iterator<Item = (Range<u64>, &'static str)> {
+    (0..count).map(move |n| (n * len..(n + 1) * len, key(n)))
+}
+
+fn one_key(_: u64) -> &'static str {
+    ""
+}
+
+#[test]
+fn what_another_lane_delivers_proves_the_endpoint_too() {
+    let mut sim = Sim::new(1, [(0..1, "")]);
+    sim.run(MAX / 2, &|_| refused());
+    assert_eq!(sim.events, ["-0..1", "hold"]);
+    sim.accepted += 1;
+    sim.run(MAX * 2, &|_| refused());
+    assert_eq!(sim.events, ["-0..1", "hold", "-0..1", "settled 0/1"]);
+}
+
+#[test]
+fn a_batch_that_is_not_to_be_sent_any_more_spends_no_probe() {
+    let mut sim = Sim::new(1, batches(3, 1, one_key));
+    sim.run(BASE / 2, &|_| retry(503, None));
+    sim.now = sim.start + MAX;
+    for first in 0..2 {
+        let Task::Look(mut job) = (match sim.dispatch.next(sim.now, 0) {
+            Task::Take { .. } => Task::Look(sim.dispatch.took(sim.lane.pop_front().unwrap())),
+            task => task,
+        }) else {
+            unreachable!()
+        };
+        assert_eq!(job.first(), first);
+        job.drop_rest();
+        sim.settle(job);
+    }
+    sim.run(MAX * 2, &|_| accepted());
+    assert_eq!(sim.settled[2], (2, 1, 0));
+}
+
+#[test]
+fn an_endpoint_that_refuses_everything_is_probed_once_a_delay_and_takes_bounded_memory() {
+    for threads in [1, 2, 4, 8, 32] {
+        for status in [400, 413] {
+            let mut sim = Sim::new(threads, batches(1000, 64, one_key));
+            sim.run(MAX * 20, &|_| match status {
+                400 => refused(),
+                _ => Outcome::TooLarge(answer(413)),
+            });
+            // Two batches down to their items, and one batch of each thread down to its first item.
+            let first = sim.requests_between(Duration::ZERO, MAX);
+            assert!(first <= 2 * 127 + 7 * threads, "{first} requests, {threads} threads");
+            for delay in 2..20 {
+                let most = sim.requests_between(MAX * delay, MAX * (delay + 1));
+                assert!((1..=6).contains(&most), "{most} requests in a delay, {threads} threads");
+            }
+            assert_eq!((sim.delivered(), sim.settled.len()), (0, 0));
+            assert!(sim.lane.len() > 1000 - 25 - threads, "{} batches are left", sim.lane.len());
+            sim.run(MAX * 40, &|_| accepted());
+            assert_eq!(sim.delivered(), 64_000);
+        }
+    }
+}
+
+#[test]
+fn memory_of_unproven_batches_is_bounded() {
+    let mut long = Sim::new(4, []);
+    for n in 0..40_u64 {
+        let mut batch = Batch::new("lane", n, "");
+        batch.push(&[b' '; 1 << 20]);
+        long.lane.push_back(Arc::new(StoredBatch {
+            batch,
+            bytes_before: 0,
+            newest_unix_ms: 0,
+            oldest_unix_ms: 0,
+        }));
+    }
+    long.run(MAX * 100, &|_| refused());
+    assert!((16..=24).contains(&(40 - long.lane.len())), "{} batches are left", long.lane.len());
+}
+
+#[test]
+fn a_refused_key_costs_other_keys_nothing() {
+    for (threads, status) in [(1, 401), (2, 401), (8, 401), (1, 403), (8, 403)] {
+        let key = |n| if n % 2 == 0 { "bad" } else { "good" };
+        let mut sim = Sim::new(threads, batches(200, 1, key));
+        sim.run(MAX / 2, &|request| if request.key == "bad" { hold(status) } else { accepted() });
+        assert_eq!(sim.delivered(), 100, "{threads} threads");
+        assert_eq!(sim.set_aside.len(), 100);
+        assert!(sim.set_aside.iter().all(|(_, reason)| reason == "key_refused:bad"));
+        // The key is not asked for again before its time.
+        assert!(sim.requests.len() <= 100 + threads, "{} requests", sim.requests.len());
+        assert!(sim.now - sim.start <= LATENCY * 102, "{:?}", sim.now - sim.start);
+    }
+}
+
+#[test]
+fn a_default_key_that_is_refused_waits_and_holds_up_no_named_one() {
+    for threads in [1, 8] {
+        let mut sim = Sim::new(threads, batches(200, 1, |n| if n % 2 == 0 { "" } else { "good" }));
+        sim.run(MAX / 2, &|request| if request.key.is_empty() { hold(401) } else { accepted() });
+        assert_eq!((sim.delivered(), sim.set_aside.len()), (100, 0));
+        assert_eq!(sim.dispatch.status(sim.start + BASE * 5).state, ExportState::Hold);
+        sim.run(MAX * 2, &|_| accepted());
+        assert_eq!(sim.delivered(), 200);
+    }
+}
+
+#[test]
+fn a_key_that_is_to_wait_waits_and_others_go_on() {
+    for threads in [1, 2, 8] {
+        for (status, after) in [(429, Some(MAX * 2)), (503, Some(MAX * 2)), (429, None)] {
+            let mut sim = Sim::new(threads, batches(200, 1, |n| if n % 2 == 0 { "busy" } else { "good" }));
+            let busy = |request: &Request| match request.key {
+                "busy" => retry(status, after),
+                _ => accepted(),
+            };
+            sim.run(BASE * 3 / 4, &busy);
+            assert_eq!(sim.delivered(), 100, "{threads} threads, {status} {after:?}");
+            let of_busy = sim.requests.iter().filter(|(.., sign)| *sign == '!').count();
+            assert!(of_busy <= threads, "{of_busy} requests");
+            if let Some(after) = after {
+                let before = sim.requests.len();
+                sim.run(after, &busy);
+                assert_eq!(sim.requests.len(), before, "the wait is honoured");
+            }
+            sim.run(MAX * 8, &|_| accepted());
+            assert_eq!(sim.delivered(), 200);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_the_key_of_before_a_wake_is_asked_for_again() {
+    let mut sim = Sim::new(1, [(0..1, "team")]);
+    sim.step().unwrap();
+    sim.dispatch.wake(sim.now);
+    sim.answer(&|_| hold(401));
+    sim.run(MAX / 2, &|_| accepted());
+    assert_eq!((sim.delivered(), sim.set_aside.len()), (1, 0));
+}
+
+#[test]
+fn while_a_refused_key_is_probed_its_batches_are_not_set_aside() {
+    for threads in [2, 8] {
+        let mut sim = Sim::new(threads, batches(1, 1, |_| "team"));
+        sim.run(MAX / 2, &|_| hold(401));
+        assert_eq!(sim.set_aside.len(), 1);
+        sim.now = sim.start + BASE;
+        sim.dispatch.wake(sim.now);
+        sim.lane = Sim::new(1, (1..20).map(|n| (n..n + 1, "team"))).lane;
+        sim.run(MAX / 2, &|_| accepted());
+        assert_eq!((sim.delivered(), sim.set_aside.len()), (19, 1));
+    }
+}
+
+#[test]
+fn a_batch_that_is_always_answered_500_is_halved_while_others_are_accepted() {
+    for threads in [1, 2, 8] {
+        let mut sim = Sim::new(threads, batches(2000, 4, one_key));
+        sim.run(MAX * 40, &|request| if request.items.contains(&5) { retry(500, None) } else { accepted() });
+        assert_eq!(sim.delivered(), 7999, "{threads} threads");
+        assert!(sim.settled.contains(&(4, 3, 1)), "{threads} threads");
+        let tries = sim.requests.iter().filter(|(_, items, _)| *items == (4..8)).count();
+        assert_eq!(tries, 8);
+        // The others do not wait for it.
+        let good = sim.requests.iter().filter(|(time, _, sign)| *sign == '+' && *time < MAX * 2).count();
+        assert!(good > 1900, "{good}");
+    }
+}
+
+#[test]
+fn an_ingest_that_answers_500_to_everything_costs_nothing() {
+    for threads in [1, 8] {
+        let mut sim = Sim::new(threads, batches(20, 4, one_key));
+        sim.run(MAX * 40, &|_| retry(500, None));
+        assert_eq!((sim.settled.len(), sim.set_aside.len()), (0, 0));
+        let requests = sim.requests_between(MAX * 10, MAX * 40);
+        assert!((29..=31).contains(&requests), "{requests}");
+        sim.run(MAX * 60, &|_| accepted());
+        assert_eq!(sim.delivered(), 80);
+    }
+}
+
+#[test]
+fn a_batch_that_is_given_up_opens_nothing() {
+    for threads in [1, 8] {
+        let mut sim = Sim::new(threads, batches(1000, 1, one_key));
+        sim.dispatch.limits.max_retries = 1;
+        sim.run(MAX * 10, &|_| retry(503, None));
+        let requests = sim.requests.len();
+        assert!(requests <= 15 + threads, "{requests} requests, {threads} threads");
+        assert_eq!(sim.set_aside.len(), requests);
+    }
+}
+
+/// Whatever the ingest answers to whatever number of threads: nothing is lost, and once it is well all is delivered or
+/// set aside.
+#[test]
+fn a_random_ingest_loses_nothing() {
+    for seed in 0..300_u64 {
+        let threads = [1, 2, 8][seed as usize % 3];
+        let noise = std::cell::RefCell::new(seed);
+        let below = |limit: u64| {
+            let mut state = noise.borrow_mut();
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) % limit
+        };
+        let mut sim = Sim::new(threads, batches(60, 4, |n| ["", "a", "b"][n as usize % 3]));
+        sim.run(MAX * (1 + below(10) as u32), &|request| match below(14) {
+            0 => refused(),
+            1 => Outcome::TooLarge(answer(413)),
+            2 => retry(429, Some(BASE * below(50) as u32)),
+            3 => retry(503, Some(BASE * below(50) as u32)),
+            4 => retry(503, None),
+            5 => retry(500, None),
+            6 => hold(401),
+            7 => hold(404),
+            8 if request.key == "b" => Outcome::NoKey,
+            9 if request.bytes > 20 => retry(0, None),
+            _ => accepted(),
+        });
+        sim.run(MAX * 40, &|_| accepted());
+        let kept: u64 = sim.settled.iter().map(|(_, delivered, bad)| delivered + *bad as u64).sum();
+        let mut firsts: Vec<u64> = sim.settled.iter().map(|(first, ..)| *first).collect();
+        firsts.extend(sim.set_aside.iter().map(|(first, _)| *first));
+        firsts.sort_unstable();
+        assert!(firsts.iter().copied().eq((0..60).map(|n| n * 4)), "seed {seed}: {firsts:?}");
+        assert_eq!(kept, 4 * sim.settled.len() as u64, "seed {seed}");
+        assert_eq!(sim.dispatch.waiting_bytes(), 0, "seed {seed}");
+    }
+}
+
+mod table;
