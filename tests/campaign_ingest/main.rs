@@ -66,12 +66,11 @@ fn every_status_has_the_outcome_that_is_written_down() {
             _ => Answer::status(status).body("why"),
         };
         let requests = scene.trial(&format!("status{status}"), 1, vec![answer]).len();
-        let expected = if matches!(status, 200..=299 | 413) { 1 } else { 2 };
+        // 413 too: more items than this one were taken at once, so it can't be too large.
+        let expected = if matches!(status, 200..=299) { 1 } else { 2 };
         assert_eq!(requests, expected, "{status}");
     }
-    let aside = scene.rejected();
-    let told: Vec<_> = aside.iter().map(|r| (r.status, &*r.reason, &*r.answer)).collect();
-    assert_eq!(told, [(413, "too_large", &b"why"[..])]);
+    assert!(scene.rejected().is_empty());
     println!("statuses: {}", scene.figures());
 }
 
@@ -139,7 +138,7 @@ fn a_slow_ingest_is_given_up_in_its_head_and_not_waited_for_in_its_body() {
 }
 
 #[test]
-fn a_wait_that_nobody_can_mean_holds_nothing_up_for_longer_than_a_day() {
+fn a_wait_that_nobody_can_mean_holds_nothing_up_for_longer_than_two_days() {
     if !have_compiler() {
         return;
     }
@@ -159,7 +158,8 @@ fn a_wait_that_nobody_can_mean_holds_nothing_up_for_longer_than_a_day() {
         let lane = SpoolView::open(&scene.spool).unwrap().lanes().unwrap().remove(0);
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-        assert!((now..=now + DAY_MS).contains(&lane.next_attempt_unix_ms), "{wait}: {lane:?}");
+        // A day is believed, and then spread.
+        assert!((now..=now + 2 * DAY_MS).contains(&lane.next_attempt_unix_ms), "{wait}: {lane:?}");
         scene.deliver(&format!("long{n}"));
     }
     println!("waits: {}", scene.figures());
