@@ -33,6 +33,10 @@ test *ARGS:
 test-all *ARGS:
     cargo test {{ ARGS }}
 
+# The tests that need another toolchain, and minutes: C++, Go and Python callers, an installed library, valgrind.
+callers:
+    cargo test --test it -- --ignored --skip sanitizers
+
 # Build with the declared minimum Rust.
 msrv:
     rustup run {{ msrv }} cargo --version || rustup toolchain install {{ msrv }} --profile minimal --no-self-update

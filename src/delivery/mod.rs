@@ -64,7 +64,9 @@ impl InHand<'_> {
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
         if let Some(stored) = self.stored.take() {
-            self.delivery.change(|dispatch| dispatch.recover(stored));
+            // No more than that: after a panic of what shows and tells it, that would panic again.
+            self.delivery.dispatch.lock().unpoisoned().recover(stored);
+            self.delivery.lane.delivery_wakeup().raise();
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::body::BodyEncoding;
@@ -235,24 +235,8 @@ impl Resolver for Names {
     }
 }
 
-/// Connects so that no socket is a standard descriptor.
-#[derive(Debug, Default)]
-struct AboveStandard(DefaultConnector);
-
-impl Connector for AboveStandard {
-    type Out = <DefaultConnector as Connector>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<()>,
-    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
-        above_standard(|| self.0.connect(details, chained))
-    }
-}
-
 fn new_agent(config: ureq::config::Config, names: &Names) -> Agent {
-    Agent::with_parts(config, AboveStandard::default().chain(NoteConnection), names.clone())
+    Agent::with_parts(config, Connecting::default(), names.clone())
 }
 
 thread_local! {
@@ -260,18 +244,19 @@ thread_local! {
     static CONNECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes when a connection is made.
-#[derive(Debug)]
-struct NoteConnection;
+/// Connects so that no socket is a standard descriptor, and notes it.
+#[derive(Debug, Default)]
+struct Connecting(DefaultConnector);
 
-impl<T: Transport> Connector<T> for NoteConnection {
-    type Out = T;
+impl Connector for Connecting {
+    type Out = <DefaultConnector as Connector>::Out;
 
     fn connect(
         &self,
-        _details: &ConnectionDetails,
-        made: Option<T>,
-    ) -> std::result::Result<Option<T>, ureq::Error> {
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
+        let made = above_standard(|| self.0.connect(details, chained))?;
         CONNECTED.set(true);
         Ok(made)
     }

@@ -16,6 +16,7 @@ fn wrapper_keeps_its_promises(compiler: &str) {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn with_the_system_compiler() {
     let compiler = tool("CXX", "c++");
     if have(&compiler, "--version", "with_the_system_compiler") {
@@ -24,6 +25,7 @@ fn with_the_system_compiler() {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn with_clang() {
     if have("clang++", "--version", "with_clang") {
         wrapper_keeps_its_promises("clang++");

@@ -79,6 +79,7 @@ fn shown(command: &mut Command) {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn the_go_module() {
     if !have_go("the_go_module") {
         return;
@@ -125,6 +126,7 @@ fn serve(program: &Path, spool: &Path, ingest: &Ingest, requests: usize) -> Stri
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn go_service_ends_gracefully() {
     if !have_go("go_service_ends_gracefully") {
         return;

@@ -47,6 +47,7 @@ fn pip(python: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn the_python_package() {
     if !have("python3", "--version", "the_python_package") {
         return;

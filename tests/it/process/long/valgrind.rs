@@ -24,6 +24,7 @@ fn memcheck(program: &Path) -> Command {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn forks_are_clean() {
     if !have("valgrind", "--version", "forks_are_clean") {
         return;
@@ -52,6 +53,7 @@ fn forks_are_clean() {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn exits_are_clean() {
     if !have("valgrind", "--version", "exits_are_clean") {
         return;
@@ -77,6 +79,7 @@ fn is_clean(name: &str, dir: &TempDir, arguments: &[String]) {
 }
 
 #[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
 fn calls_are_clean() {
     if !have("valgrind", "--version", "calls_are_clean") {
         return;
