@@ -145,7 +145,11 @@ impl Journal {
         let checkpoint = header::load_checkpoint(&map).unwrap_or_default();
         let salt = header::salt(&map);
         let known = if checkpoint.tail.pos > checkpoint.head.pos { checkpoint.tail } else { checkpoint.head };
-        let (at, gaps) = view::recover_tail(&map, salt, known, checkpoint.head.pos);
+        let (mut at, gaps) = view::recover_tail(&map, salt, known, checkpoint.head.pos);
+        if at.seq < checkpoint.cursor {
+            // What was settled was accepted, whatever a power cut took of it: its seqs are not used again.
+            (at.seq, at.bytes) = (checkpoint.cursor, checkpoint.settled_bytes);
+        }
         // The head of a process that was killed need not be on stable storage.
         let released = map.header_word(HeaderCounter::Released as usize).load(Relaxed);
         let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);

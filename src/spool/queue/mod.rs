@@ -10,13 +10,14 @@
 pub(super) mod batching;
 mod next;
 mod reading;
+mod reopen;
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::{HeaderCounter, Journal, Read, Record};
+use crate::spool::journal::{HeaderCounter, Journal, Read};
 use crate::spool::queue::batching::{BatchLimits, Run, Stop};
 pub(crate) use crate::spool::queue::next::{Due, Next};
 pub(crate) use crate::spool::queue::reading::ReadFailure;
@@ -93,12 +94,8 @@ impl Queue {
         journal: &Journal,
         mut checkpoint: Checkpoint,
     ) -> Self {
-        // While the committer spills, the head stays, however far the cursor comes: a death just then leaves settled
-        // items after the head.
-        while checkpoint.head.seq < checkpoint.cursor
-            && let Read::Record(Record { end, .. }) | Read::Damaged(end) = journal.read(checkpoint.head)
-        {
-            checkpoint.head = end;
+        if checkpoint.head.seq < checkpoint.cursor {
+            reopen::pass_settled(journal, &mut checkpoint);
         }
         Self {
             lane: lane.to_owned(),

@@ -85,3 +85,48 @@ fn a_torn_record_that_never_had_an_ok_is_no_item() {
     let stats = deliver(&spool, &left);
     assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (1, 1, 0), "{stats:?}");
 }
+
+/// Writes a checkpoint over both slots of a journal's header: the head at the ring's begin, and `settled` items delivered
+/// after it, as while a spill goes on.
+fn set_settled(journal: &mut [u8], settled: u64) {
+    // Sequence, cursor, settled bytes, four words each of head and tail, five each of the own and the adopted tally.
+    let mut words = [0; 21];
+    (words[0], words[1], words[2], words[11]) = (1000, settled, settled * 7, settled);
+    let bytes: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
+    let check = u64::from(crc32fast::hash(&bytes)) | 1 << 63;
+    for slot in [576, 832] {
+        journal[slot..][..bytes.len()].copy_from_slice(&bytes);
+        journal[slot + bytes.len()..][..8].copy_from_slice(&check.to_ne_bytes());
+    }
+}
+
+#[test]
+fn a_damaged_stretch_may_have_settled_items_and_others() {
+    let dir = TempDir::new("stretch");
+    let spool = dir.join("spool");
+    let items: Vec<String> = (1..=4).map(|n| format!(r#"{{"n":{n}}}"#)).collect();
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    let mut left = journals(&spool, &items).remove(4);
+    set_settled(&mut left, 2);
+    left[record(1).start..record(2).end].fill(0);
+    let stats = deliver(&spool, &left);
+    assert_eq!((stats.accepted, stats.delivered, stats.dropped_corrupt), (4, 3, 1), "{stats:?}");
+}
+
+#[test]
+fn items_that_were_settled_and_are_gone_stay_counted() {
+    let dir = TempDir::new("gone");
+    let spool = dir.join("spool");
+    // Of the header's sectors the one with the checkpoint reached the disk, and nothing else.
+    let mut left = journals(&spool, &[]).remove(0);
+    set_settled(&mut left, 2);
+    fs::write(journal(&spool), &left).unwrap();
+    let ingest = accepting();
+    let client = open(&spool, &ingest.url(), &SETTINGS);
+    client.enqueue(br#"{"n":3}"#).unwrap();
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.accepted, stats.delivered, stats.pending), (3, 3, 0), "{stats:?}");
+    assert_eq!(ingest.requests().len(), 1, "the new item arrives");
+}
