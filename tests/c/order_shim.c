@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 struct orders {
-    _Atomic uint64_t hold_us;           /* each sync of a journal's header takes so much longer */
+    _Atomic uint64_t hold_us;           /* each sync of a journal's header or file takes so much longer */
     _Atomic uint64_t fail_header_syncs; /* so many of the next syncs of a header fail */
     _Atomic uint64_t fail_journals;     /* 1: all syncs of journals fail */
     _Atomic uint64_t die_at_header;     /* 1: the process dies of the next sync of a header */
@@ -208,6 +208,17 @@ static int refused(void) {
     return -1;
 }
 
+/* Lets time pass without sleeping: the thread's timers may be put off. */
+static void pass(uint64_t us) {
+    struct timespec now, end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    uint64_t until = (uint64_t)end.tv_sec * 1000000 + (uint64_t)end.tv_nsec / 1000 + us;
+    do {
+        syscall(SYS_sched_yield);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 < until);
+}
+
 static int is_refused(const char *path) {
     return strstr(path, "/journal") && atomic_load(&orders->fail_journals);
 }
@@ -217,6 +228,7 @@ static int is_refused(const char *path) {
     uint64_t inode = watched_inode(file, path);                                          \
     if (!inode) return REAL(name)(file);                                                 \
     uint64_t call = before("sync", inode, 0, 0, NULL, NULL);                             \
+    if (strstr(path, "/journal")) pass(atomic_load(&orders->hold_us));                    \
     int answer = is_refused(path) ? refused() : REAL(name)(file);                        \
     after(call, "sync", answer, inode);                                                  \
     return answer
@@ -227,17 +239,6 @@ int fsync(int file) {
 
 int fdatasync(int file) {
     SYNCING(fdatasync, file);
-}
-
-/* Lets time pass without sleeping: the thread's timers may be put off. */
-static void pass(uint64_t us) {
-    struct timespec now, end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    uint64_t until = (uint64_t)end.tv_sec * 1000000 + (uint64_t)end.tv_nsec / 1000 + us;
-    do {
-        syscall(SYS_sched_yield);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 < until);
 }
 
 int msync(void *address, size_t length, int flags) {

@@ -23,7 +23,7 @@ use super::rules;
 /// What is to go wrong, as `struct orders` of tests/c/order_shim.c has it.
 #[derive(Default)]
 pub struct Orders {
-    /// Each sync of a journal's header takes so much longer.
+    /// Each sync of a journal's header or file takes so much longer.
     pub hold_us: u64,
     /// So many of the next syncs of a header fail.
     pub fail_header_syncs: u64,
