@@ -102,5 +102,9 @@ models:
 sanitizers:
     cargo test --test it sanitizers -- --ignored
 
+# Try wrong versions of the code (tests/mutants), all or those named: each must fail the test that it names.
+mutants *NAMES:
+    tests/mutants/run {{ NAMES }}
+
 # What takes too long for every change.
-deep: bench-check models fuzz-all sanitizers
+deep: bench-check models fuzz-all sanitizers mutants
