@@ -25,7 +25,7 @@ use super::rules;
 pub struct Orders {
     /// Each sync of a journal's header or file takes so much longer.
     pub hold_us: u64,
-    /// So many of the next syncs of a header fail.
+    /// So many of the next syncs of a header fail that would release ring space.
     pub fail_header_syncs: u64,
     /// 1: all syncs of journals fail.
     pub fail_journal_syncs: u64,
