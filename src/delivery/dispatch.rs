@@ -21,7 +21,7 @@ use super::job::{Job, Refusal};
 use super::trial::Trial;
 use crate::export::{Backoff, Outcome};
 use crate::spool::{KEY_REFUSED, StoredBatch};
-pub(super) use shown::Note;
+pub(super) use shown::{Note, Status};
 
 /// Batches that wait for something of their own, not for the endpoint, take at most so much memory.
 const MAX_WAITING_BYTES: usize = 16 << 20;

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dispatch::{Begin, Dispatch, Limits, Note, Sending, SetAside, Task};
+use dispatch::{Begin, Dispatch, Limits, Note, Sending, SetAside, Status, Task};
 use gate::Why;
 use job::Job;
 
@@ -29,7 +29,7 @@ use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
+use crate::spool::{ExportState, HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
 
 /// How long after the rejected store failed it is tried again.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -298,11 +298,17 @@ impl Delivery {
     /// Shows in the counters what the export does.
     fn show(&self, dispatch: &Dispatch) {
         let now = Instant::now();
-        let status = dispatch.status(now);
+        let mut status = dispatch.status(now);
+        let trouble = self.lane.read_trouble().filter(|_| status.state == ExportState::Idle);
+        if let Some((reason, until)) = &trouble {
+            status = Status { state: ExportState::Backoff, reason, until: Some(*until) };
+        }
         if !status.reason.is_empty() {
             self.lane.set_reason(status.reason);
         }
-        let next = status.until.map_or(0, |until| now_unix_ms() + (until - now).as_millis() as u64);
+        let next = status
+            .until
+            .map_or(0, |until| now_unix_ms() + until.saturating_duration_since(now).as_millis() as u64);
         self.lane.set_counter(HeaderCounter::NextAttemptUnixMs, next);
         self.lane.set_counter(HeaderCounter::ExportState, status.state.into());
     }

@@ -11,21 +11,17 @@ use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::Tally;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::{HeaderCounter, now_unix_ms};
+use crate::spool::journal::now_unix_ms;
 use crate::spool::lane::Lane;
+use crate::spool::lane::read_trouble::ReadTrouble;
 use crate::spool::queue::{Due, Next, ReadFailure};
 use crate::spool::segments::reading::Reading;
 use crate::spool::set_aside::rejected::Rejection;
-use crate::spool::stats::ExportState;
 use crate::spool::wakeup::Wakeup;
 
 /// How long a delivery thread that found nothing sleeps before it asks to be woken. While items stream in, the callers
 /// need not pay for a wake-up, a system call, with each batch.
 const NAP: Duration = Duration::from_micros(200);
-/// How long after the disk failed to give a batch it is asked again.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// It doubles up to this.
-const READ_AGAIN_AFTER_AT_MOST: Duration = Duration::from_secs(5);
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -39,32 +35,6 @@ pub(crate) struct HandOut {
     /// Nothing will be settled any more.
     ended: AtomicBool,
     trouble: Mutex<ReadTrouble>,
-}
-
-/// Segments can't be found or read now.
-#[derive(Default)]
-struct ReadTrouble {
-    /// How often in a row, and when to try again.
-    failed: Option<(u32, Instant)>,
-}
-
-impl ReadTrouble {
-    /// Notes a failure. Returns how long to wait, and whether it is the first one.
-    fn begin(&mut self) -> (Duration, bool) {
-        let before = self.failed.map_or(0, |(times, _)| times);
-        let wait = READ_AGAIN_AFTER.saturating_mul(1 << before.min(16)).min(READ_AGAIN_AFTER_AT_MOST);
-        self.failed = Some((before + 1, Instant::now() + wait));
-        (wait, before == 0)
-    }
-
-    /// Notes that all is well; returns whether it was not.
-    fn end(&mut self) -> bool {
-        self.failed.take().is_some()
-    }
-
-    fn reads_again_at(&self) -> Option<Instant> {
-        self.failed.map(|(_, at)| at).filter(|at| *at > Instant::now())
-    }
 }
 
 impl HandOut {
@@ -178,8 +148,9 @@ impl Lane {
 
     /// Reads a batch from a segment, for the next call of `Queue::next`. `Some`: not before this time.
     fn read(&self, reading: Reading) -> Option<Instant> {
-        if let Some(until) = self.hand_out.trouble().reads_again_at() {
-            return Some(until);
+        let again_at = self.hand_out.trouble().why().map(|(_, again_at)| again_at);
+        if again_at.is_some_and(|again_at| again_at > Instant::now()) {
+            return again_at;
         }
         let found = reading.read();
         let mut queue = self.stores.lock_queue();
@@ -209,16 +180,18 @@ impl Lane {
         None
     }
 
-    /// Notes that a segment can't be read now, for the log and for those who look. Returns when to try again.
+    /// Notes that a segment can't be read now. Returns when to try again.
     fn put_off_reading(&self, why: &Error) -> Instant {
-        let (wait, is_news) = self.hand_out.trouble().begin();
+        let (again_at, is_news) = self.hand_out.trouble().begin(why.message());
         if is_news {
             self.log.line(Level::Error, format_args!("{why}; trying again"));
         }
-        self.set_reason(why.message());
-        self.set_counter(HeaderCounter::NextAttemptUnixMs, now_unix_ms() + wait.as_millis() as u64);
-        self.set_counter(HeaderCounter::ExportState, ExportState::Backoff.into());
-        Instant::now() + wait
+        again_at
+    }
+
+    /// Why no batch can be read from segments now, and when that is tried again.
+    pub(crate) fn read_trouble(&self) -> Option<(String, Instant)> {
+        self.hand_out.trouble().why().map(|(why, again_at)| (why.to_owned(), again_at))
     }
 
     fn due(&self, window: Option<usize>) -> Due {

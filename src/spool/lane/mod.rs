@@ -16,6 +16,7 @@ pub(super) mod lock;
 mod mover;
 pub(super) mod open;
 pub(super) mod oversize;
+mod read_trouble;
 mod requeue;
 pub(super) mod settings;
 pub(super) mod stores;

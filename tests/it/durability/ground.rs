@@ -184,6 +184,8 @@ fn segments_that_can_not_be_read_for_a_while_are_read_later() {
         let mut host = with_backlog(&dir, &faults, &ingest.url(), &[in_flight]);
         eventually("it is said", || log_of(&dir).contains("trying again"));
         eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
+        let shown = status(&dir.join("spool"))["lanes"][0]["reason"].as_str().unwrap().to_owned();
+        assert!(shown.contains("os error 5"), "{shown}");
         assert_eq!(host.ask("enqueue new 10"), "0 10");
         faults.fail_reads(0);
         wait_for_items(&ingest, 3010);
