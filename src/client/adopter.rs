@@ -36,7 +36,7 @@ impl Adopter {
     /// Starts the thread, which works for the owner of the lane `own`.
     pub(crate) fn start(config: Config, own: Arc<Lane>, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
         let search = Arc::new(Search {
-            lanes: own.lanes()?,
+            lanes: own.lanes().clone(),
             config,
             own,
             exporter,

@@ -72,11 +72,12 @@ impl Client {
         Ok(Self { config, lane, runner, outward, final_stats: OnceLock::new() })
     }
 
-    /// The same for a child of `fork`: a lane of its own next to this one, and an exporter that shares nothing with this one's.
+    /// The same for a child of `fork`: a lane of its own next to this one, and an exporter that shares nothing with this
+    /// one's.
     pub(crate) fn for_child(&self) -> Result<Self> {
         let exporter =
             self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
-        Self::open_in(Some(self.lane.lanes()?), self.config.clone(), exporter)
+        Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)
     }
 
     pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
@@ -127,7 +128,7 @@ impl Client {
     }
 
     pub(crate) fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
-        let view = SpoolView::of(self.lane.lanes()?);
+        let view = SpoolView::of(self.lane.lanes().clone());
         let items = view.rejected()?;
         let chosen = choose(&items, ids)?;
         let mut moved = 0;

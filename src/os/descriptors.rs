@@ -27,28 +27,38 @@ static PLACEHOLDERS: Mutex<Placeholders> = Mutex::new(Placeholders { users: 0, f
 ///
 /// Meanwhile `/dev/null` stands in for those that are closed.
 pub(crate) fn above_standard<T>(open: impl FnOnce() -> T) -> T {
-    if (0..FIRST_FREE).all(is_open) && fork::exclude(|| PLACEHOLDERS.lock().unpoisoned().users == 0) {
-        return open();
-    }
-    struct Using;
-    impl Drop for Using {
-        fn drop(&mut self) {
-            fork::exclude(|| {
-                let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
-                placeholders.users -= 1;
-                if placeholders.users == 0 {
-                    placeholders.files.clear();
-                }
-            });
-        }
-    }
-    fork::exclude(|| {
-        let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
-        placeholders.users += 1;
-        placeholders.fill();
-    });
-    let _using = Using;
+    let _using = Using::begin();
     open()
+}
+
+/// Somebody opens something: until then the placeholders stay.
+struct Using;
+
+impl Using {
+    /// `None`: no placeholder is needed.
+    fn begin() -> Option<Self> {
+        fork::exclude(|| {
+            let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
+            if placeholders.users == 0 && (0..FIRST_FREE).all(is_open) {
+                return None;
+            }
+            placeholders.users += 1;
+            placeholders.fill();
+            Some(Self)
+        })
+    }
+}
+
+impl Drop for Using {
+    fn drop(&mut self) {
+        fork::exclude(|| {
+            let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
+            placeholders.users -= 1;
+            if placeholders.users == 0 {
+                placeholders.files.clear();
+            }
+        });
+    }
 }
 
 impl Placeholders {

@@ -1,7 +1,7 @@
 //! Held path: a file or folder below a folder that is held by its descriptor.
 //!
-//! The names above the held folder are looked up once. A host that changes its directory, a folder that is renamed and a
-//! link that is switched lead nowhere else: what is done is done in the folder that was opened. What is made here is
+//! The names above the held folder are looked up once. A host that changes its directory, a folder that is renamed and
+//! a link that is switched lead nowhere else: what is done is done in the folder that was opened. What is made here is
 //! private, and durable as soon as it is made.
 
 use std::fmt;
@@ -229,7 +229,7 @@ impl HeldPath {
         Ok(above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty()))?)
     }
 
-    /// Makes this folder where it is absent, for our user only, whatever the umask. The folder that it is in must exist.
+    /// Makes this folder where it is absent, for our user only, whatever the umask. The folder around it must exist.
     pub(crate) fn create(&self) -> Result<()> {
         let make = || -> io::Result<()> {
             match rustix::fs::mkdirat(self.descriptor(), self.name(), Mode::RWXU) {
@@ -387,10 +387,10 @@ fn make_all(dir: &Path) -> io::Result<()> {
         Err(e) => Err(e.into()),
         Ok(()) => {
             rustix::fs::chmod(dir, Mode::RWXU)?;
-            match HeldPath::open(above).and_then(|above| above.open_folder()) {
+            match above_standard(|| File::open(above)) {
                 // A folder that may be searched and not read can't be synced by us.
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-                above => sync_folder(File::from(above?)),
+                above => sync_folder(above?),
             }
         }
     }

@@ -63,14 +63,14 @@ impl Unreadable {
     /// Why the journal of the lane in `dir` can't be read. `None`: it can, or the lane was never in use.
     pub(crate) fn of(dir: &HeldPath) -> Option<Self> {
         let path = dir.join("journal");
-        match path.exists().and_then(|exists| Ok((exists, was_in_use(dir)?))) {
-            Err(e) => return Some(Self::Unavailable(Error::io(format!("look for {path}"), e))),
-            Ok((false, false)) => return None,
-            Ok((false, true)) => {
-                let why = format!("the journal {path} is missing");
-                return Some(Self::Absent(Error::new(ErrorKind::Io, why)));
+        let look = |e| Some(Self::Unavailable(Error::io(format!("look for {path}"), e)));
+        match path.exists() {
+            Ok(true) => {}
+            Ok(false) => {
+                let missing = || Error::new(ErrorKind::Io, format!("the journal {path} is missing"));
+                return was_in_use(dir).map_or_else(look, |used| used.then(|| Self::Absent(missing())));
             }
-            Ok((true, _)) => {}
+            Err(e) => return look(e),
         }
         let why = JournalView::open(&path).err()?;
         let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();

@@ -41,8 +41,8 @@ impl Lane {
     }
 
     /// The folder of this lane and those next to it.
-    pub(crate) fn lanes(&self) -> Result<HeldPath> {
-        self.identity.named().parent().ok_or_else(|| Error::new(ErrorKind::Internal, "a lane without a name"))
+    pub(crate) fn lanes(&self) -> &HeldPath {
+        self.identity.lanes()
     }
 
     /// Takes over the first lane of `lanes` that nobody owns, or makes one.
@@ -57,7 +57,7 @@ impl Lane {
     pub(crate) fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
         for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
             let named = lanes.join(&id);
-            match take_over(&named, |dir, lock| Self::open(&id, &named, dir, lock, settings, log)) {
+            match take_over(&named, |dir, lock| Self::open(&id, lanes, dir, lock, settings, log)) {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
                 Err(_) if is_gone(&named) => {}
@@ -116,7 +116,7 @@ impl Lane {
                 drop(fresh.remove());
                 return Err(error);
             }
-            return Self::open(&id, &named, &dir.found_at(&named), lock, settings, log);
+            return Self::open(&id, lanes, &dir.found_at(&named), lock, settings, log);
         }
         Err(Error::new(ErrorKind::Locked, format!("other processes keep taking new lanes in {lanes}")))
     }
@@ -135,8 +135,9 @@ impl Lane {
         self.count_evicted(evicted);
         // A power cut must not take the ledger of a lane that is gone.
         self.stores.journal().release()?;
-        let gone = drained.identity.named().with_extension(REMOVING);
-        drained.identity.named().rename(&gone)?;
+        let named = drained.identity.named();
+        let gone = named.with_extension(REMOVING);
+        named.rename(&gone)?;
         // Another process that sweeps up may be removing it too; what is left is swept up next time.
         if let Err(error) = gone.remove() {
             self.log.line(Level::Debug, format_args!("{error}"));

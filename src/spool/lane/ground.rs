@@ -12,10 +12,14 @@ impl Lane {
         if self.identity.dir().standing() != Standing::Deleted && self.stores.journal().is_linked() {
             return Ok(());
         }
-        let error = Error::new(ErrorKind::Io, format!("{} was deleted while in use", self.identity.dir()));
+        let error = self.deleted();
         self.stores.journal().fail(error.clone());
         self.mover.wake();
         Err(error)
+    }
+
+    fn deleted(&self) -> Error {
+        Error::new(ErrorKind::Io, format!("{} was deleted while in use", self.identity.dir()))
     }
 
     /// Looks where the lane is, says once what is wrong, and makes a lane that was deleted anew.
@@ -53,17 +57,17 @@ impl Lane {
 
     /// Makes the lane's folder anew. Its journal, all of which is in memory, is written there next; its segments are gone.
     fn make_anew(&self) -> Result<()> {
-        let (named, dir, journal) = (self.identity.named(), self.identity.dir(), self.stores.journal());
-        let gone = Error::new(ErrorKind::Io, format!("{dir} was deleted while in use"));
-        journal.fail(gone.clone());
+        let (named, journal) = (&self.identity.named(), self.stores.journal());
+        let deleted = self.deleted();
+        journal.fail(deleted.clone());
         let locked = named.create().and_then(|()| lock::hold(named)).and_then(|fresh| {
-            let Some(fresh) = fresh else { return Err(gone.clone()) };
-            let Some(lock) = LaneLock::take(named, &fresh)? else { return Err(gone.clone()) };
+            let Some(fresh) = fresh else { return Err(deleted.clone()) };
+            let Some(lock) = LaneLock::take(named, &fresh)? else { return Err(deleted.clone()) };
             fresh.join("segments").create()?;
             Ok((fresh, lock))
         });
         let (fresh, lock) = locked.map_err(|why| {
-            let what = format!("{dir} was deleted while in use, and can't be made anew: {why}");
+            let what = format!("{deleted}, and can't be made anew: {why}");
             let error = Error::new(ErrorKind::Io, what).caused_by(why);
             journal.refuse(&error);
             error
@@ -77,7 +81,7 @@ impl Lane {
         self.log.line(
             Level::Error,
             format_args!(
-                "{dir} was deleted while in use: it is made anew; of its pending items {lost} or fewer are lost, those in \
+                "{deleted}: it is made anew; of its pending items {lost} or fewer are lost, those in \
                  segments"
             ),
         );

@@ -10,8 +10,8 @@ use crate::spool::lane::lock::LaneLock;
 /// A lane's name, folder and lock.
 pub(super) struct Identity {
     id: String,
-    /// What the folder of all lanes calls it.
-    named: HeldPath,
+    /// The folder of all lanes.
+    lanes: HeldPath,
     /// Its folder, whatever it is called.
     dir: HeldPath,
     /// `None` once the lane was let go.
@@ -21,11 +21,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(id: &str, named: &HeldPath, dir: &HeldPath, lock: LaneLock) -> Self {
-        let (named, dir) = (named.clone(), dir.clone());
+    pub(super) fn new(id: &str, lanes: &HeldPath, dir: &HeldPath, lock: LaneLock) -> Self {
+        let (lanes, dir) = (lanes.clone(), dir.clone());
         Self {
             id: id.to_owned(),
-            named,
+            lanes,
             dir,
             lock: Mutex::new(Some(lock)),
             standing: Mutex::new(Standing::Here),
@@ -36,8 +36,13 @@ impl Identity {
         &self.id
     }
 
-    pub(super) fn named(&self) -> &HeldPath {
-        &self.named
+    pub(super) fn lanes(&self) -> &HeldPath {
+        &self.lanes
+    }
+
+    /// What the folder of all lanes calls it.
+    pub(super) fn named(&self) -> HeldPath {
+        self.lanes.join(&self.id)
     }
 
     pub(super) fn dir(&self) -> &HeldPath {

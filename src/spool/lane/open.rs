@@ -22,10 +22,10 @@ use crate::spool::set_aside::rejected::RejectedStore;
 const QUARANTINE_SHARE: u64 = 8;
 
 impl Lane {
-    /// Opens the lane that is called `named` and held as `dir`, which `lock` is of.
+    /// Opens the lane `id` of `lanes` that is held as `dir`, which `lock` is of.
     pub(super) fn open(
         id: &str,
-        named: &HeldPath,
+        lanes: &HeldPath,
         dir: &HeldPath,
         lock: LaneLock,
         settings: &LaneSettings,
@@ -53,7 +53,7 @@ impl Lane {
             stores.journal().set_counter(HeaderCounter::DiskBytes, stores.journal().file_bytes());
         }
         Ok(Self {
-            identity: Identity::new(id, named, dir, lock),
+            identity: Identity::new(id, lanes, dir, lock),
             stores,
             intake: Intake::new(settings),
             mover: Mover::default(),

@@ -209,16 +209,21 @@ impl Segments {
 
     /// Whether the committer should read ahead of `next`.
     pub(crate) fn wants_readahead(&self, next: u64, head: u64) -> bool {
-        self.readahead.is_low() && self.to_read(next, head).is_some()
+        self.readahead.is_low() && self.readable_ahead(next, head).is_some()
     }
 
     /// What to read ahead of `next`, in the segment that is being read.
     pub(crate) fn to_read(&self, next: u64, head: u64) -> Option<Reading> {
+        self.readable_ahead(next, head).map(|seq| self.reading(seq, head))
+    }
+
+    /// The batch to read ahead of `next`, if its segment was looked through.
+    fn readable_ahead(&self, next: u64, head: u64) -> Option<u64> {
         let seq = self.readahead.wanted(next).filter(|seq| *seq < head)?;
         let (_, entry) = self.entries.range(..=seq).next_back()?;
         // Delivery looks through the files itself: it finds out what is wrong with them.
         let is_read = entry.scan.try_lock().is_ok_and(|scan| scan.is_some());
-        is_read.then(|| self.reading(seq, head))
+        is_read.then_some(seq)
     }
 
     pub(crate) fn keep_read(&mut self, stored: Box<StoredBatch>, next: u64) {

@@ -77,8 +77,7 @@ impl Reading {
             if let Some(stored) = home.open.as_ref().and_then(|segment| self.in_database(segment)) {
                 return Ok(Found::Batch(stored));
             }
-            let home_dir = [home.path.clone()];
-            if let Some(stored) = self.in_scan(&home.scan, || Ok(home_dir.to_vec()), &mut next)? {
+            if let Some(stored) = self.in_scan(&home.scan, || Ok(vec![home.path.clone()]), &mut next)? {
                 return Ok(Found::Batch(stored));
             }
         }
