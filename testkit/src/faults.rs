@@ -1,4 +1,4 @@
-//! Faults: the file by which tests/c/fault_shim.c is told which calls fail.
+//! Faults: the file by which tests/c/fault_shim.c is told which calls fail, and tells what was called.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -7,40 +7,61 @@ use std::process::Command;
 
 use crate::compile::compile_shim;
 
-/// Where the words after the folder's name begin.
-const AFTER_FOLDER: u64 = 8 * 9 + 4096;
+/// Where the folder's name stands, after the first words.
+const FOLDER_AT: usize = 8 * 9;
+/// Where the words after it begin.
+const AFTER_FOLDER: u64 = FOLDER_AT as u64 + 4096;
+
+/// A number in the file; `struct faults` in the shim says what it means.
+#[derive(Debug, Clone, Copy)]
+pub enum Word {
+    Calls = 0,
+    First = 8,
+    Last = 16,
+    Error = 24,
+    OnlySyncs = 32,
+    Made = 40,
+    FailedSyncs = 48,
+    RetriedSyncs = 56,
+    SyncUs = 64,
+    ReadError = AFTER_FOLDER as isize,
+    ReadUs = AFTER_FOLDER as isize + 8,
+}
 
 /// What a program that the shim is loaded into is to meet.
 pub struct Faults {
-    shim: PathBuf,
     path: PathBuf,
     file: File,
 }
 
 impl Faults {
-    /// Compiles the shim into `dir`, and watches what is below `folder`.
-    pub fn below(folder: &Path, dir: &Path) -> Self {
-        let path = dir.join("faults");
+    /// Compiles the shim into `dir`.
+    pub fn compile(dir: &Path) -> PathBuf {
+        compile_shim("tests/c/fault_shim.c", dir)
+    }
+
+    /// Makes the file `path`, for what is below `folder`: nothing fails yet.
+    pub fn below(folder: &Path, path: &Path) -> Self {
         let mut bytes = vec![0; 8192];
         let folder = folder.to_str().unwrap().as_bytes();
-        bytes[8 * 9..][..folder.len()].copy_from_slice(folder);
-        fs::write(&path, bytes).unwrap();
-        let file = File::options().read(true).write(true).open(&path).unwrap();
-        Self { shim: compile_shim("tests/c/fault_shim.c", dir), path, file }
+        bytes[FOLDER_AT..][..folder.len()].copy_from_slice(folder);
+        fs::write(path, bytes).unwrap();
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        Self { path: path.to_path_buf(), file }
     }
 
-    /// Loads the shim into the program that `command` starts.
-    pub fn load(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.shim).env("SPANSPOOL_TEST_FAULTS", &self.path);
+    /// Loads the compiled `shim` into the program that `command` starts.
+    pub fn load(&self, shim: &Path, command: &mut Command) {
+        command.env("LD_PRELOAD", shim).env("SPANSPOOL_TEST_FAULTS", &self.path);
     }
 
-    /// From now on reads fail with `errno`; with 0 they succeed.
-    pub fn fail_reads(&self, errno: i32) {
-        self.file.write_all_at(&(errno as u64).to_ne_bytes(), AFTER_FOLDER).unwrap();
+    pub fn set(&self, word: Word, value: u64) {
+        self.file.write_all_at(&value.to_ne_bytes(), word as u64).unwrap();
     }
 
-    /// From now on each read takes this long.
-    pub fn slow_reads(&self, us: u64) {
-        self.file.write_all_at(&us.to_ne_bytes(), AFTER_FOLDER + 8).unwrap();
+    pub fn get(&self, word: Word) -> u64 {
+        let mut bytes = [0; 8];
+        self.file.read_exact_at(&mut bytes, word as u64).unwrap();
+        u64::from_ne_bytes(bytes)
     }
 }

@@ -135,14 +135,7 @@ static void run(char *line) {
 int main(int argc, char **argv) {
     (void)argc;
     handle = open_spool(argv + 1);
-    printf("ready\n");
-    fflush(stdout);
-    char line[4096];
-    while (fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        run(line);
-        fflush(stdout);
-    }
+    answer_lines(run);
     spanspool_free(handle);
     return verdict();
 }

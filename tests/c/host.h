@@ -47,6 +47,18 @@ static inline spanspool_status enqueue_item(const spanspool_client *handle, cons
     return spanspool_enqueue(handle, item, (size_t)len);
 }
 
+/* Says that it is ready, and gives `answer` each line of the input. */
+static inline void answer_lines(void (*answer)(char *line)) {
+    char line[4096];
+    printf("ready\n");
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        answer(line);
+        fflush(stdout);
+    }
+}
+
 /* How a child ended: its exit code, or the signal that killed it as a negative number. */
 static inline int wait_for(pid_t child) {
     int status = 0;

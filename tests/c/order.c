@@ -58,17 +58,14 @@ static spanspool_status run(const char *line) {
     exit(2);
 }
 
+static void answer(char *line) {
+    printf("%d\n", (int)run(line));
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     handle = open_spool(argv + 1);
-    printf("ready\n");
-    fflush(stdout);
-    char line[256];
-    while (fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        printf("%d\n", (int)run(line));
-        fflush(stdout);
-    }
+    answer_lines(answer);
     spanspool_free(handle);
     return verdict();
 }

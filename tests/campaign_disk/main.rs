@@ -9,18 +9,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use testkit::client::{Noise, Received, lanes, open, rejected};
+use testkit::faults::{Faults, Word};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::run::output_within;
 use testkit::wait::PATIENCE;
-use testkit::{TempDir, caller, campaign, compile_c, compile_shim, have, tool};
+use testkit::{TempDir, caller, campaign, compile_c, have, tool};
 
 const THREADS: usize = 2;
 /// Items that each of the program's threads enqueues.
@@ -52,35 +52,20 @@ struct Figures {
     duplicates: usize,
 }
 
-/// The file by which fault_shim.c is told what to do: words, then the folder it watches.
-struct Faults(File);
-
-const WORDS: usize = 9;
 /// Long enough for much to happen meanwhile.
 const SYNC_US: u64 = 2000;
 
-impl Faults {
-    fn new(path: &Path, folder: &Path, trouble: Option<Trouble>) -> Self {
-        let mut bytes = vec![0; 8192];
-        if let Some(trouble) = trouble {
-            let last = if trouble.lasts { u64::MAX } else { trouble.call };
-            let words = [0, trouble.call, last, trouble.error as u64, trouble.only_syncs.into()];
-            for (at, word) in words.into_iter().enumerate() {
-                bytes[8 * at..][..8].copy_from_slice(&u64::to_ne_bytes(word));
-            }
-        }
-        bytes[8 * (WORDS - 1)..][..8].copy_from_slice(&SYNC_US.to_ne_bytes());
-        let folder = folder.to_str().unwrap().as_bytes();
-        bytes[8 * WORDS..][..folder.len()].copy_from_slice(folder);
-        fs::write(path, bytes).unwrap();
-        Self(File::open(path).unwrap())
+/// The faults of `trouble` below `folder`, by the file `path`.
+fn faults_of(trouble: Option<Trouble>, folder: &Path, path: &Path) -> Faults {
+    let faults = Faults::below(folder, path);
+    faults.set(Word::SyncUs, SYNC_US);
+    if let Some(trouble) = trouble {
+        faults.set(Word::Last, if trouble.lasts { u64::MAX } else { trouble.call });
+        faults.set(Word::Error, trouble.error as u64);
+        faults.set(Word::OnlySyncs, trouble.only_syncs.into());
+        faults.set(Word::First, trouble.call);
     }
-
-    fn word(&self, at: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read_exact_at(&mut bytes, 8 * at).unwrap();
-        u64::from_ne_bytes(bytes)
-    }
+    faults
 }
 
 struct Scene {
@@ -94,7 +79,7 @@ impl Scene {
         let dir = TempDir::in_memory("campaign_disk");
         Self {
             program: compile_c("tests/c/troubled_disk.c", dir.path()),
-            shim: compile_shim("tests/c/fault_shim.c", dir.path()),
+            shim: Faults::compile(dir.path()),
             dir,
         }
     }
@@ -105,24 +90,28 @@ impl Scene {
         fs::create_dir_all(&dir).unwrap();
         let (spool, results) = (dir.join("spool"), dir.join("results"));
         fs::write(&results, vec![HANDED; THREADS * ITEMS]).unwrap();
-        let faults = Faults::new(&dir.join("faults"), &spool, trouble);
+        let faults = faults_of(trouble, &spool, &dir.join("faults"));
         let received = Received::default();
         let ingest = refusing_ingest(&received);
         let mut command = caller(&self.program);
         command.arg(&results).arg(dir.join("faults")).arg(ITEMS.to_string());
         command.args(settings(&spool, &ingest.url(), trouble.is_some_and(|trouble| trouble.power)));
-        command.env("LD_PRELOAD", &self.shim).env("SPANSPOOL_TEST_FAULTS", dir.join("faults"));
+        faults.load(&self.shim, &mut command);
         let output = output_within(PATIENCE, &mut command, &format!("the program with {trouble:?}"));
         let said = [output.stdout, output.stderr].concat();
         let context = format!("{trouble:?}: {}: {}", output.status, String::from_utf8_lossy(&said));
         assert!(output.status.success() && said.is_empty(), "{context}");
-        assert_eq!(faults.word(7), 0, "a file was synced again after a failed sync: {context}");
+        assert_eq!(
+            faults.get(Word::RetriedSyncs),
+            0,
+            "a file was synced again after a failed sync: {context}"
+        );
 
         let answers = fs::read(&results).unwrap();
         let mut figures = Figures {
-            calls: faults.word(0),
-            faults: faults.word(5),
-            failed_syncs: faults.word(6),
+            calls: faults.get(Word::Calls),
+            faults: faults.get(Word::Made),
+            failed_syncs: faults.get(Word::FailedSyncs),
             ..Figures::default()
         };
         // What no trouble may leave behind for ever is settled by the next client.

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use testkit::faults::Faults;
+use testkit::faults::{Faults, Word};
 use testkit::host::{
     Host, accepting, assert_each_once, lane_names, settings, silent, status, total, wait_for_items,
 };
@@ -169,7 +169,7 @@ fn with_backlog(dir: &TempDir, faults: &Faults, endpoint: &str, more: &[&str]) -
     let log = format!("log={}", dir.join("log").display());
     let mut command = caller(&program);
     command.args(settings(&spool, endpoint, &[&SMALL[..], more, &[&log]].concat()));
-    faults.load(&mut command);
+    faults.load(&Faults::compile(dir.path()), &mut command);
     let host = Host::run(&mut command);
     assert_eq!(host.line(), "ready");
     host
@@ -179,15 +179,15 @@ fn with_backlog(dir: &TempDir, faults: &Faults, endpoint: &str, more: &[&str]) -
 fn segments_that_can_not_be_read_for_a_while_are_read_later() {
     for in_flight in ["max_in_flight=1", "max_in_flight=8"] {
         let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
-        let faults = Faults::below(&dir.join("spool/lanes"), dir.path());
-        faults.fail_reads(libc::EIO);
+        let faults = Faults::below(&dir.join("spool/lanes"), &dir.join("faults"));
+        faults.set(Word::ReadError, libc::EIO as u64);
         let mut host = with_backlog(&dir, &faults, &ingest.url(), &[in_flight]);
         eventually("it is said", || log_of(&dir).contains("trying again"));
         eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
         let shown = status(&dir.join("spool"))["lanes"][0]["reason"].as_str().unwrap().to_owned();
         assert!(shown.contains("os error 5"), "{shown}");
         assert_eq!(host.ask("enqueue new 10"), "0 10");
-        faults.fail_reads(0);
+        faults.set(Word::ReadError, 0);
         wait_for_items(&ingest, 3010);
         assert_eq!(host.ask("flush 60000"), "0");
         assert_eq!(host.ask("stats"), "3010 3010 0 0 0");
@@ -219,9 +219,9 @@ fn a_segment_that_is_away_for_a_while_is_waited_for() {
 #[test]
 fn calls_return_in_time_while_a_segment_is_read() {
     let (dir, ingest) = (TempDir::new("ground-slow"), silent());
-    let faults = Faults::below(&dir.join("spool/lanes"), dir.path());
+    let faults = Faults::below(&dir.join("spool/lanes"), &dir.join("faults"));
     let mut host = with_backlog(&dir, &faults, &ingest.url(), &[]);
-    faults.slow_reads(20_000_000);
+    faults.set(Word::ReadUs, 20_000_000);
     let begin = Instant::now();
     assert_ne!(host.ask("flush 50"), "0");
     assert_eq!(host.ask("enqueue new 10"), "0 10");
