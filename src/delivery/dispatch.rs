@@ -155,15 +155,20 @@ impl Dispatch {
 
     /// Adds the batch that a thread took; it is to be looked at.
     pub(super) fn took(&mut self, stored: Arc<StoredBatch>) -> Job {
-        self.taking = self.taking.saturating_sub(1);
+        self.give_up_taking();
         self.in_hand.insert(stored.batch.first(), false);
         Job::new(stored)
     }
 
     /// There is no batch to take.
     pub(super) fn took_nothing(&mut self, now: Instant, accepted: u64) -> Task {
-        self.taking = self.taking.saturating_sub(1);
+        self.give_up_taking();
         self.without_another(now, accepted, self.gate.wait(now).is_none())
+    }
+
+    /// A thread asks the lane for a batch no more.
+    pub(super) fn give_up_taking(&mut self) {
+        self.taking = self.taking.saturating_sub(1);
     }
 
     /// Lets a request with the next part of `job` begin, if none of its gates is shut.

@@ -71,6 +71,24 @@ impl Drop for InHand<'_> {
     }
 }
 
+/// A thread asks the lane for a batch. A panic ends that.
+struct Taking<'a>(Option<&'a Delivery>);
+
+impl Taking<'_> {
+    /// The dispatch knows what came of it.
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.0 {
+            delivery.dispatch.lock().unpoisoned().give_up_taking();
+        }
+    }
+}
+
 impl Delivery {
     pub(crate) fn new(
         lane: Arc<Lane>,
@@ -103,22 +121,15 @@ impl Delivery {
             if self.is_stopped() {
                 return;
             }
-            let mut task = self.change(|dispatch| dispatch.next(Instant::now(), self.accepted()));
+            let mut task = self.change(|dispatch, now| dispatch.next(now, self.accepted()));
             let mut until = None;
             if let Task::Take { beyond } = task {
-                let take = if beyond { self.lane.take_confirming() } else { self.lane.take_batch() };
-                task = match take {
-                    Take::Batch(stored) => Task::Look(self.change(|dispatch| dispatch.took(stored.into()))),
-                    Take::Wait(time) => {
-                        until = time;
-                        self.change(|dispatch| dispatch.took_nothing(Instant::now(), self.accepted()))
-                    }
-                };
+                (task, until) = self.take(beyond);
             }
             match task {
                 Task::Look(job) => self.deliver(job),
                 Task::Settle(job) => {
-                    let in_hand = self.in_hand(&job);
+                    let in_hand = self.in_hand(&job.stored);
                     self.settle(job, in_hand);
                 }
                 Task::Wait(time) => {
@@ -130,9 +141,29 @@ impl Delivery {
         }
     }
 
+    /// Asks the lane for a batch. Returns what to do, and when to ask the lane again if it has none.
+    fn take(&self, beyond: bool) -> (Task, Option<Instant>) {
+        let taking = Taking(Some(self));
+        let take = if beyond { self.lane.take_confirming() } else { self.lane.take_batch() };
+        let taken = match take {
+            Take::Batch(stored) => {
+                let stored: Arc<StoredBatch> = stored.into();
+                let in_hand = self.in_hand(&stored);
+                let job = self.change(|dispatch, _| dispatch.took(stored));
+                in_hand.placed();
+                (Task::Look(job), None)
+            }
+            Take::Wait(time) => {
+                (self.change(|dispatch, now| dispatch.took_nothing(now, self.accepted())), time)
+            }
+        };
+        taking.ended();
+        taken
+    }
+
     /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
-        self.change(|dispatch| dispatch.wake(Instant::now()));
+        self.change(|dispatch, now| dispatch.wake(now));
         self.lane.delivery_wakeup().raise();
     }
 
@@ -156,10 +187,12 @@ impl Delivery {
     }
 
     /// Changes the dispatch, shows in counters and log what came of it, and wakes the threads that it concerns.
-    fn change<T>(&self, how: impl FnOnce(&mut Dispatch) -> T) -> T {
+    fn change<T>(&self, how: impl FnOnce(&mut Dispatch, Instant) -> T) -> T {
+        // First: what panics here has changed nothing yet.
+        let now = Instant::now();
         let mut dispatch = self.dispatch.lock().unpoisoned();
-        let done = how(&mut dispatch);
-        self.show(&dispatch);
+        let done = how(&mut dispatch, now);
+        self.show(&dispatch, now);
         let (notes, has_changed) = (dispatch.take_notes(), dispatch.take_change());
         drop(dispatch);
         if has_changed {
@@ -169,9 +202,9 @@ impl Delivery {
         done
     }
 
-    fn in_hand(&self, job: &Job) -> InHand<'_> {
+    fn in_hand(&self, stored: &Arc<StoredBatch>) -> InHand<'_> {
         let wakes = self.dispatch.lock().unpoisoned().wakes();
-        InHand { delivery: self, stored: Some(job.stored.clone()), wakes }
+        InHand { delivery: self, stored: Some(stored.clone()), wakes }
     }
 
     /// Requests that the endpoint has accepted.
@@ -181,7 +214,7 @@ impl Delivery {
 
     /// Sends the next part of `job`, if there is nothing against it.
     fn deliver(&self, mut job: Job) {
-        let in_hand = self.in_hand(&job);
+        let in_hand = self.in_hand(&job.stored);
         if self.lane.is_obsolete(&job.stored) {
             job.drop_rest();
             return self.settle(job, in_hand);
@@ -190,13 +223,13 @@ impl Delivery {
             Ok(()) => {}
             Err(Outcome::NoKey) => return self.set_aside(dispatch::no_key(job), in_hand),
             Err(Outcome::Hold { reason, .. }) => {
-                self.change(|dispatch| dispatch.hold_key(job, reason, Instant::now()));
+                self.change(|dispatch, now| dispatch.hold_key(job, reason, now));
                 return in_hand.placed();
             }
             // No exporter has a reason to say anything else.
             Err(_) => {}
         }
-        match self.change(|dispatch| dispatch.begin(job, Instant::now(), self.accepted())) {
+        match self.change(|dispatch, now| dispatch.begin(job, now, self.accepted())) {
             Begin::Send(sending) => self.send(sending, in_hand),
             Begin::SetAside(aside) => self.set_aside(aside, in_hand),
             Begin::Wait => in_hand.placed(),
@@ -216,8 +249,7 @@ impl Delivery {
             self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         }
         let is_retry = matches!(outcome, Outcome::Retry { .. });
-        let aside =
-            self.change(|dispatch| dispatch.report(sending, outcome, Instant::now(), self.accepted()));
+        let aside = self.change(|dispatch, now| dispatch.report(sending, outcome, now, self.accepted()));
         match aside {
             Some(aside) => self.set_aside(aside, in_hand),
             None => {
@@ -250,7 +282,7 @@ impl Delivery {
             job.rejected += 1;
         }
         // Before the cursor moves, so that who waited for it does not see a thread still sending.
-        self.change(|dispatch| dispatch.finish(job.first()));
+        self.change(|dispatch, _| dispatch.finish(job.first()));
         self.lane.settle(&job.stored, job.delivered, job.rejected);
         let key_name = job.key_name();
         if job.rejected > 0 && !key_name.is_empty() {
@@ -296,8 +328,7 @@ impl Delivery {
     }
 
     /// Shows in the counters what the export does.
-    fn show(&self, dispatch: &Dispatch) {
-        let now = Instant::now();
+    fn show(&self, dispatch: &Dispatch, now: Instant) {
         let mut status = dispatch.status(now);
         let trouble = self.lane.read_trouble().filter(|_| status.state == ExportState::Idle);
         if let Some((reason, until)) = &trouble {
