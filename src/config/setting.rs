@@ -110,6 +110,9 @@ fn not_empty(value: &str) -> std::result::Result<&str, String> {
 /// The path that `value` names now: where the process goes later changes nothing.
 fn absolute(value: impl AsRef<Path>) -> std::result::Result<PathBuf, String> {
     let path = value.as_ref();
+    if path.is_absolute() {
+        return Ok(path.to_path_buf());
+    }
     std::path::absolute(path).map_err(|e| {
         format!("{} is a relative path, and the current folder is not known: {e}", path.display())
     })

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Dispatch;
-use crate::delivery::gate::{Gate, News, Why};
+use crate::delivery::gate::{News, Why};
 use crate::spool::ExportState;
 
 /// Something that the log tells.
@@ -26,13 +26,10 @@ pub(in crate::delivery) struct Status<'a> {
 impl Dispatch {
     pub(in crate::delivery) fn status(&self, now: Instant) -> Status<'_> {
         let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
-        fn why(gate: &Gate, now: Instant) -> Option<(&Why, Instant)> {
-            gate.wait(now).and_then(|_| gate.why())
-        }
-        let at_key =
-            || self.keys.values().filter(|key| !key.jobs.is_empty()).find_map(|key| why(&key.gate, now));
-        let waiting = match why(&self.gate, now) {
-            Some(_) if is_sending && self.gate.is_probing() => None,
+        let at_key = || self.keys.values().filter(|key| !key.jobs.is_empty()).find_map(|key| key.gate.why());
+        // A gate that is due is shut until a request says otherwise.
+        let waiting = match self.gate.why() {
+            Some(_) if is_sending && self.gate.wait(now).is_none_or(|_| self.gate.is_probing()) => None,
             None if !is_sending => at_key(),
             why => why,
         };
