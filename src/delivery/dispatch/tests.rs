@@ -329,6 +329,20 @@ fn a_key_that_is_to_wait_waits_and_others_go_on() {
     }
 }
 
+/// Asking the lane for a batch takes time, in which the key may become due.
+#[test]
+fn a_key_that_becomes_due_while_the_lane_is_asked_is_not_slept_over() {
+    let mut sim = Sim::new(1, [(0..1, "slow")]);
+    assert_eq!(sim.step(), Ok(()));
+    sim.answer(&|_| retry(429, Some(BASE)));
+    let due = sim.step().unwrap_err().unwrap();
+    let before = due - Duration::from_millis(1);
+    assert!(matches!(sim.dispatch.next(before, sim.accepted), Task::Take { .. }));
+    let task = sim.dispatch.took_nothing(due, sim.accepted);
+    assert!(matches!(task, Task::Wait(Some(until)) if until <= due));
+    assert!(matches!(sim.dispatch.next(due, sim.accepted), Task::Look(_)));
+}
+
 #[test]
 fn a_refusal_of_the_key_of_before_a_wake_is_asked_for_again() {
     let mut sim = Sim::new(1, [(0..1, "team")]);
