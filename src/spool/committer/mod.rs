@@ -22,14 +22,26 @@ pub(crate) struct Committer<'a> {
     stores: &'a Stores,
     writer: RollingWriter,
     last_sync: Instant,
+    /// Where the last sync began: what comes after it in the journal is left to the next.
+    synced_pos: u64,
     /// While the disk refuses writes: when to try again.
     retry_at: Option<Instant>,
+    /// Why it refuses them, as it was last logged.
+    trouble: String,
 }
 
 impl<'a> Committer<'a> {
     pub(crate) fn new(lane: &'a Lane) -> Self {
         let stores = lane.stores();
-        Self { lane, stores, writer: RollingWriter::default(), last_sync: Instant::now(), retry_at: None }
+        Self {
+            lane,
+            stores,
+            writer: RollingWriter::default(),
+            last_sync: Instant::now(),
+            synced_pos: 0,
+            retry_at: None,
+            trouble: String::new(),
+        }
     }
 
     /// The committer's life: until `stop` says so. After a panic another one begins where this one was.
@@ -48,7 +60,7 @@ impl<'a> Committer<'a> {
 
     /// Does what is due, then waits until the mover was woken more often than `seen`.
     fn turn(&mut self, seen: u64) {
-        let (mover, journal) = (self.lane.mover(), self.stores.journal());
+        let journal = self.stores.journal();
         let mut moved = false;
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let outcome = self.renew_journal().and_then(|()| self.make_room());
@@ -57,14 +69,14 @@ impl<'a> Committer<'a> {
             moved = outcome.unwrap_or(false);
         }
         self.store_oversize();
-        let sync_is_due = self.last_sync.elapsed() >= self.sync_interval() && !mover.is_clean();
+        let sync_is_due = self.last_sync.elapsed() >= self.sync_interval() && !self.is_clean();
         if sync_is_due && !journal.has_failed() {
             self.last_sync = Instant::now();
+            let synced = self.sync_all();
+            self.log_failure(synced);
+            // After the sync: so it is seen where everything went that was accepted before.
             let outcome = self.hold_ground();
             self.log_failure(outcome);
-        }
-        if sync_is_due && !journal.has_failed() {
-            self.log_failure(self.sync_all());
         }
         if !journal.has_failed() {
             let outcome = self.remove_passed(false);
@@ -97,36 +109,38 @@ impl<'a> Committer<'a> {
     /// Waits for the next thing to do.
     fn rest(&self, seen: u64) {
         let (mover, journal) = (self.lane.mover(), self.stores.journal());
-        let clean = mover.is_clean();
+        let clean = self.is_clean();
         let room = journal.ring_bytes() / 2;
         let used = journal.used_bytes();
         let until_room = if used < room { room - used } else { journal.ring_bytes() / 8 };
-        let before = journal.end_pos();
-        let wake_in = if clean {
-            1
+        let wake_at = if clean {
+            self.synced_pos + 1
         } else {
-            let until_faults = journal.prefault().saturating_sub(before);
-            if until_faults > 0 { until_room.min(until_faults) } else { until_room }
+            let end = journal.end_pos();
+            let until_faults = journal.prefault().saturating_sub(end);
+            end + if until_faults > 0 { until_room.min(until_faults) } else { until_room }
         };
-        let tail = journal.wake_committer_at(before + wake_in).pos;
-        if tail < before + wake_in {
+        if journal.wake_committer_at(wake_at).pos < wake_at {
             let failed = journal.has_failed();
             let sync_at = (!clean && !failed).then(|| self.last_sync + self.sync_interval());
             // A journal that has failed is made anew at once, the first time.
             let retry_at = self.retry_at.or_else(|| failed.then(Instant::now));
             mover.wait(seen, [sync_at, retry_at].into_iter().flatten().min());
         }
-        if journal.tail().pos > before {
-            mover.set_clean(false);
-        }
+    }
+
+    /// Whether nothing is left to sync.
+    fn is_clean(&self) -> bool {
+        self.lane.mover().is_clean() && self.stores.journal().end_pos() <= self.synced_pos
     }
 
     /// Brings the journal and its checkpoint to stable storage.
-    fn sync_all(&self) -> Result<()> {
+    fn sync_all(&mut self) -> Result<()> {
         let journal = self.stores.journal();
         self.lane.mover().set_clean(true);
         let tail = journal.tail();
         journal.sync_to(tail.pos)?;
+        self.synced_pos = tail.pos;
         journal.restart_prefault();
         self.stores.lock_queue().synced(journal, tail);
         journal.release()
@@ -211,15 +225,18 @@ impl<'a> Committer<'a> {
         }
     }
 
-    /// Logs when trouble with the disk begins and when it ends.
-    fn log_trouble(&self, outcome: &Result<bool>) {
-        let (was_troubled, log) = (self.retry_at.is_some(), self.lane.log());
-        match outcome {
-            Err(error) if !was_troubled => log.line(Level::Error, format_args!("{error}; trying again")),
-            Ok(_) if was_troubled => {
-                log.line(Level::Info, format_args!("lane {}: the disk takes items again", self.lane.id()));
-            }
-            _ => {}
+    /// Logs when trouble with the disk begins, becomes another, and ends.
+    fn log_trouble(&mut self, outcome: &Result<bool>) {
+        let log = self.lane.log();
+        let trouble = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        if trouble == self.trouble {
+            return;
         }
+        if trouble.is_empty() {
+            log.line(Level::Info, format_args!("lane {}: the disk takes items again", self.lane.id()));
+        } else {
+            log.line(Level::Error, format_args!("{trouble}; trying again"));
+        }
+        self.trouble = trouble;
     }
 }

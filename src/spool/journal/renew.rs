@@ -36,9 +36,12 @@ impl Journal {
         self.synced.lock().failed.is_some()
     }
 
-    /// Marks the journal's file as one that is not synced any more, for it has failed or is gone.
-    pub(crate) fn fail(&self, why: Error) {
-        self.synced.lock().failed.get_or_insert(why);
+    /// Marks the journal's file as one that is not synced any more, for it is gone. Returns whether that is news.
+    pub(crate) fn fail(&self, why: Error) -> bool {
+        let mut state = self.synced.lock();
+        let is_news = state.failed.is_none();
+        state.failed.get_or_insert(why);
+        is_news
     }
 
     /// Goes on in a fresh file. While what `hold` gives is held, no thread changes the checkpoint or marks batches.

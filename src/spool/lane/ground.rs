@@ -45,8 +45,9 @@ impl Lane {
         }
         if !self.stores.journal().is_linked() {
             let what = format!("the journal of {} was deleted", self.identity.dir());
-            self.log.line(Level::Error, format_args!("{what}: it is written anew"));
-            self.stores.journal().fail(Error::new(ErrorKind::Io, what));
+            if self.stores.journal().fail(Error::new(ErrorKind::Io, what.clone())) {
+                self.log.line(Level::Error, format_args!("{what}: it is written anew"));
+            }
         }
         if self.identity.mend_lock()? {
             let lock = self.identity.dir().join(lock::FILE);

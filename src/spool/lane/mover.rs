@@ -15,7 +15,7 @@ pub(crate) struct Mover {
     full: AtomicBool,
     /// A caller waits for room in the ring.
     room_wanted: AtomicBool,
-    /// Nothing is left to sync.
+    /// The checkpoint has not changed since the last sync began.
     clean: AtomicBool,
 }
 
