@@ -714,6 +714,9 @@ void spanspool_free(spanspool_client* handle);
  *   sanitize = auto
  *       when to apply the OpenAI ingest's field limits; auto: for the OpenAI endpoint only
  *       allowed: auto, always, never
+ *   adopt = same
+ *       which lanes of dead processes are delivered: same: of this exporter and endpoint, and of exporter=none; any: all
+ *       allowed: same, any
  *   adopt_interval_ms = 30000
  *       time between searches for lanes of dead processes
  *       allowed: 1 to 86400000

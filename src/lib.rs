@@ -56,7 +56,7 @@ pub mod fuzzing;
 
 pub use batch::Batch;
 pub use client::{BatchTraceProcessor, LaneRepair, TracingProcessor, repair};
-pub use config::{Config, Level};
+pub use config::{Config, Destination, Level};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};

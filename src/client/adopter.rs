@@ -1,9 +1,10 @@
 //! Adopter: the thread that delivers what dead processes left in their lanes, and removes those lanes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
@@ -21,6 +22,16 @@ pub(crate) struct Adopter {
     threads: Threads,
 }
 
+/// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+/// What comes after a look at all orphans.
+#[derive(PartialEq, Eq)]
+enum Round {
+    Done,
+    Again,
+}
+
 struct Search {
     config: Config,
     lanes: HeldPath,
@@ -28,6 +39,8 @@ struct Search {
     exporter: Arc<dyn TracingExporter>,
     stopped: AtomicBool,
     changed: Wakeup,
+    /// Ids of the lanes that were adopted, once or again.
+    met: Mutex<BTreeSet<String>>,
     /// The lane that is being delivered now.
     current: Mutex<Option<Arc<Runner>>>,
 }
@@ -42,6 +55,7 @@ impl Adopter {
             exporter,
             stopped: AtomicBool::new(false),
             changed: Wakeup::default(),
+            met: Mutex::default(),
             current: Mutex::new(None),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
@@ -102,15 +116,14 @@ impl Search {
 
     fn look(&self) -> Result<()> {
         Lane::sweep_up(&self.lanes, &self.config.log)?;
-        let settings = LaneSettings::new(&self.config);
+        let settings = LaneSettings::new(&self.config, self.exporter.destination());
         self.requeue_known();
+        // Lanes that were passed over for others are looked at again once one of those is done with.
+        while self.adopt_all(&settings)? == Round::Again {}
         while !self.is_stopped() {
-            let Some(lane) = Lane::next_orphan(&self.lanes, &settings, &self.config.log)? else { break };
-            self.adopt(Arc::new(lane))?;
-            self.requeue_known();
-        }
-        while !self.is_stopped() {
-            let Some(damaged_lane) = Lane::next_damaged(&self.lanes, &self.config.log)? else { break };
+            let Some(damaged_lane) = Lane::next_damaged(&self.lanes, &settings, &self.config.log)? else {
+                break;
+            };
             if self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
                 break;
             }
@@ -131,13 +144,50 @@ impl Search {
         }
     }
 
+    /// Delivers one orphan after the other, each until it is empty or gets no further while another one waits.
+    fn adopt_all(&self, settings: &LaneSettings) -> Result<Round> {
+        let find = |passed: &BTreeSet<String>| {
+            Lane::next_orphan(&self.lanes, passed, settings, &self.config.log).map(|it| it.map(Arc::new))
+        };
+        let (mut passed, mut drained, mut stuck) = (BTreeSet::new(), false, false);
+        let mut next = find(&passed)?;
+        while let Some(lane) = next.take().filter(|_| !self.is_stopped()) {
+            passed.insert(lane.id().to_owned());
+            let done = self.adopt(&lane, || {
+                // One that can't be looked for now does not wait.
+                next = find(&passed).ok().flatten();
+                next.is_some()
+            });
+            match done {
+                Ok(true) => drained = true,
+                Ok(false) => stuck = true,
+                Err(error) => self
+                    .config
+                    .log
+                    .line(Level::Warn, format_args!("lane {} can't be adopted now: {error}", lane.id())),
+            }
+            self.requeue_known();
+            if next.is_none() {
+                next = find(&passed)?;
+            }
+        }
+        Ok(if drained && stuck && !self.is_stopped() { Round::Again } else { Round::Done })
+    }
+
     /// Delivers `lane`. Once it is empty, its ledger and rejected items go to this client's lane, and it is removed.
-    fn adopt(&self, lane: Arc<Lane>) -> Result<()> {
+    ///
+    /// `false`: that was not done, as when it gets no further and `gives_way` says that another lane waits.
+    fn adopt(&self, lane: &Arc<Lane>, gives_way: impl FnMut() -> bool) -> Result<bool> {
         let pending = lane.stats().pending;
-        let (id, log) = (lane.id().to_owned(), &self.config.log);
+        let (id, log) = (lane.id(), &self.config.log);
         if pending > 0 {
-            log.line(Level::Info, format_args!("lane {id} of a dead process is adopted: {pending} items"));
-            self.own.count_adopted();
+            if self.met.lock().unpoisoned().insert(id.to_owned()) {
+                log.line(
+                    Level::Info,
+                    format_args!("lane {id} of a dead process is adopted: {pending} items"),
+                );
+                self.own.count_adopted();
+            }
             let runner = Arc::new(Runner::start(
                 lane.clone(),
                 &self.own,
@@ -146,15 +196,15 @@ impl Search {
                 1,
             )?);
             *self.lock_current() = Some(runner.clone());
-            let drained = !self.is_stopped() && runner.flush(None).is_ok();
+            let drained = !self.is_stopped() && runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
             *self.lock_current() = None;
             if !runner.stop() || !drained {
-                return Ok(());
+                return Ok(false);
             }
         }
-        self.own.absorb(&lane)?;
+        self.own.absorb(lane)?;
         log.line(Level::Debug, format_args!("lane {id} is drained and removed"));
-        Ok(())
+        Ok(true)
     }
 
     fn is_stopped(&self) -> bool {

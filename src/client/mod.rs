@@ -58,7 +58,8 @@ impl Client {
         exporter: Option<Arc<dyn TracingExporter>>,
     ) -> Result<Self> {
         let lanes = lanes.map_or_else(|| Lane::make_all_in(&config.spool_dir), Ok)?;
-        let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config), &config.log)?);
+        let destination = exporter.as_ref().map(|exporter| exporter.destination()).unwrap_or_default();
+        let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config, destination), &config.log)?);
         let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
         let outward = match exporter {
             None => None,

@@ -21,8 +21,8 @@ pub struct LaneRepair {
     pub kept: PathBuf,
 }
 
-/// Moves what is whole in every damaged lane without an owner into a new lane, and the damaged files into that lane's
-/// quarantine. With nothing to do it changes nothing, so doing it twice is doing it once.
+/// Moves what is whole in every damaged lane without an owner into a new lane of the same destination, and the damaged
+/// files into that lane's quarantine. With nothing to do it changes nothing, so doing it twice is doing it once.
 ///
 /// A client that delivers does the same by itself, except that it goes on in a lane whose journal it can read. Items of
 /// a lane whose header was damaged may be delivered twice. Errors: `Io`, and `Full` when `max_spool_bytes` has no room.
@@ -35,13 +35,20 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
         return Ok(Vec::new());
     }
     let lanes = Lane::make_all_in(&config.spool_dir)?;
-    let own = Arc::new(Lane::make(&lanes, &LaneSettings::new(config), &config.log)?);
-    let runner = Runner::start(own.clone(), &own, None, config, 0)?;
-    let repaired = damaged.iter().filter_map(|lane| move_over(&own, &lanes, lane).transpose()).collect();
-    if runner.stop() {
-        own.unlock();
+    damaged.sort_by(|a, b| a.destination.cmp(&b.destination));
+    let mut repaired = Vec::new();
+    for same in damaged.chunk_by(|a, b| a.destination == b.destination) {
+        let settings = LaneSettings::new(config, same[0].destination.clone());
+        let own = Arc::new(Lane::make(&lanes, &settings, &config.log)?);
+        let runner = Runner::start(own.clone(), &own, None, config, 0)?;
+        let moved: Result<Vec<_>> =
+            same.iter().filter_map(|lane| move_over(&own, &lanes, lane).transpose()).collect();
+        if runner.stop() {
+            own.unlock();
+        }
+        repaired.extend(moved?);
     }
-    repaired
+    Ok(repaired)
 }
 
 /// Moves what is whole in `lane` into `own`. `None`: somebody owns it by now.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::delivery::Delivery;
@@ -72,6 +72,22 @@ impl Runner {
         }
         let pending = self.lane.stats().pending;
         Err(Error::new(ErrorKind::Timeout, format!("the deadline passed; {pending} items stay in the spool")))
+    }
+
+    /// Sends everything in the lane and waits until all of it is settled. `false`: the lane has ended, or for `patience`
+    /// nothing was settled and `gives_up` says that this is enough.
+    pub(crate) fn drain(&self, patience: Duration, mut gives_up: impl FnMut() -> bool) -> bool {
+        let end_seq = self.lane.force(None);
+        self.wake();
+        let mut pending = self.lane.stats().pending;
+        while !self.lane.wait_settled(end_seq, Some(Instant::now() + patience)) {
+            let before = std::mem::replace(&mut pending, self.lane.stats().pending);
+            if self.lane.has_ended() || pending == before && gives_up() {
+                return false;
+            }
+        }
+        self.lane.wait_tidied(None);
+        true
     }
 
     /// Tells the delivery threads to end, without waiting for them. Calls that wait for the lane return.

@@ -8,7 +8,12 @@ pub struct Endpoint {
     url: String,
     secure: bool,
     host: String,
+    /// `None`: the scheme's.
+    port: Option<u16>,
 }
+
+/// The longest URL, in bytes.
+const MAX_BYTES: usize = 8192;
 
 /// Where the OpenAI Agents SDK sends traces.
 pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1/traces/ingest";
@@ -16,6 +21,9 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1/traces/ingest";
 impl Endpoint {
     /// Reads `url`; the error says what is wrong with it.
     pub fn parse(url: &str) -> Result<Self, String> {
+        if url.len() > MAX_BYTES {
+            return Err(format!("it has {} bytes; at most {MAX_BYTES} are allowed", url.len()));
+        }
         let (scheme, rest) = url.split_once("://").ok_or("it must begin with http:// or https://")?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
@@ -34,12 +42,13 @@ impl Endpoint {
         if authority.contains('@') {
             return Err("a user name or password in it is not allowed; use api_key".into());
         }
-        Ok(Self { url: url.to_owned(), secure, host: host_of(authority)? })
+        let (host, port) = host_and_port(authority)?;
+        Ok(Self { url: url.to_owned(), secure, host, port })
     }
 
     /// The endpoint of the OpenAI Agents SDK.
     pub fn openai() -> Self {
-        Self { url: OPENAI_ENDPOINT.into(), secure: true, host: "api.openai.com".into() }
+        Self { url: OPENAI_ENDPOINT.into(), secure: true, host: "api.openai.com".into(), port: None }
     }
 
     /// The URL as it was set.
@@ -47,9 +56,20 @@ impl Endpoint {
         &self.url
     }
 
+    /// The URL without a query, spelled in one way: two that reach the same place are equal.
+    pub(crate) fn address(&self) -> String {
+        let (scheme, usual) = if self.secure { ("https", 443) } else { ("http", 80) };
+        let host = self.host.to_ascii_lowercase();
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let port = self.port.filter(|port| *port != usual).map(|port| format!(":{port}")).unwrap_or_default();
+        let after = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after.split('?').next().and_then(|it| it.split_once('/')).map_or("", |(_, path)| path);
+        format!("{scheme}://{host}{port}/{path}")
+    }
+
     /// Whether this is the OpenAI endpoint (a trailing `/` does not matter), whose field limits are known.
     pub fn is_openai(&self) -> bool {
-        self.url.trim_end_matches('/') == OPENAI_ENDPOINT
+        self.address().trim_end_matches('/') == OPENAI_ENDPOINT
     }
 
     /// Whether a key may travel to it: over TLS, or not leaving the machine.
@@ -70,8 +90,8 @@ impl Endpoint {
     }
 }
 
-/// The host of `host[:port]` or `[v6][:port]`, without brackets.
-fn host_of(authority: &str) -> Result<String, String> {
+/// The host of `host[:port]` or `[v6][:port]`, without brackets, and the port.
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => {
             let (host, after) = v6.split_once(']').ok_or("the bracket of its IPv6 address is not closed")?;
@@ -93,12 +113,11 @@ fn host_of(authority: &str) -> Result<String, String> {
     if host.is_empty() {
         return Err("it has no host".into());
     }
-    if let Some(port) = port
-        && !port.parse::<u16>().is_ok_and(|p| p > 0)
-    {
-        return Err(format!("'{port}' is not a port: 1 to 65535"));
-    }
-    Ok(host.to_owned())
+    let number = |port: &str| match port.parse::<u16>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("'{port}' is not a port: 1 to 65535")),
+    };
+    Ok((host.to_owned(), port.map(number).transpose()?))
 }
 
 impl fmt::Debug for Endpoint {

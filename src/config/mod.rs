@@ -1,5 +1,6 @@
 //! The settings: names, defaults and limits. No I/O and no environment.
 
+mod destination;
 mod endpoint;
 mod log;
 mod setting;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use destination::Destination;
 pub use endpoint::Endpoint;
 pub(crate) use log::Log;
 pub use log::{Level, LogFn};
@@ -53,6 +55,7 @@ pub struct Config {
     pub(crate) max_item_bytes: usize,
     pub(crate) validation: Validation,
     pub(crate) sanitize: Sanitize,
+    pub(crate) adopt: Adopt,
     pub(crate) adopt_interval: Duration,
     pub(crate) max_rejected_bytes: u64,
     pub(crate) ca_file: Option<PathBuf>,
@@ -96,6 +99,15 @@ pub(crate) enum Durability {
 pub(crate) enum Validation {
     Full,
     None,
+}
+
+/// Which lanes of dead processes a client delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adopt {
+    /// Those of its own destination, and those that are for whoever adopts them.
+    Same,
+    /// All.
+    Any,
 }
 
 /// Whether the ingest's field limits are applied to what is sent.
@@ -166,6 +178,15 @@ impl Config {
         self.max_item_bytes
     }
 
+    /// Where items go with these settings.
+    pub fn destination(&self) -> Destination {
+        match self.exporter {
+            ExporterKind::Backend => Destination::backend(&self.endpoint),
+            ExporterKind::Console => Destination::console(),
+            ExporterKind::None => Destination::anybody(),
+        }
+    }
+
     /// Checks what no single setting can see.
     pub(crate) fn check(&self) -> Result<()> {
         if self.spool_dir.as_os_str().is_empty() {
@@ -209,6 +230,7 @@ impl Default for Config {
             max_item_bytes: 16 << 20,
             validation: Validation::Full,
             sanitize: Sanitize::Auto,
+            adopt: Adopt::Same,
             adopt_interval: Duration::from_millis(30_000),
             max_rejected_bytes: 64 << 20,
             ca_file: None,

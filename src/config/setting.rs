@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, Durability, Endpoint, ExporterKind, Overflow, RequestCompression, Sanitize, Secret, Validation,
+    Adopt, Config, Durability, Endpoint, ExporterKind, Overflow, RequestCompression, Sanitize, Secret,
+    Validation,
 };
 use crate::error::{Error, ErrorKind, Result};
 

@@ -93,6 +93,9 @@ settings! {
         "when to apply the OpenAI ingest's field limits; auto: for the OpenAI endpoint only",
         |c, v| one_of(v, &[("auto", Sanitize::Auto), ("always", Sanitize::Always), ("never", Sanitize::Never)])
             .map(|s| c.sanitize = s);
+    "adopt", "same", "same, any",
+        "which lanes of dead processes are delivered: same: of this exporter and endpoint, and of exporter=none; any: all",
+        |c, v| one_of(v, &[("same", Adopt::Same), ("any", Adopt::Any)]).map(|a| c.adopt = a);
     "adopt_interval_ms", "30000", "1 to 86400000",
         "time between searches for lanes of dead processes",
         |c, v| millis(v, 1).map(|d| c.adopt_interval = d);

@@ -21,7 +21,7 @@ use super::keys::{Env, Keys, env_text};
 use super::lookup::Lookup;
 use super::{Answer, Outcome, TracingExporter, roots};
 use crate::batch::Batch;
-use crate::config::{Config, Endpoint, Secret};
+use crate::config::{Config, Destination, Endpoint, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::descriptors::above_standard;
 
@@ -41,6 +41,7 @@ const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
 ///
 /// It may be shared by threads. Connections are kept open between requests, `max_in_flight` of them.
 pub struct BackendSpanExporter {
+    destination: Destination,
     agent: Agent,
     names: Names,
     url: Uri,
@@ -71,6 +72,7 @@ impl BackendSpanExporter {
         let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint '{url}': {e}")).caused_by(e))?;
         let names = Names::default();
         Ok(Self {
+            destination: Destination::backend(&config.endpoint),
             agent: new_agent(agent_config(config, env)?, &names),
             names,
             url,
@@ -168,6 +170,10 @@ impl BackendSpanExporter {
 }
 
 impl TracingExporter for BackendSpanExporter {
+    fn destination(&self) -> Destination {
+        self.destination.clone()
+    }
+
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome {
         match self.keys.choose(batch.key_name()) {
             Ok(key) => self.send(batch, key.as_ref(), deadline),
@@ -187,6 +193,7 @@ impl TracingExporter for BackendSpanExporter {
     fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
         let names = Names::default();
         Some(Arc::new(Self {
+            destination: self.destination.clone(),
             agent: new_agent(self.agent.config().clone(), &names),
             names,
             url: self.url.clone(),

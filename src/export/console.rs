@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Outcome, TracingExporter};
 use crate::batch::Batch;
+use crate::config::Destination;
 use crate::os::lock::Unpoison;
 
 /// Prints one line an item to standard output, as the exporter of that name in the OpenAI Agents SDK does; a span
@@ -33,6 +34,10 @@ impl ConsoleSpanExporter {
 }
 
 impl TracingExporter for ConsoleSpanExporter {
+    fn destination(&self) -> Destination {
+        Destination::console()
+    }
+
     fn export(&self, batch: &Batch, _deadline: Option<Instant>) -> Outcome {
         let mut lines = Vec::with_capacity(batch.joined().len() + 40 * batch.len());
         for item in batch.items() {

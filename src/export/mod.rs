@@ -21,6 +21,7 @@ pub(crate) use backoff::Backoff;
 pub use console::ConsoleSpanExporter;
 
 use crate::batch::Batch;
+use crate::config::Destination;
 
 /// Sends batches. One exporter serves all threads of a client at once.
 pub trait TracingExporter: Send + Sync {
@@ -33,6 +34,13 @@ pub trait TracingExporter: Send + Sync {
     /// asked before each attempt, makes no request, and returns at once.
     fn ready(&self, _name: &str) -> std::result::Result<(), Outcome> {
         Ok(())
+    }
+
+    /// Where batches go: a client takes over the lanes of dead processes whose items go to the same destination.
+    ///
+    /// All exporters that do not say have one in common: say so where a spool is shared by several.
+    fn destination(&self) -> Destination {
+        Destination::custom("unnamed")
     }
 
     /// Gives up what is in flight, soon. Called when a shutdown's deadline has passed, and when a client that has

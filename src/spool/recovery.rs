@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::{Level, Validation};
+use crate::config::{Destination, Level, Validation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Item;
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_version};
+use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, destination, other_version};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
@@ -115,6 +115,11 @@ impl DamagedLane {
 
     fn new(id: &str, named: &HeldPath, dir: HeldPath, why: String, resigned: bool, lock: LaneLock) -> Self {
         Self { id: id.to_owned(), named: named.clone(), dir, why, resigned, _lock: lock }
+    }
+
+    /// Where its items go, as far as its journal says so.
+    pub(crate) fn destination(&self) -> Result<Destination> {
+        destination::recorded(&self.dir.join("journal")).map(|recorded| recorded.destination)
     }
 
     /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns

@@ -1,9 +1,10 @@
 //! Check: whether all of a lane can be read, read from outside.
 
+use crate::config::Destination;
 use crate::error::Result;
 use crate::spool::format::seq_name::seq_name;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{HeaderCounter, JournalView};
+use crate::spool::journal::{HeaderCounter, JournalView, destination};
 use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery::Unreadable;
 use crate::spool::set_aside::quarantine::Quarantine;
@@ -23,6 +24,8 @@ pub struct Finding {
 pub struct LaneCheck {
     /// The lane's id: the name of its folder.
     pub id: String,
+    /// Where its items go; anybody's when what says so is damaged.
+    pub destination: Destination,
     /// The process that owns it; `None` when nobody does.
     pub owner_pid: Option<u32>,
     /// What can't be read; empty when all is whole.
@@ -50,6 +53,9 @@ impl LaneCheck {
         let quarantine = Quarantine::dir_in(dir);
         let mut check = Self {
             id: id.to_owned(),
+            destination: destination::recorded(&dir.join("journal"))
+                .map(|it| it.destination)
+                .unwrap_or_default(),
             repairable: !owned,
             quarantine: quarantine.names()?,
             quarantine_bytes: quarantine.bytes_on_disk(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::HeldPath;
 use crate::spool::inspect::check::LaneCheck;
@@ -36,7 +37,9 @@ pub struct UnreadableLane {
 pub struct LaneStatus {
     /// The lane's id: the name of its folder.
     pub id: String,
-    /// The process that owns it; `None` for an orphan, which the next client takes over.
+    /// Where its items go.
+    pub destination: Destination,
+    /// The process that owns it; `None` for an orphan, which a client of the same destination takes over.
     pub owner_pid: Option<u32>,
     /// Its counters.
     pub stats: Stats,
@@ -208,5 +211,5 @@ fn status_of(id: String, path: &HeldPath, journal: &JournalView) -> LaneStatus {
         true => (journal.reason(), journal.counter(HeaderCounter::NextAttemptUnixMs)),
         false => (String::new(), 0),
     };
-    LaneStatus { id, owner_pid, stats, reason, next_attempt_unix_ms }
+    LaneStatus { id, destination: journal.destination(), owner_pid, stats, reason, next_attempt_unix_ms }
 }

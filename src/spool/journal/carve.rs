@@ -80,5 +80,5 @@ pub(crate) fn other_version(path: &HeldPath) -> Option<u64> {
     let mut start = Vec::new();
     path.open_file(Access::Read).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start)).ok()?;
     let raw = CarvedJournal { bytes: start, foreign: false };
-    header::version_in(|at| raw.word(at)).filter(|version| *version != header::FORMAT_VERSION)
+    header::version_in(|at| raw.word(at)).filter(|version| !header::is_read(*version))
 }

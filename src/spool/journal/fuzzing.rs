@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use super::record::CarvedRecord;
 use super::*;
+use crate::config::Destination;
 use crate::config::Validation;
 use crate::spool::checkpoint::Tally;
 use crate::spool::queue::batching::{self, BatchLimits};
@@ -64,7 +65,7 @@ fn forged(path: &HeldPath, input: &mut Input<'_>) {
     let file = path.open_file(Access::Create).unwrap();
     file.set_len(HEADER_BYTES + RING).unwrap();
     let map = Map::new(&file, RING, true).unwrap();
-    header::initialise(&map, 1, 2, 0);
+    header::initialise(&map, 1, 2, 0, &Destination::anybody());
     let mut at = input.position();
     let has_tail = input.u8() != 0;
     let checkpoint = Checkpoint {
@@ -147,7 +148,7 @@ fn read_all(journal: &Journal) -> Vec<(String, Vec<u8>)> {
 /// A journal that takes and settles items, and what may become of its file. Whatever comes out of it then was
 /// committed, in this order; when nothing was damaged, all of it comes out.
 fn lived(path: &HeldPath, input: &mut Input<'_>) {
-    let journal = Journal::create(path, HEADER_BYTES + RING, false).unwrap();
+    let journal = Journal::create(path, HEADER_BYTES + RING, false, &Destination::anybody()).unwrap();
     let mut kept: VecDeque<(String, Vec<u8>)> = VecDeque::new();
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     let mut earlier = path.read().unwrap();

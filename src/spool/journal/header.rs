@@ -7,6 +7,7 @@
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
 //!  512  which checkpoint slot is valid
 //!  576  checkpoint slot 0, 832 slot 1                                written in turn
+//! 4096  where the items go (see `destination`)                        written once
 //! ```
 //! All words are native-endian and change by single 8-byte stores, so that the death of a process at
 //! any instruction leaves each of them whole, and another process may read them at any time.
@@ -15,13 +16,17 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::destination;
 use super::map::{HEADER_BYTES, Map};
+use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::checkpoint::{Checkpoint, SLOT_WORDS};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"SPANJRNL");
 /// The version of the journal's format; raised with every change of it.
-pub(super) const FORMAT_VERSION: u64 = 1;
+const FORMAT_VERSION: u64 = 2;
+/// The version that 0.1 wrote: it does not say where the items go.
+pub(super) const WITHOUT_DESTINATION: u64 = 1;
 
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
@@ -68,7 +73,8 @@ pub(crate) enum HeaderCounter {
 }
 
 /// Writes the fixed part of a new file; `lane` is what `lane_word` makes of its path.
-pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64, lane: u64) {
+pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64, lane: u64, goes_to: &Destination) {
+    destination::store(map, goes_to);
     let words = [
         (AT_VERSION, FORMAT_VERSION),
         (AT_RING_BYTES, map.ring_bytes()),
@@ -93,14 +99,15 @@ pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
     if word(AT_MAGIC) != MAGIC {
         return corrupt("it is not a journal".into());
     }
-    if word(AT_VERSION) != FORMAT_VERSION {
-        return corrupt(format!("format version {}; this release reads {FORMAT_VERSION}", word(AT_VERSION)));
-    }
+    check_version(word(AT_VERSION), path)?;
     if word(AT_CHECK) != fixed_check(word) || word(AT_RING_BYTES) != map.ring_bytes() {
         return corrupt("its header is damaged".into());
     }
     if !is_of_lane(word, path) {
         return corrupt("it belongs to another lane".into());
+    }
+    if destination::load(word).is_none() {
+        return corrupt("where its items go is damaged".into());
     }
     match load_checkpoint(map) {
         None => corrupt("its newest checkpoint is damaged".into()),
@@ -110,6 +117,23 @@ pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// An error: this release does not read journals of the format `version`, which `path` has.
+pub(super) fn check_version(version: u64, path: &std::path::Path) -> Result<()> {
+    if is_read(version) {
+        return Ok(());
+    }
+    let what = format!(
+        "journal {}: format version {version}; this release reads {WITHOUT_DESTINATION} and {FORMAT_VERSION}",
+        path.display()
+    );
+    Err(Error::new(ErrorKind::Corrupt, what))
+}
+
+/// Whether this release reads journals of the format `version`.
+pub(super) fn is_read(version: u64) -> bool {
+    (WITHOUT_DESTINATION..=FORMAT_VERSION).contains(&version)
 }
 
 fn fixed_check(word: impl Fn(usize) -> u64) -> u64 {
@@ -237,7 +261,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         file.set_len(2 * HEADER_BYTES).unwrap();
         let map = Map::new(&file, HEADER_BYTES, true).unwrap();
-        initialise(&map, 1, 1, 0);
+        initialise(&map, 1, 1, 0, &Destination::anybody());
         std::thread::scope(|scope| {
             let owner = scope.spawn(|| {
                 for sequence in 1..=2_000_000 {

@@ -13,6 +13,7 @@
 mod carve;
 mod clock;
 mod damage;
+pub(super) mod destination;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod header;
@@ -45,6 +46,7 @@ use record::Frame;
 use sync::Synced;
 pub(crate) use view::{JournalView, Records, ViewedRecord};
 
+use crate::config::Destination;
 use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::os::lock::Unpoison;
@@ -115,7 +117,7 @@ impl Journal {
     /// Makes the journal file `path` of `bytes` bytes in all (rounded down to what a ring can have).
     ///
     /// `prewrite` also writes it once, which makes the first lap of `durability=power` as fast as the others.
-    pub(crate) fn create(path: &HeldPath, bytes: u64, prewrite: bool) -> Result<Self> {
+    pub(crate) fn create(path: &HeldPath, bytes: u64, prewrite: bool, goes_to: &Destination) -> Result<Self> {
         let ring_bytes = ring_bytes_for(bytes);
         let file_bytes = HEADER_BYTES + ring_bytes;
         let whole = || -> std::io::Result<Map> {
@@ -125,7 +127,13 @@ impl Journal {
                 map::write_zeros(&file, file_bytes)?;
             }
             let map = Map::new(&file, ring_bytes, true)?;
-            header::initialise(&map, now_unix_ms(), clock::random(), header::lane_word(&path.path()));
+            header::initialise(
+                &map,
+                now_unix_ms(),
+                clock::random(),
+                header::lane_word(&path.path()),
+                goes_to,
+            );
             file.sync_all()?;
             Ok(map)
         };

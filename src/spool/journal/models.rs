@@ -12,6 +12,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
+use crate::config::Destination;
 use crate::config::Validation;
 use crate::spool::queue::batching::{self, BatchLimits};
 
@@ -42,7 +43,7 @@ fn check(preemptions: usize, model: impl Fn(Arc<Journal>) + Sync + Send + 'stati
     builder.check(move || {
         counted.fetch_add(1, Relaxed);
         drop(path.remove_file());
-        let journal = Journal::create(&path, 0, false).unwrap();
+        let journal = Journal::create(&path, 0, false, &Destination::anybody()).unwrap();
         model(Arc::new(journal));
         // The model may have renewed it.
         drop(path.remove_file());

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
 use crate::spool::held_path::{Access, HeldPath};
 use crate::spool::journal::damage::{self, Gap};
+use crate::spool::journal::destination;
 use crate::spool::journal::header::{self, HeaderCounter};
 use crate::spool::journal::map::Map;
 use crate::spool::journal::record::{Frame, MIN_BYTES, State};
@@ -118,6 +120,11 @@ impl JournalView {
 
     pub(crate) fn add_counter(&self, counter: HeaderCounter, more: u64) {
         self.map.header_word(counter as usize).fetch_add(more, Relaxed);
+    }
+
+    /// Where the items go.
+    pub(crate) fn destination(&self) -> Destination {
+        destination::load(|at| self.map.header_word(at).load(Acquire)).unwrap_or_default()
     }
 
     pub(crate) fn reason(&self) -> String {

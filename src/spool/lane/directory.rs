@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{now_unix_ms, random};
+use crate::spool::journal::{destination, now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::create_journal;
@@ -45,40 +45,61 @@ impl Lane {
         self.identity.lanes()
     }
 
-    /// Takes over the first lane of `lanes` that nobody owns, or makes one.
+    /// Takes over the first lane of `lanes` that nobody owns and that new items may be added to, or makes one.
     pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
-        match Self::next_orphan(lanes, settings, log)? {
+        let own = |id: &str, named: &HeldPath| {
+            let taken = take_over(named, |dir, lock| {
+                let recorded = destination::recorded(&dir.join("journal"))?;
+                let as_it_is = recorded.destination == settings.destination;
+                if !settings.may_own(&recorded.destination) || !(as_it_is || recorded.is_changeable) {
+                    return Ok(None);
+                }
+                let lane = Self::open(id, lanes, dir, lock, settings, log)?;
+                lane.redirect(&settings.destination)?;
+                Ok(Some(lane))
+            });
+            taken.map(Option::flatten)
+        };
+        match first(lanes, &BTreeSet::new(), log, own)? {
             Some(lane) => Ok(lane),
             None => Self::make(lanes, settings, log),
         }
     }
 
-    /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
-            let named = lanes.join(&id);
-            match take_over(&named, |dir, lock| Self::open(&id, lanes, dir, lock, settings, log)) {
-                Ok(None) => {}
-                Ok(lane) => return Ok(lane),
-                Err(_) if is_gone(&named) => {}
-                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
-            }
-        }
-        Ok(None)
+    /// Takes over the first lane in `lanes` that nobody owns, that is not among `passed` and whose items `settings` may
+    /// deliver. One that can't be used is left as it is.
+    pub(crate) fn next_orphan(
+        lanes: &HeldPath,
+        passed: &BTreeSet<String>,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Result<Option<Self>> {
+        first(lanes, passed, log, |id, named| {
+            let taken = take_over(named, |dir, lock| {
+                let recorded = destination::recorded(&dir.join("journal"))?;
+                if !settings.adopts(&recorded.destination) {
+                    return Ok(None);
+                }
+                Self::open(id, lanes, dir, lock, settings, log).map(Some)
+            });
+            taken.map(Option::flatten)
+        })
     }
 
-    /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_damaged(lanes: &HeldPath, log: &Log) -> Result<Option<DamagedLane>> {
-        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
-            let named = lanes.join(&id);
-            match DamagedLane::find(&id, &named) {
-                Ok(None) => {}
-                Ok(damaged_lane) => return Ok(damaged_lane),
-                Err(_) if is_gone(&named) => {}
-                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
-            }
-        }
-        Ok(None)
+    /// Locks the first lane in `lanes` that nobody owns, whose journal is damaged and whose items `settings` may
+    /// deliver.
+    pub(crate) fn next_damaged(
+        lanes: &HeldPath,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Result<Option<DamagedLane>> {
+        first(lanes, &BTreeSet::new(), log, |id, named| {
+            let found = DamagedLane::find(id, named)?;
+            Ok(match found {
+                Some(lane) if settings.adopts(&lane.destination()?) => Some(lane),
+                _ => None,
+            })
+        })
     }
 
     /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
@@ -153,6 +174,26 @@ impl Lane {
         self.note_late_key();
         Ok(outcome)
     }
+}
+
+/// The first lane in `lanes`, but for those in `passed`, that `find` makes something of, given its id and its folder. One
+/// that can't be used is passed over.
+fn first<T>(
+    lanes: &HeldPath,
+    passed: &BTreeSet<String>,
+    log: &Log,
+    find: impl Fn(&str, &HeldPath) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    for id in lanes.names()?.into_iter().filter(|name| is_lane(name) && !passed.contains(name)) {
+        let named = lanes.join(&id);
+        match find(&id, &named) {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            Err(_) if is_gone(&named) => {}
+            Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
+        }
+    }
+    Ok(None)
 }
 
 /// Locks the lane that is called `named` and calls `then` with it. `None`: another process owns it, or it is gone.

@@ -1,6 +1,6 @@
 //! Open: from a lane's locked folder to a lane.
 
-use crate::config::{Durability, Log};
+use crate::config::{Destination, Durability, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, Journal};
@@ -65,11 +65,24 @@ impl Lane {
     }
 }
 
+impl Lane {
+    /// Records that the lane's items go to `destination`.
+    pub(super) fn redirect(&self, destination: &Destination) -> Result<()> {
+        let journal = self.stores.journal();
+        if journal.destination() == *destination { Ok(()) } else { journal.redirect(destination) }
+    }
+}
+
 /// Makes the lane's journal under another name first, so that a half made one never counts.
 pub(super) fn create_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<()> {
     let path = lane.join("journal");
     let fresh = Journal::path_of_new(&path);
-    Journal::create(&fresh, settings.journal_bytes, settings.durability == Durability::Power)?;
+    Journal::create(
+        &fresh,
+        settings.journal_bytes,
+        settings.durability == Durability::Power,
+        &settings.destination,
+    )?;
     fresh.rename(&path)
 }
 

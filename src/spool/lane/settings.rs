@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Durability, Overflow};
+use crate::config::{Adopt, Config, Destination, Durability, Overflow};
 use crate::spool::queue::batching::BatchLimits;
 
 /// The settings that concern the disk.
 #[derive(Debug, Clone)]
 pub(crate) struct LaneSettings {
+    /// Where the items go.
+    pub(crate) destination: Destination,
+    pub(crate) adopt: Adopt,
     pub(crate) limits: BatchLimits,
     pub(crate) schedule_delay_ms: u64,
     /// As many pending items make a batch due at once; `None`: no number does.
@@ -27,10 +30,12 @@ pub(crate) struct LaneSettings {
 }
 
 impl LaneSettings {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, destination: Destination) -> Self {
         let max_queue_size = Some(config.max_queue_size).filter(|size| *size > 0);
         let trigger = |size| ((size as f64 * config.export_trigger_ratio) as u64).max(1);
         Self {
+            destination,
+            adopt: config.adopt,
             limits: BatchLimits { items: config.max_batch_size, body_bytes: config.max_batch_bytes },
             schedule_delay_ms: config.schedule_delay.as_millis() as u64,
             trigger_items: max_queue_size.map(trigger),
@@ -45,5 +50,15 @@ impl LaneSettings {
             enqueue_timeout: config.enqueue_timeout,
             journal_bytes: config.journal_bytes.min(config.max_spool_bytes / 2),
         }
+    }
+
+    /// Whether a lane whose items go to `destination` may become this client's own: new items are added to it.
+    pub(crate) fn may_own(&self, destination: &Destination) -> bool {
+        *destination == self.destination || self.adopts(destination) && !self.destination.is_anybody()
+    }
+
+    /// Whether items that go to `destination` may be delivered with these settings.
+    pub(crate) fn adopts(&self, destination: &Destination) -> bool {
+        self.adopt == Adopt::Any || destination.is_anybody() || *destination == self.destination
     }
 }

@@ -150,7 +150,7 @@ fn dropped_client_leaves_its_items_in_the_spool() {
         .unwrap();
     assert_eq!(pending, Vec::from_iter((0..100).map(item)));
     let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
-    let next = open(&spool, &ingest.url(), &[]);
+    let next = open(&spool, &ingest.url(), &[("adopt", "any")]);
     next.flush(PATIENCE).unwrap();
     assert_eq!(arrived(&ingest), Vec::from_iter(0..100));
 }

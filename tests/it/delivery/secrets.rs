@@ -52,7 +52,9 @@ fn the_key_is_nowhere_but_in_the_requests() {
     // A core of another process that has the spool open, a drain with a key of its own, does not have it either.
     let silent = silent();
     let endpoint = format!("endpoint={}", silent.url());
-    let mut command = spanspool(&["drain", "--spool-dir", spool.to_str().unwrap(), "--set", &endpoint]);
+    let spool_dir = spool.to_str().unwrap();
+    let mut command =
+        spanspool(&["drain", "--spool-dir", spool_dir, "--set", &endpoint, "--set=adopt=any"]);
     command.env("OPENAI_API_KEY", "sk-of-the-drain").stdout(Stdio::null()).stderr(Stdio::null());
     host.kill();
     let mut drain = command.spawn().unwrap();

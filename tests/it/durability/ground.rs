@@ -31,7 +31,7 @@ fn start(dir: &TempDir, spool: &Path, endpoint: &str, more: &[&str]) -> Host {
 fn drain(spool: &Path, endpoint: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_spanspool"));
     let mut command = caller(program);
-    command.args(["drain", "--spool-dir", spool.to_str().unwrap(), "--timeout-ms", "60000"]);
+    command.args(["drain", "--spool-dir", spool.to_str().unwrap(), "--timeout-ms", "60000", "--set=adopt=any"]);
     succeed(command.args(["--set", &format!("endpoint={endpoint}")]));
 }
 
@@ -163,30 +163,31 @@ fn a_lock_file_that_is_cleaned_away_lets_nobody_in() {
     assert_each_once(&ingest, &[("first", 1000), ("second", 1000), ("more", 1000)]);
 }
 
-/// A host whose reads of the spool `faults` decides about, with 3000 items in segments and the ingest at `endpoint`.
-fn with_backlog(dir: &TempDir, faults: &Faults, endpoint: &str, more: &[&str]) -> Host {
+/// A host with 3000 items in segments, which are read with the read error `error`, and the ingest at `endpoint`.
+fn with_backlog(dir: &TempDir, error: i32, endpoint: &str, more: &[&str]) -> (Host, Faults) {
     let spool = dir.join("spool");
     let program = Host::compile(dir);
     let mut filler =
         Host::start(&program, &settings(&spool, DEAD, &[&SMALL[..], &["exporter=none"]].concat()));
     assert_eq!(filler.ask("enqueue kept 3000 100"), "0 3000");
     filler.end();
+    let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
+    let faults = Faults::below(&segments, &dir.join("faults"));
+    faults.set(Word::ReadError, error as u64);
     let log = format!("log={}", dir.join("log").display());
     let mut command = caller(&program);
     command.args(settings(&spool, endpoint, &[&SMALL[..], more, &[&log]].concat()));
     faults.load(&Faults::compile(dir.path()), &mut command);
     let host = Host::run(&mut command);
     assert_eq!(host.line(), "ready");
-    host
+    (host, faults)
 }
 
 #[test]
 fn segments_that_can_not_be_read_for_a_while_are_read_later() {
     for in_flight in ["max_in_flight=1", "max_in_flight=8"] {
         let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
-        let faults = Faults::below(&dir.join("spool/lanes"), &dir.join("faults"));
-        faults.set(Word::ReadError, libc::EIO as u64);
-        let mut host = with_backlog(&dir, &faults, &ingest.url(), &[in_flight]);
+        let (mut host, faults) = with_backlog(&dir, libc::EIO, &ingest.url(), &[in_flight]);
         eventually("it is said", || log_of(&dir).contains("trying again"));
         eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
         let shown = status(&dir.join("spool"))["lanes"][0]["reason"].as_str().unwrap().to_owned();
@@ -224,8 +225,7 @@ fn a_segment_that_is_away_for_a_while_is_waited_for() {
 #[test]
 fn calls_return_in_time_while_a_segment_is_read() {
     let (dir, ingest) = (TempDir::new("ground-slow"), silent());
-    let faults = Faults::below(&dir.join("spool/lanes"), &dir.join("faults"));
-    let mut host = with_backlog(&dir, &faults, &ingest.url(), &[]);
+    let (mut host, faults) = with_backlog(&dir, 0, &ingest.url(), &[]);
     faults.set(Word::ReadUs, 20_000_000);
     let begin = Instant::now();
     assert_ne!(host.ask("flush 50"), "0");

@@ -40,7 +40,7 @@ fn end_by(way: &str, program: &Path, dir: &TempDir) -> (ExitStatus, Duration) {
 
     // The next process finds all that was accepted.
     let accepting = accepting();
-    let mut next = Host::start(&Host::compile(dir), &settings(&spool, &accepting.url(), &[]));
+    let mut next = Host::start(&Host::compile(dir), &settings(&spool, &accepting.url(), &["adopt=any"]));
     assert_eq!(next.ask("flush 60000"), "0");
     let mut arrived = arrivals(&accepting);
     for (thread, accepted) in accepted(&counters).into_iter().enumerate() {
@@ -103,7 +103,7 @@ fn a_static_destructor_enqueues_after_main() {
     let spool = dir.join("spool");
     let program = compile_cpp("tests/cpp/static_destructor.cpp", dir.path());
     succeed(caller(program).arg(&spool).arg(silent.url()));
-    let mut next = Host::start(&Host::compile(&dir), &settings(&spool, &ingest.url(), &[]));
+    let mut next = Host::start(&Host::compile(&dir), &settings(&spool, &ingest.url(), &["adopt=any"]));
     assert_eq!(next.ask("flush 60000"), "0");
     assert_each_once(&ingest, &[("main", 1), ("destructor", 1)]);
 }

@@ -54,10 +54,20 @@ pub fn equation(stats: &Stats) -> String {
 
 #[cfg(test)]
 mod tests {
+    use spanspool::Destination;
+
     use super::*;
 
     fn lane(id: &str, stats: Stats) -> LaneStatus {
-        LaneStatus { id: id.into(), owner_pid: None, stats, reason: String::new(), next_attempt_unix_ms: 0 }
+        let destination = Destination::anybody();
+        LaneStatus {
+            id: id.into(),
+            destination,
+            owner_pid: None,
+            stats,
+            reason: String::new(),
+            next_attempt_unix_ms: 0,
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::cli::ledger::totals;
 use crate::cli::outcome::Failure;
 
 /// How much of a lane's reason is shown to people.
-const SHOWN_CHARS: usize = 300;
+pub const SHOWN_CHARS: usize = 300;
 
 /// Writes the object that `status --json` and `drain --json` share.
 pub fn write_json(
@@ -56,6 +56,7 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Lane<'a> {
     id: &'a str,
+    destination: &'a str,
     owner_pid: Option<u32>,
     state: &'static str,
     reason: &'a str,
@@ -75,6 +76,7 @@ impl<'a> Report<'a> {
     fn of(lanes: &'a [LaneStatus], unreadable: &'a [UnreadableLane]) -> Self {
         let lane = |lane: &'a LaneStatus| Lane {
             id: &lane.id,
+            destination: lane.destination.as_str(),
             owner_pid: lane.owner_pid,
             state: lane.stats.state().name(),
             reason: &lane.reason,
@@ -119,6 +121,8 @@ struct Counters {
 
 #[cfg(test)]
 mod tests {
+    use spanspool::Destination;
+
     use super::*;
 
     #[test]
@@ -126,6 +130,7 @@ mod tests {
         let stats = Stats { export_state: 2, ..Stats::default() };
         let lane = LaneStatus {
             id: "x".into(),
+            destination: Destination::console(),
             owner_pid: None,
             stats,
             reason: String::new(),
@@ -134,7 +139,7 @@ mod tests {
         let json = serde_json::to_string(&Report::of(&[lane], &[])).unwrap_or_default();
         for part in [
             r#"{"accepted":0,"delivered":0,"rejected":0,"dropped_overflow":0,"#,
-            r#""lanes":[{"id":"x","owner_pid":null,"state":"backoff","reason":"","next_attempt_unix_ms":0,"accepted":0,"#,
+            r#""lanes":[{"id":"x","destination":"console","owner_pid":null,"state":"backoff","reason":"","next_attempt_unix_ms":0,"accepted":0,"#,
             r#""export_state":2,"last_http_status":0,"lanes_adopted":0,"partially_rejected":0,"held_batches":0"#,
             r#"}],"unreadable":[]}"#,
         ] {

@@ -1,5 +1,6 @@
 //! Drain: delivers what the spool holds, from every process that has exited.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
-use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane};
+use spanspool::{
+    BatchTraceProcessor, Config, Destination, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane,
+};
 
 use crate::cli::human::{count, counted, duration};
 use crate::cli::key_file;
@@ -20,8 +23,11 @@ use crate::cli::spool::Spool;
 /// Deliver what the spool holds
 ///
 /// Adopts the lanes of dead processes and delivers their items until nothing is
-/// left or the time is up. Ctrl-C loses nothing: undelivered items stay in the
-/// spool. The lanes of running processes are named and left to them.
+/// left or the time is up, each lane's to the endpoint that its process used.
+/// With '--set endpoint=URL' only what goes there is delivered, and what was
+/// accepted with exporter=none; with '--set adopt=any' everything goes there.
+/// Ctrl-C loses nothing: undelivered items stay in the spool. The lanes of
+/// running processes are named and left to them.
 ///
 /// Exit code: 0 all is delivered, 1 something is left or was rejected, 2 wrong usage.
 #[derive(Args)]
@@ -64,7 +70,7 @@ impl Drain {
         }
         // Opened first: a mistyped folder is an error here, not a new spool.
         let view = self.spool.view()?;
-        let before = totals(&view.lanes()?);
+        let before = view.lanes()?;
         let progress = Arc::new(Progress::new("delivered"));
         let log = Arc::clone(&progress);
         config.set_log(move |level, line| {
@@ -73,47 +79,46 @@ impl Drain {
             }
         });
         let started = Instant::now();
-        let processor = BatchTraceProcessor::open(config)?;
-        let result = deliver(&processor, &view, started + limit, &progress);
+        let route = Route::new(&self.spool, config, &before)?;
+        let result = deliver(&route, &view, started + limit, &progress);
         progress.clear();
         let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
         // Nothing is left or the time is up, so there is nothing to wait for.
-        let _ = processor.shutdown(Duration::ZERO);
+        route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
         result?;
+        let before = totals(&before);
         if self.json {
             write_json(&lanes, &unreadable, out)?;
         } else {
-            write_text(&before, &lanes, &unreadable, started.elapsed(), out)?;
+            write_text(&before, &lanes, &unreadable, &route, started.elapsed(), out)?;
         }
         let after = totals(&lanes);
         Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
     }
 }
 
-/// Flushes in a thread of its own while this one shows the progress.
-fn deliver(
-    processor: &BatchTraceProcessor,
-    view: &SpoolView,
-    deadline: Instant,
-    progress: &Progress,
-) -> Result<(), Failure> {
+/// Flushes in threads of their own while this one shows the progress.
+fn deliver(route: &Route, view: &SpoolView, deadline: Instant, progress: &Progress) -> Result<(), Failure> {
     thread::scope(|scope| {
-        let flusher = scope.spawn(|| flush_until_empty(processor, view, deadline));
+        let flush = |processor| scope.spawn(move || flush_until_empty(processor, route, view, deadline));
+        let flushers: Vec<_> = route.processors().map(flush).collect();
         let mut total = 0;
-        while !flusher.is_finished() {
-            let lanes = ours(view)?;
+        while !flushers.iter().all(|flusher| flusher.is_finished()) {
+            let lanes = route.lanes(view)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
             let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
             thread::sleep(LOOK_INTERVAL);
         }
-        flusher.join().unwrap_or_else(|_| Err(Failure::Failed("a thread of this program died".into())))
+        let died = |_| Err(Failure::Failed("a thread of this program died".into()));
+        flushers.into_iter().try_for_each(|flusher| flusher.join().unwrap_or_else(died))
     })
 }
 
 fn flush_until_empty(
     processor: &BatchTraceProcessor,
+    route: &Route,
     view: &SpoolView,
     deadline: Instant,
 ) -> Result<(), Failure> {
@@ -125,7 +130,7 @@ fn flush_until_empty(
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
         let damaged = view.unreadable()?.iter().any(|lane| lane.damaged);
-        let done = !damaged && totals(&ours(view)?).pending == 0;
+        let done = !damaged && totals(&route.lanes(view)?).pending == 0;
         if done || Instant::now() >= deadline {
             return Ok(());
         }
@@ -133,17 +138,64 @@ fn flush_until_empty(
     }
 }
 
-/// The lanes that this process owns or may adopt.
-fn ours(view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
-    let mut lanes = view.lanes()?;
-    lanes.retain(|lane| lane.owner_pid.is_none_or(|pid| pid == std::process::id()));
-    Ok(lanes)
+/// Where this run delivers to: a processor for each destination.
+struct Route {
+    by_destination: BTreeMap<Destination, BatchTraceProcessor>,
+    takes_all: bool,
+}
+
+impl Route {
+    /// To where `config` says, if the command line says so in `spool`; else to where the items of `lanes` go.
+    fn new(spool: &Spool, config: Config, lanes: &[LaneStatus]) -> Result<Self, Failure> {
+        let takes_all = spool.setting("adopt")?.is_some_and(|which| which == "any");
+        let mut configs = BTreeMap::new();
+        if !takes_all && spool.setting("endpoint")?.is_none() && spool.setting("exporter")?.is_none() {
+            for destination in lanes.iter().filter(|lane| is_ours(lane)).map(|lane| &lane.destination) {
+                let mut config = config.clone();
+                let (key, value) = match destination.endpoint() {
+                    Some(endpoint) => ("endpoint", endpoint),
+                    None if *destination == Destination::console() => ("exporter", "console"),
+                    // Those of `exporter=none` go anywhere, and a program's own exporter is not here.
+                    None => continue,
+                };
+                config.set(key, value)?;
+                configs.insert(destination.clone(), config);
+            }
+        }
+        if configs.is_empty() {
+            configs.insert(config.destination(), config);
+        }
+        let open = |(destination, config)| Ok((destination, BatchTraceProcessor::open(config)?));
+        let by_destination = configs.into_iter().map(open).collect::<Result<_, Failure>>()?;
+        Ok(Self { by_destination, takes_all })
+    }
+
+    fn processors(&self) -> impl Iterator<Item = &BatchTraceProcessor> {
+        self.by_destination.values()
+    }
+
+    fn takes(&self, destination: &Destination) -> bool {
+        self.takes_all || destination.is_anybody() || self.by_destination.contains_key(destination)
+    }
+
+    /// The lanes that this process owns or may adopt.
+    fn lanes(&self, view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
+        let mut lanes = view.lanes()?;
+        lanes.retain(|lane| is_ours(lane) && self.takes(&lane.destination));
+        Ok(lanes)
+    }
+}
+
+/// Whether no other process owns `lane`.
+fn is_ours(lane: &LaneStatus) -> bool {
+    lane.owner_pid.is_none_or(|pid| pid == std::process::id())
 }
 
 fn write_text(
     before: &Stats,
     lanes: &[LaneStatus],
     unreadable: &[UnreadableLane],
+    route: &Route,
     took: Duration,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -159,6 +211,9 @@ fn write_text(
     for lane in lanes.iter().filter(|lane| lane.stats.pending > 0) {
         let who = match lane.owner_pid {
             Some(pid) if pid != std::process::id() => format!("process {pid} has its lane {}", lane.id),
+            None if !route.takes(&lane.destination) => {
+                format!("lane {} goes to {}; '--set adopt=any' delivers it here", lane.id, lane.destination)
+            }
             None => format!("lane {}, which no process has adopted", lane.id),
             _ => waiting(lane),
         };

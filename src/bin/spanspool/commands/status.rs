@@ -1,5 +1,6 @@
 //! Status: what is in the spool and what became of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::thread;
@@ -8,10 +9,10 @@ use std::time::Duration;
 use clap::Args;
 use spanspool::{LaneStatus, SpoolView, Stats};
 
-use crate::cli::human::{bytes, count, counted, duration};
+use crate::cli::human::{bytes, count, counted, duration, one_line};
 use crate::cli::ledger::{dropped, equation, totals};
 use crate::cli::outcome::{Done, Failure};
-use crate::cli::report::{waiting, write_json, write_unreadable};
+use crate::cli::report::{SHOWN_CHARS, waiting, write_json, write_unreadable};
 use crate::cli::spool::Spool;
 
 /// Show what the spool holds and what became of every item
@@ -19,8 +20,9 @@ use crate::cli::spool::Spool;
 /// Shows the totals of the spool and a row for each lane, the part of the spool
 /// that one process owns. The lane of a dead process is an orphan; any running
 /// client delivers what it holds. Nothing is changed: owners may be running, and
-/// permission to read the spool is enough. A lane that can't be read is named
-/// with the reason; 'spanspool check' says more.
+/// permission to read the spool is enough. What waits is added up by where it
+/// goes. A lane that can't be read is named with the reason; 'spanspool check'
+/// says more.
 ///
 /// With --json the object has the totals, the same for each of "lanes", and
 /// "unreadable", a list of lanes with "id", "reason" and whether they are
@@ -77,6 +79,7 @@ impl Status {
         }
         write_totals(self.spool.dir()?, &lanes, out)?;
         write_lanes(&lanes, out)?;
+        write_destinations(&lanes, out)?;
         write_unreadable(&unreadable, out)
     }
 }
@@ -143,6 +146,20 @@ fn last_status_note(stats: &Stats) -> String {
         0 => String::new(),
         status => format!("last answer: HTTP {status}"),
     }
+}
+
+/// What waits for whom.
+fn write_destinations(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut pending = BTreeMap::new();
+    for lane in lanes {
+        *pending.entry(&lane.destination).or_insert(0) += lane.stats.pending;
+    }
+    for (destination, pending) in pending {
+        let to = one_line(destination.as_str().as_bytes(), SHOWN_CHARS);
+        let to = if destination.is_anybody() { "whoever adopts them".into() } else { to };
+        writeln!(out, "  {} pending for {to}", count(pending))?;
+    }
+    Ok(())
 }
 
 fn write_lanes(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), Failure> {

@@ -1,0 +1,99 @@
+//! Destination: where a journal's header records that the lane's items go.
+//!
+//! ```text
+//!  4096  checksum and length of the text; 0: the items are for whoever adopts them
+//!  4104  the text, at most 9000 bytes
+//! ```
+//! It is written before anybody can see the journal, and changed only by an owner that may adopt the lane.
+
+use std::io::{self, Read};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::Journal;
+use super::header;
+use super::map::Map;
+use crate::config::Destination;
+use crate::error::{Error, Result};
+use crate::spool::held_path::{Access, HeldPath};
+
+const AT_CHECK: usize = 4096;
+const AT_TEXT: usize = AT_CHECK + 8;
+
+/// Writes `destination` into a header that has none. Until the last store it has none, or one that is not whole.
+pub(super) fn store(map: &Map, destination: &Destination) {
+    let text = destination.as_str().as_bytes();
+    for (i, chunk) in text.chunks(8).enumerate() {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        map.header_word(AT_TEXT + 8 * i).store(u64::from_ne_bytes(word), Relaxed);
+    }
+    map.header_word(AT_CHECK).store(check(text), Release);
+}
+
+/// The destination in a header; `None`: what says so is damaged.
+pub(super) fn load(word: impl Fn(usize) -> u64) -> Option<Destination> {
+    let expected = word(AT_CHECK);
+    if expected == 0 || header::version_in(&word) == Some(header::WITHOUT_DESTINATION) {
+        return Some(Destination::anybody());
+    }
+    let bytes = (expected >> 32) as usize;
+    if bytes > Destination::MAX_BYTES {
+        return None;
+    }
+    let mut text: Vec<u8> =
+        (AT_TEXT..AT_TEXT + bytes).step_by(8).flat_map(|at| word(at).to_ne_bytes()).collect();
+    text.truncate(bytes);
+    let is_whole = check(&text) == expected;
+    String::from_utf8(text).ok().filter(|_| is_whole).map(|text| Destination::of_text(&text))
+}
+
+fn check(text: &[u8]) -> u64 {
+    if text.is_empty() { 0 } else { (text.len() as u64) << 32 | u64::from(crc32fast::hash(text)) }
+}
+
+/// What a journal's file says of where the items go.
+pub(crate) struct Recorded {
+    pub(crate) destination: Destination,
+    /// Whether an owner may record another one.
+    pub(crate) is_changeable: bool,
+}
+
+/// Where the items of the journal `path` go, whatever else is wrong with it. Those of one that is absent, or whose
+/// record of it is damaged, are for whoever adopts them.
+pub(crate) fn recorded(path: &HeldPath) -> Result<Recorded> {
+    let mut start = Vec::new();
+    let most = (AT_TEXT + Destination::MAX_BYTES.next_multiple_of(8)) as u64;
+    match path.open_file(Access::Read).and_then(|file| file.take(most).read_to_end(&mut start)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io(format!("read the journal {path}"), e));
+        }
+        _ => {}
+    }
+    let word = |at: usize| {
+        let word = start.get(at..).and_then(|rest| rest.first_chunk::<8>());
+        word.map_or(0, |word| u64::from_ne_bytes(*word))
+    };
+    let version = header::version_in(word);
+    header::check_version(version.unwrap_or(header::WITHOUT_DESTINATION), &path.path())?;
+    Ok(Recorded {
+        destination: load(word).unwrap_or_default(),
+        is_changeable: version != Some(header::WITHOUT_DESTINATION),
+    })
+}
+
+impl Journal {
+    /// Where the items go.
+    pub(crate) fn destination(&self) -> Destination {
+        load(|at| self.map.header_word(at).load(Acquire)).unwrap_or_default()
+    }
+
+    /// Records, durably, that the items go to `destination` from now on. Whenever that is cut short, they go there, to
+    /// where they went, or to whoever adopts them.
+    pub(crate) fn redirect(&self, destination: &Destination) -> Result<()> {
+        let sync = || self.file().sync_data().map_err(|e| self.sync_failed(e));
+        self.map.header_word(AT_CHECK).store(0, Release);
+        sync()?;
+        store(&self.map, destination);
+        sync()
+    }
+}
