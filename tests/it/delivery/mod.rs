@@ -1,5 +1,6 @@
 //! The way to the ingest.
 
+mod destinations;
 mod exporter;
 mod fair;
 mod late_key;

@@ -53,8 +53,7 @@ fn the_key_is_nowhere_but_in_the_requests() {
     let silent = silent();
     let endpoint = format!("endpoint={}", silent.url());
     let spool_dir = spool.to_str().unwrap();
-    let mut command =
-        spanspool(&["drain", "--spool-dir", spool_dir, "--set", &endpoint, "--set=adopt=any"]);
+    let mut command = spanspool(&["drain", "--spool-dir", spool_dir, "--set", &endpoint, "--set=adopt=any"]);
     command.env("OPENAI_API_KEY", "sk-of-the-drain").stdout(Stdio::null()).stderr(Stdio::null());
     host.kill();
     let mut drain = command.spawn().unwrap();

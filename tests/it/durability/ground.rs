@@ -31,7 +31,14 @@ fn start(dir: &TempDir, spool: &Path, endpoint: &str, more: &[&str]) -> Host {
 fn drain(spool: &Path, endpoint: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_spanspool"));
     let mut command = caller(program);
-    command.args(["drain", "--spool-dir", spool.to_str().unwrap(), "--timeout-ms", "60000", "--set=adopt=any"]);
+    command.args([
+        "drain",
+        "--spool-dir",
+        spool.to_str().unwrap(),
+        "--timeout-ms",
+        "60000",
+        "--set=adopt=any",
+    ]);
     succeed(command.args(["--set", &format!("endpoint={endpoint}")]));
 }
 
