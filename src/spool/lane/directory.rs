@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{destination, now_unix_ms, random};
+use crate::spool::journal::{HeaderCounter, destination, now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::create_journal;
@@ -152,6 +152,10 @@ impl Lane {
         // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
         let tally = drained.stats().tally();
         self.count_adopted_items(tally);
+        for counter in [HeaderCounter::BatchesSent, HeaderCounter::Retries] {
+            self.add_counter(counter, drained.counter(counter));
+            drained.set_counter(counter, 0);
+        }
         drained.stores.lock_queue().absorbed(drained.stores.journal());
         self.count_evicted(evicted);
         // A power cut must not take the ledger of a lane that is gone.
