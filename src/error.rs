@@ -94,6 +94,13 @@ impl Error {
         self.kind
     }
 
+    /// Whether there is no room on the disk, or none for this user or process.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let cause = self.source.as_deref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        cause.is_some_and(|io| matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
     /// The sentence for people, without the kind.
     pub fn message(&self) -> &str {
         &self.message

@@ -26,6 +26,7 @@ pub enum Word {
     SyncUs = 64,
     ReadError = AFTER_FOLDER as isize,
     ReadUs = AFTER_FOLDER as isize + 8,
+    Full = AFTER_FOLDER as isize + 16,
 }
 
 /// What a program that the shim is loaded into is to meet.

@@ -34,6 +34,7 @@ struct faults {
     char folder[4096];
     _Atomic uint64_t read_error; /* what reads of its files fail with; 0: they succeed */
     _Atomic uint64_t read_us;    /* how long such a read takes */
+    _Atomic uint64_t full;       /* calls that take room on the disk fail with ENOSPC */
 };
 
 struct mapping {
@@ -92,6 +93,13 @@ static int fails(int is_sync) {
 
 static int fails_at(const char *path) {
     return is_watched(path) && fails(0) && errno;
+}
+
+/* As fails, for a call that takes room. */
+static int finds_no_room(void) {
+    if (!faults->full) return fails(0);
+    errno = ENOSPC;
+    return 1;
 }
 
 /* Lets time pass without sleeping: the thread's timers may be put off. */
@@ -204,7 +212,7 @@ int msync(void *address, size_t length, int flags) {
 
 /* How much of `length` bytes is to be written: all, half, or with -1 nothing. */
 static ssize_t allowed(int file, size_t length) {
-    if (!is_watched_file(file) || !fails(0)) return (ssize_t)length;
+    if (!is_watched_file(file) || !finds_no_room()) return (ssize_t)length;
     return errno ? -1 : (ssize_t)(length > 1 ? length / 2 : length);
 }
 
@@ -223,12 +231,12 @@ ssize_t pwrite(int file, const void *bytes, size_t length, off_t offset) {
 }
 
 ssize_t writev(int file, const struct iovec *parts, int count) {
-    if (is_watched_file(file) && fails(0)) return errno ? -1 : REAL(writev)(file, parts, 1);
+    if (is_watched_file(file) && finds_no_room()) return errno ? -1 : REAL(writev)(file, parts, 1);
     return REAL(writev)(file, parts, count);
 }
 
 int fallocate(int file, int mode, off_t offset, off_t length) {
-    if (is_watched_file(file) && fails(0) && errno) return -1;
+    if (is_watched_file(file) && finds_no_room() && errno) return -1;
     return REAL(fallocate)(file, mode, offset, length);
 }
 
@@ -265,7 +273,7 @@ ssize_t pread(int file, void *bytes, size_t length, off_t offset) {
     return pread64(file, bytes, length, offset);
 }
 
-/* As fails_at, for a path that counts from a folder. */
+/* Whether a call on a path that counts from a folder is to fail. */
 static int fails_below(int folder, const char *path) {
     char link[64], whole[8192];
     if (!faults || path[0] == '/' || folder == AT_FDCWD) return fails_at(path);
@@ -276,8 +284,19 @@ static int fails_below(int folder, const char *path) {
     return fails_at(whole);
 }
 
+/* The same for a call that makes something. */
+static int cannot_make(int folder, const char *path) {
+    char link[64], at[8192];
+    if (!faults || !faults->full) return fails_below(folder, path);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = path[0] == '/' ? 0 : readlink(link, at, 4096);
+    if (length < 0) return 0;
+    snprintf(at + length, sizeof at - (size_t)length, "%s%s", length ? "/" : "", path);
+    return is_watched(at) && finds_no_room();
+}
+
 int mkdirat(int folder, const char *path, mode_t mode) {
-    return fails_below(folder, path) ? -1 : REAL(mkdirat)(folder, path, mode);
+    return cannot_make(folder, path) ? -1 : REAL(mkdirat)(folder, path, mode);
 }
 
 int renameat(int folder, const char *from, int to_folder, const char *to) {
@@ -321,7 +340,7 @@ int openat(int folder, const char *path, int flags, ...) {
     va_start(arguments, flags);
     mode_t mode = mode_of(flags, arguments);
     va_end(arguments);
-    if ((flags & O_CREAT) && fails_below(folder, path)) return -1;
+    if ((flags & O_CREAT) && cannot_make(folder, path)) return -1;
     return REAL(openat)(folder, path, flags, mode);
 }
 

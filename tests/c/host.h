@@ -40,11 +40,15 @@ static inline spanspool_client *open_spool(char **settings) {
     return open_with(config);
 }
 
-/* Enqueues the item NAME-NUMBER, which has `padding` more bytes, at most 4000. */
+/* Enqueues the item NAME-NUMBER, which has `padding` more bytes. */
 static inline spanspool_status enqueue_item(const spanspool_client *handle, const char *name, uint64_t number, int padding) {
-    char item[4200];
-    int len = snprintf(item, sizeof item, "{\"id\":\"%s-%" PRIu64 "\",\"pad\":\"%*s\"}", name, number, padding, "");
-    return spanspool_enqueue(handle, item, (size_t)len);
+    size_t size = 200 + (size_t)padding;
+    char *item = malloc(size);
+    if (!item) exit(2);
+    int len = snprintf(item, size, "{\"id\":\"%s-%" PRIu64 "\",\"pad\":\"%*s\"}", name, number, padding, "");
+    spanspool_status status = spanspool_enqueue(handle, item, (size_t)len);
+    free(item);
+    return status;
 }
 
 /* Says that it is ready, and gives `answer` each line of the input. */

@@ -1,5 +1,6 @@
 //! Committer: the thread that brings the journal to stable storage and moves it into segments.
 
+mod overflow;
 mod plan;
 mod rolling;
 mod spill;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Level;
 use crate::error::Result;
+use crate::spool::committer::overflow::Overflow;
 use crate::spool::committer::rolling::RollingWriter;
 use crate::spool::lane::Lane;
 use crate::spool::lane::stores::Stores;
@@ -28,6 +30,7 @@ pub(crate) struct Committer<'a> {
     retry_at: Option<Instant>,
     /// Why it refuses them, as it was last logged.
     trouble: String,
+    overflow: Overflow,
 }
 
 impl<'a> Committer<'a> {
@@ -36,11 +39,12 @@ impl<'a> Committer<'a> {
         Self {
             lane,
             stores,
-            writer: RollingWriter::default(),
+            writer: RollingWriter::new(overflow::segment_bytes(lane.settings())),
             last_sync: Instant::now(),
             synced_pos: 0,
             retry_at: None,
             trouble: String::new(),
+            overflow: Overflow::default(),
         }
     }
 
@@ -65,9 +69,11 @@ impl<'a> Committer<'a> {
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let outcome = self.renew_journal().and_then(|()| self.make_room());
             self.log_trouble(&outcome);
+            self.overflow.note(&outcome);
             self.retry_at = outcome.is_err().then(|| Instant::now() + RETRY_AFTER);
             moved = outcome.unwrap_or(false);
         }
+        moved = moved || self.drop_for_room();
         self.store_oversize();
         let sync_is_due = self.last_sync.elapsed() >= self.sync_interval() && !self.is_clean();
         if sync_is_due && !journal.has_failed() {

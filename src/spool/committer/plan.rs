@@ -16,14 +16,15 @@ pub(crate) struct Plan {
 enum Part {
     /// The batch that begins here.
     Run(LogPosition, Run),
-    /// Items of several key names, from here to there.
-    Mixed(LogPosition, LogPosition),
+    /// Items of several key names, sorted into batches of one each.
+    Mixed(Vec<StoredBatch>),
 }
 
 impl Plan {
     /// Divides the journal's items from `head` on into batches, at most `max_bytes` of ring or one batch more.
     pub(crate) fn new(
         journal: &Journal,
+        lane: &str,
         head: LogPosition,
         limits: BatchLimits,
         max_bytes: Option<u64>,
@@ -39,7 +40,7 @@ impl Plan {
             };
             if run.stop == Stop::OtherKey {
                 plan.end = unbatched_end(journal, at, limits, max_bytes);
-                plan.parts.push(Part::Mixed(at, plan.end));
+                plan.parts.push(Part::Mixed(batching::regroup(journal, lane, at, plan.end, limits)));
             } else {
                 plan.end = run.end;
                 plan.parts.push(Part::Run(at, run));
@@ -48,23 +49,29 @@ impl Plan {
         plan
     }
 
-    /// Copies the batches out of the journal, and calls `each` with one after the other.
-    pub(crate) fn batches(
-        &self,
-        journal: &Journal,
-        lane: &str,
-        limits: BatchLimits,
-        mut each: impl FnMut(StoredBatch) -> Result<()>,
-    ) -> Result<()> {
+    /// The seqs after each batch, in order.
+    pub(crate) fn ends(&self) -> Vec<u64> {
+        let mut ends = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Run(at, run) => each(batching::copy_run(journal, lane, *at, run))?,
-                Part::Mixed(at, end) => {
-                    batching::regroup(journal, lane, *at, *end, limits).into_iter().try_for_each(&mut each)?
-                }
+                Part::Run(_, run) => ends.push(run.end.seq),
+                Part::Mixed(batches) => ends.extend(batches.iter().map(StoredBatch::end)),
             }
         }
-        Ok(())
+        ends
+    }
+
+    /// Copies the batches out of the journal, and calls `each` with one after the other.
+    pub(crate) fn batches(
+        &mut self,
+        journal: &Journal,
+        lane: &str,
+        mut each: impl FnMut(StoredBatch) -> Result<()>,
+    ) -> Result<()> {
+        self.parts.drain(..).try_for_each(|part| match part {
+            Part::Run(at, run) => each(batching::copy_run(journal, lane, at, &run)),
+            Part::Mixed(batches) => batches.into_iter().try_for_each(&mut each),
+        })
     }
 }
 

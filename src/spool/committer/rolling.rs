@@ -8,12 +8,13 @@ use crate::spool::segments::Segments;
 use crate::spool::segments::writer::Segment;
 
 /// A segment takes this many bytes of values: sled's memory and opening time grow with its file.
-const MAX_SEGMENT_BYTES: u64 = 32 << 20;
+pub(super) const MAX_SEGMENT_BYTES: u64 = 32 << 20;
 
 /// The segment that is being written. Only the committer has it.
-#[derive(Default)]
 pub(crate) struct RollingWriter {
     open: Option<Open>,
+    /// A segment takes this many bytes of values.
+    max_bytes: u64,
 }
 
 struct Open {
@@ -23,14 +24,23 @@ struct Open {
 }
 
 impl RollingWriter {
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        Self { open: None, max_bytes }
+    }
+
     /// The segment being written, with its first item, for `Segments::publish`.
     pub(crate) fn current(&self) -> Option<(u64, &Arc<Segment>)> {
         self.open.as_ref().map(|open| (open.first, &open.segment))
     }
 
+    /// How full the segment is: 1 when the next value goes into a new one.
+    pub(crate) fn share_used(&self) -> f64 {
+        self.open.as_ref().map_or(1.0, |open| (open.bytes as f64 / self.max_bytes as f64).min(1.0))
+    }
+
     /// Whether the next `bytes` go into a new segment.
     pub(crate) fn must_roll(&self, bytes: u64) -> bool {
-        self.open.as_ref().is_none_or(|open| open.bytes > 0 && open.bytes + bytes > MAX_SEGMENT_BYTES)
+        self.open.as_ref().is_none_or(|open| open.bytes > 0 && open.bytes + bytes > self.max_bytes)
     }
 
     /// Appends `values` durably, in a new segment at `path` when `must_roll` says so.

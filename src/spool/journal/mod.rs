@@ -80,6 +80,8 @@ struct Tail {
     refused: Option<Error>,
     /// Callers that wait for room.
     waiting: usize,
+    /// The longest record that they wait with, in bytes.
+    awaited_bytes: u64,
     wake: WakeAt,
 }
 
@@ -165,7 +167,14 @@ impl Journal {
             path: path.clone(),
             file: RwLock::new(file),
             salt,
-            tail: Mutex::new(Tail { at, closed: false, refused: None, waiting: 0, wake: WakeAt::default() }),
+            tail: Mutex::new(Tail {
+                at,
+                closed: false,
+                refused: None,
+                waiting: 0,
+                awaited_bytes: 0,
+                wake: WakeAt::default(),
+            }),
             room: Condvar::new(),
             released: AtomicU64::new(released),
             synced: Synced::new(checkpoint.head.pos),
@@ -198,7 +207,7 @@ impl Journal {
         if max_seq.is_some_and(|max| tail.at.seq >= max) {
             return Err(Refusal::QueueFull);
         }
-        if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + self.map.ring_bytes() {
+        if !self.has_room_for(&tail, record::size_of(len)) {
             return Err(Refusal::RingFull);
         }
         let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_unix_ms, name.len() as u8);
@@ -231,26 +240,39 @@ impl Journal {
         self.publish_tail(&tail.at);
     }
 
-    /// Waits until a record of `len` payload bytes fits, the journal is closed, or `deadline`.
-    pub(crate) fn wait_for_room(&self, len: usize, deadline: Instant) -> bool {
+    /// Waits until a record of `len` payload bytes fits, the journal is closed, or `deadline`. `ask` asks for the room,
+    /// after this caller is among those that `is_awaited` sees.
+    pub(crate) fn wait_for_room(&self, len: usize, deadline: Instant, ask: impl FnOnce()) -> bool {
         let mut tail = self.lock_tail();
-        loop {
-            let fits =
-                tail.at.pos + record::size_of(len) <= self.released.load(Acquire) + self.map.ring_bytes();
+        tail.waiting += 1;
+        tail.awaited_bytes = tail.awaited_bytes.max(record::size_of(len));
+        drop(tail);
+        ask();
+        let mut tail = self.lock_tail();
+        let came = loop {
+            let came =
+                self.has_room_for(&tail, record::size_of(len)) || tail.closed || tail.refused.is_some();
             let left = deadline.saturating_duration_since(Instant::now());
-            let has_ended = tail.closed || tail.refused.is_some();
-            if fits || has_ended || left.is_zero() {
-                return fits || has_ended;
+            if came || left.is_zero() {
+                break came;
             }
-            tail.waiting += 1;
             tail = self.room.wait_timeout(tail, left).unpoisoned().0;
-            tail.waiting -= 1;
+        };
+        tail.waiting -= 1;
+        if tail.waiting == 0 {
+            tail.awaited_bytes = 0;
         }
+        came
     }
 
-    /// Whether somebody waits for room.
+    /// Whether somebody waits for room that is not there.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.lock_tail().waiting > 0
+        let tail = self.lock_tail();
+        tail.waiting > 0 && !self.has_room_for(&tail, tail.awaited_bytes)
+    }
+
+    fn has_room_for(&self, tail: &Tail, bytes: u64) -> bool {
+        tail.at.pos + bytes <= self.released.load(Acquire) + self.map.ring_bytes()
     }
 
     /// Whether a record of `len` payload bytes may go into the ring at all; longer ones are oversize items.

@@ -11,6 +11,11 @@ use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::{Lane, shut_down};
 
+/// With `drop_oldest`, how much longer than `enqueue_timeout_ms` a caller waits for old items to be dropped.
+const DROP_PATIENCE: Duration = Duration::from_millis(80);
+/// How long it waits before it looks again for something that can be dropped.
+const DROP_AGAIN_AFTER: Duration = Duration::from_micros(200);
+
 /// The limits of what a lane accepts, and the way in for items that are too long for the ring.
 pub(super) struct Intake {
     max_queue_size: Option<u64>,
@@ -33,6 +38,12 @@ impl Intake {
 
     pub(super) fn oversize(&self) -> &OversizeSlot {
         &self.oversize
+    }
+
+    /// How long a call that begins now waits for room.
+    fn deadline(&self) -> Instant {
+        let patience = if self.overflow == Overflow::DropOldest { DROP_PATIENCE } else { Duration::ZERO };
+        Instant::now() + self.enqueue_timeout + patience
     }
 }
 
@@ -64,15 +75,16 @@ impl Lane {
             match (refusal, intake.overflow) {
                 (Refusal::Closed, _) => return Err(shut_down()),
                 (Refusal::NotDurable(why), _) => return Err(why),
-                (Refusal::QueueFull, Overflow::DropOldest) if self.drop_oldest() > 0 => {}
-                (Refusal::QueueFull, _) => return Err(self.queue_full()),
+                (Refusal::QueueFull, Overflow::Reject) => return Err(self.queue_full()),
+                (Refusal::QueueFull, Overflow::DropOldest) => {
+                    self.make_queue_room(*deadline.get_or_insert_with(|| intake.deadline()))?;
+                }
                 (Refusal::RingFull, Overflow::Reject) if mover.is_full() && !journal.can_release() => {
                     return Err(self.spool_full());
                 }
                 (Refusal::RingFull, _) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + intake.enqueue_timeout);
-                    mover.ask_for_room();
-                    if !journal.wait_for_room(len, deadline) {
+                    let deadline = *deadline.get_or_insert_with(|| intake.deadline());
+                    if !journal.wait_for_room(len, deadline, || mover.wake()) {
                         return Err(self.spool_full());
                     }
                 }
@@ -82,13 +94,34 @@ impl Lane {
 
     /// Stores an item that is too long for the ring in a batch of its own; OK means stable storage.
     fn enqueue_oversize(&self, item: &Item<'_>) -> Result<()> {
-        if self.max_seq().is_some_and(|max| self.tail_seq() >= max) {
-            return Err(self.queue_full());
+        let deadline = self.intake.deadline();
+        while self.is_queue_full() {
+            match self.intake.overflow {
+                Overflow::Reject => return Err(self.queue_full()),
+                Overflow::DropOldest => self.make_queue_room(deadline)?,
+            }
         }
         let mut batch = Batch::new(self.id(), 0, item.key_name());
         batch.push(item.json());
         let outcome = self.intake.oversize.store(batch, || self.mover.wake());
         outcome.unwrap_or_else(|| Err(shut_down()))
+    }
+
+    /// Drops the oldest batch because of `max_queue_size`, unless another caller did. What is just being written or moved
+    /// is waited for.
+    fn make_queue_room(&self, deadline: Instant) -> Result<()> {
+        if self.drop_oldest(|_| self.is_queue_full()) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(self.queue_full());
+        }
+        std::thread::sleep(DROP_AGAIN_AFTER);
+        Ok(())
+    }
+
+    fn is_queue_full(&self) -> bool {
+        self.max_seq().is_some_and(|max| self.tail_seq() >= max)
     }
 
     /// The seq at which the queue is full; `None` without a limit.

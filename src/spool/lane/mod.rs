@@ -23,7 +23,7 @@ pub(super) mod stores;
 
 use std::sync::MutexGuard;
 
-use crate::config::Log;
+use crate::config::{Level, Log};
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::Tally;
 use crate::spool::journal::{HeaderCounter, Read};
@@ -35,7 +35,7 @@ use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::requeue::Requeue;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::stores::Stores;
-use crate::spool::queue::Queue;
+use crate::spool::queue::{Dropped, Queue};
 use crate::spool::stats::Stats;
 
 /// A lane that this process owns.
@@ -81,12 +81,32 @@ impl Lane {
         &self.log
     }
 
-    /// Drops the oldest pending items: a segment's, or a batch of the journal. Returns how many.
-    pub(super) fn drop_oldest(&self) -> u64 {
-        let mut queue = self.stores.lock_queue();
-        let dropped = queue.drop_oldest(self.stores.journal(), self.settings.limits);
-        self.announce_settled(queue);
-        dropped
+    /// Drops the oldest batch if `is_wanted` says so once nobody else changes the queue. `false`: nothing can be dropped
+    /// now.
+    pub(super) fn drop_oldest(&self, is_wanted: impl Fn(&Queue) -> bool) -> bool {
+        loop {
+            let mut queue = self.stores.lock_queue();
+            if !is_wanted(&queue) {
+                return true;
+            }
+            match queue.drop_oldest(self.stores.journal(), self.settings.limits) {
+                Dropped::Items => {
+                    self.announce_settled(queue);
+                    return true;
+                }
+                Dropped::Nothing => return false,
+                Dropped::Unknown(survey) => {
+                    drop(queue);
+                    match survey.read() {
+                        Ok(found) => self.stores.lock_queue().segments_mut().note_contents(found),
+                        Err(error) => {
+                            self.log.line(Level::Error, format_args!("no old item can be dropped: {error}"));
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Tells all that wait for the cursor, which has moved.

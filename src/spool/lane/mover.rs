@@ -13,8 +13,6 @@ pub(crate) struct Mover {
     wakeup: Wakeup,
     /// The lane takes as much disk as it may: a full ring means a full spool.
     full: AtomicBool,
-    /// A caller waits for room in the ring.
-    room_wanted: AtomicBool,
     /// The checkpoint has not changed since the last sync began.
     clean: AtomicBool,
 }
@@ -39,17 +37,6 @@ impl Mover {
 
     pub(crate) fn set_full(&self, full: bool) {
         self.full.store(full, Release);
-    }
-
-    /// Asks the committer to make room in the ring.
-    pub(super) fn ask_for_room(&self) {
-        self.room_wanted.store(true, Relaxed);
-        self.wake();
-    }
-
-    /// Whether room was asked for since the last call.
-    pub(crate) fn take_room_request(&self) -> bool {
-        self.room_wanted.swap(false, Relaxed)
     }
 
     pub(crate) fn is_clean(&self) -> bool {

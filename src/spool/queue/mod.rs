@@ -9,6 +9,7 @@
 
 pub(super) mod batching;
 mod next;
+mod overflow;
 mod reading;
 mod reopen;
 
@@ -18,8 +19,9 @@ use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::{Checkpoint, LogPosition, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::journal::{HeaderCounter, Journal, Read};
-use crate::spool::queue::batching::{BatchLimits, Run, Stop};
+use crate::spool::queue::batching::{BatchLimits, Stop};
 pub(crate) use crate::spool::queue::next::{Due, Next};
+pub(crate) use crate::spool::queue::overflow::Dropped;
 pub(crate) use crate::spool::queue::reading::ReadFailure;
 use crate::spool::segments::Segments;
 use crate::spool::segments::reading::Reading;
@@ -48,21 +50,22 @@ pub(crate) struct Queue {
 }
 
 /// Which of the journal's items the committer is moving into a segment. Nobody else makes batches of them meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Spilling {
     Nothing,
-    /// The items before this seq.
-    Before(u64),
-    /// All items of the journal, and an oversize item after them.
-    Everything,
+    /// Batches that end before these seqs, in order.
+    Batches(Vec<u64>),
+    /// All items of the journal, in batches that end before these seqs as far as they are made, and an oversize item after
+    /// them.
+    Everything(Vec<u64>),
 }
 
 impl Spilling {
-    fn covers(self, seq: u64) -> bool {
+    fn covers(&self, seq: u64) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Before(end) => seq < end,
-            Self::Everything => true,
+            Self::Batches(ends) => ends.last().is_some_and(|end| seq < *end),
+            Self::Everything(_) => true,
         }
     }
 }
@@ -274,7 +277,7 @@ impl Queue {
         self.checkpoint.tally.add(tally);
         self.checkpoint.settled_bytes = out.bytes_end.unwrap_or(self.checkpoint.settled_bytes);
         self.settled_ring = out.ring_end.or(self.settled_ring);
-        if self.spilling == Spilling::Nothing {
+        if !self.is_spilling() {
             self.move_head(self.checkpoint.head);
         }
     }
@@ -290,14 +293,15 @@ impl Queue {
         self.ring = further(self.ring, self.checkpoint.head);
     }
 
-    /// Keeps the journal's items before `end` for the committer until `spilled` or `give_up_spill`.
-    pub(crate) fn begin_spill(&mut self, end: u64) {
-        self.spilling = Spilling::Before(end);
+    /// Keeps the journal's items for the committer until `spilled` or `give_up_spill`: the batches that end before `ends`.
+    pub(crate) fn begin_spill(&mut self, ends: Vec<u64>) {
+        self.spilling = Spilling::Batches(ends);
     }
 
-    /// Keeps all of the journal's items for the committer, which stores an oversize item after them.
-    pub(crate) fn begin_oversize_spill(&mut self) {
-        self.spilling = Spilling::Everything;
+    /// Keeps all of the journal's items for the committer, which stores an oversize item after them. Their batches end
+    /// before `ends`, as far as they are made.
+    pub(crate) fn begin_oversize_spill(&mut self, ends: Vec<u64>) {
+        self.spilling = Spilling::Everything(ends);
     }
 
     /// The journal's items up to `end` are in a segment now: they are read from there.
@@ -319,63 +323,16 @@ impl Queue {
     }
 
     pub(crate) fn is_spilling(&self) -> bool {
-        self.spilling != Spilling::Nothing
+        !matches!(self.spilling, Spilling::Nothing)
     }
 
     /// Whether an oversize item is being stored: it will come before those that are appended meanwhile.
     pub(crate) fn is_storing_oversize(&self) -> bool {
-        self.spilling == Spilling::Everything
+        matches!(self.spilling, Spilling::Everything(_))
     }
 
     pub(crate) fn wants_regroup(&self) -> bool {
         self.regroup == Regroup::Wanted
-    }
-
-    /// Drops the oldest unit: the rest of the oldest segment, or where there is none a batch of the journal.
-    /// Returns how many items.
-    pub(crate) fn drop_oldest(&mut self, journal: &Journal, limits: BatchLimits) -> u64 {
-        let cursor = self.checkpoint.cursor;
-        let head = self.checkpoint.head;
-        let (end, ring_end) = if cursor < head.seq {
-            (self.segments.next_first(cursor).map_or(head.seq, |next| next.min(head.seq)), None)
-        } else if self.is_spilling() {
-            return 0;
-        } else {
-            // A batch may be as large as all that a small ring holds.
-            let body_bytes = limits.body_bytes.min(journal.ring_bytes() as usize / 8);
-            match batching::run(journal, head, BatchLimits { body_bytes, ..limits }) {
-                Some(Run { end, .. }) => (end.seq, Some(end)),
-                None => match journal.read(head) {
-                    Read::Damaged(end) => (end.seq, Some(end)),
-                    _ => return 0,
-                },
-            }
-        };
-        let mut settled_already = Tally::default();
-        while let Some(entry) = self.out.first_entry() {
-            if *entry.key() >= end {
-                break;
-            }
-            let first = *entry.key();
-            let out = entry.remove();
-            match out.settled {
-                Some(tally) => settled_already.add(&tally),
-                None => drop(self.dropped_out.insert(first, out.end - first)),
-            }
-        }
-        let items = end - cursor;
-        let mut tally =
-            Tally { dropped_overflow: items - settled_already.total().min(items), ..Tally::default() };
-        tally.add(&settled_already);
-        self.next = self.next.max(end);
-        self.pass(&Out { end, bytes_end: None, ring_end, settled: None }, &tally);
-        self.store(journal);
-        items
-    }
-
-    /// Whether the batch `first` was dropped while it was in flight.
-    pub(crate) fn is_dropped(&self, first: u64) -> bool {
-        self.dropped_out.contains_key(&first)
     }
 
     /// Counts an oversize item, which went into a segment and never into the journal.

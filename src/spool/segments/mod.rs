@@ -1,5 +1,6 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
+pub(super) mod contents;
 mod readahead;
 pub(super) mod reading;
 pub(super) mod scan;
@@ -46,6 +47,8 @@ struct Entry {
     damaged: bool,
     /// When it was counted.
     disk_bytes: Option<u64>,
+    /// The first item of each batch, in order; `None`: as a dead owner left it, not looked through yet.
+    batches: Option<Vec<u64>>,
 }
 
 /// A segment out of which nothing is needed any more.
@@ -115,13 +118,14 @@ impl Segments {
         self.dir.join(seq_name(first))
     }
 
-    /// Adds or updates the segment that is being written.
-    pub(crate) fn publish(&mut self, first: u64, segment: &Arc<Segment>) {
-        let disk_bytes = Some(segment.disk_bytes());
-        let damaged = self.entries.get(&first).is_some_and(|entry| entry.damaged);
-        let open = Some(segment.clone());
-        self.entries
-            .insert(first, Entry { open, scan: ScanSlot::default(), writing: true, damaged, disk_bytes });
+    /// Adds or updates the segment that is being written. `appended`: the batches that it holds besides those of before.
+    pub(crate) fn publish(&mut self, first: u64, segment: &Arc<Segment>, appended: &[(u64, Vec<u8>)]) {
+        let entry = self.entries.entry(first).or_default();
+        entry.open = Some(segment.clone());
+        entry.scan = ScanSlot::default();
+        entry.writing = true;
+        entry.disk_bytes = Some(segment.disk_bytes());
+        entry.batches.get_or_insert_default().extend(appended.iter().map(|(batch, _)| batch));
     }
 
     /// Says that no segment is written any more.
@@ -140,8 +144,8 @@ impl Segments {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn contains(&self, first: u64) -> bool {
@@ -150,12 +154,15 @@ impl Segments {
 
     /// Bytes on disk; what was there when the lane was opened is looked at once.
     pub(crate) fn disk_bytes(&mut self) -> u64 {
-        let count = |(first, entry): (&u64, &mut Entry)| {
-            // Its other files are small.
-            let db = || self.dir.join(seq_name(*first)).join(DATABASE);
-            *entry.disk_bytes.get_or_insert_with(|| db().bytes_on_disk())
-        };
-        self.entries.iter_mut().map(count).sum()
+        let firsts: Vec<u64> = self.entries.keys().copied().collect();
+        firsts.into_iter().map(|first| self.disk_bytes_of(first)).sum()
+    }
+
+    fn disk_bytes_of(&mut self, first: u64) -> u64 {
+        let Some(entry) = self.entries.get_mut(&first) else { return 0 };
+        // Its other files are small.
+        let db = || self.dir.join(seq_name(first)).join(DATABASE);
+        *entry.disk_bytes.get_or_insert_with(|| db().bytes_on_disk())
     }
 
     /// Whether nothing is needed any more out of the oldest segment, and it is worth removing.

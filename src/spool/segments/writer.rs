@@ -193,6 +193,7 @@ fn sled_config(dir: &Path) -> sled::Config {
 fn guarded<T>(dir: &HeldPath, doing: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(|| thread::with_lazy_timers(work))) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(Error::io(format!("{doing} the segment {dir}"), error)),
         Ok(Err(error)) => {
             let kind = match error {
                 sled::Error::Corruption { .. } => ErrorKind::Corrupt,

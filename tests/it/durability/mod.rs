@@ -6,6 +6,7 @@ mod ground;
 mod limits;
 mod long;
 mod order;
+mod overflow;
 mod permissions;
 mod restart;
 mod room;
