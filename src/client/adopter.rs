@@ -1,10 +1,11 @@
-//! Adopter: the thread that delivers what dead processes left in their lanes, and removes those lanes.
+//! Adopter: the threads that deliver what dead processes left in their lanes, and remove those lanes.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
 use crate::error::Result;
@@ -13,9 +14,9 @@ use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup, awaited_key};
 
-/// Looks for orphans at once and every `adopt_interval_ms`, and delivers them one after the other.
+/// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
-/// Dropping it stops the thread.
+/// Dropping it stops the threads.
 pub(crate) struct Adopter {
     search: Arc<Search>,
     threads: Threads,
@@ -28,8 +29,8 @@ struct Search {
     exporter: Arc<dyn TracingExporter>,
     stopped: AtomicBool,
     changed: Wakeup,
-    /// The lane that is being delivered now.
-    current: Mutex<Option<Arc<Runner>>>,
+    /// The lanes that are being delivered now.
+    current: Mutex<Vec<Arc<Runner>>>,
 }
 
 impl Adopter {
@@ -42,7 +43,7 @@ impl Adopter {
             exporter,
             stopped: AtomicBool::new(false),
             changed: Wakeup::default(),
-            current: Mutex::new(None),
+            current: Mutex::default(),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
         adopter.threads.spawn("adopt", &search.config.log.clone(), move || search.run())?;
@@ -52,18 +53,14 @@ impl Adopter {
     /// Looks at once, and makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.search.changed.raise();
-        if let Some(runner) = &*self.search.lock_current() {
-            runner.wake();
-        }
+        self.search.lock_current().iter().for_each(|runner| runner.wake());
     }
 
     /// Tells the thread to end, without waiting for it.
     pub(crate) fn ask_to_stop(&self) {
         self.search.stopped.store(true, Release);
         self.search.changed.raise();
-        if let Some(runner) = &*self.search.lock_current() {
-            runner.ask_to_stop();
-        }
+        self.search.lock_current().iter().for_each(|runner| runner.ask_to_stop());
     }
 
     /// Waits for the thread's end; `false` when that takes too long.
@@ -83,11 +80,7 @@ impl Drop for Adopter {
 
 impl Search {
     /// The thread's life, until it is told to stop.
-    fn run(&self) {
-        // After a panic: the lane that was being delivered is found again.
-        if let Some(runner) = self.lock_current().take() {
-            runner.stop();
-        }
+    fn run(self: &Arc<Self>) {
         while !self.is_stopped() {
             let seen = self.changed.seen();
             let round = Instant::now();
@@ -100,22 +93,63 @@ impl Search {
         }
     }
 
-    fn look(&self) -> Result<()> {
-        Lane::sweep_up(&self.lanes, &self.config.log)?;
-        let settings = LaneSettings::new(&self.config);
+    fn look(self: &Arc<Self>) -> Result<()> {
+        let log = &self.config.log;
+        Lane::sweep_up(&self.lanes, log)?;
         self.requeue_known();
-        while !self.is_stopped() {
-            let Some(lane) = Lane::next_orphan(&self.lanes, &settings, &self.config.log)? else { break };
-            self.adopt(Arc::new(lane))?;
-            self.requeue_known();
-        }
-        while !self.is_stopped() {
-            let Some(damaged_lane) = Lane::next_damaged(&self.lanes, &self.config.log)? else { break };
-            if self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
-                break;
+        loop {
+            let found = self.round()?;
+            for name in found.unusable {
+                let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, log) else { continue };
+                if self.is_stopped() || self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
+                    return Ok(());
+                }
+            }
+            match found.error {
+                Some(error) => return Err(error),
+                None if found.orphans == 0 || self.is_stopped() => return Ok(()),
+                None => {}
             }
         }
-        Ok(())
+    }
+
+    /// Looks at each lane once. When there is an orphan to deliver, another thread goes on with the rest.
+    fn round(self: &Arc<Self>) -> Result<Found> {
+        let round = Arc::new(Round::new(Lane::names_in(&self.lanes)?));
+        let helpers = Arc::new(Threads::default());
+        self.work(&round, &helpers);
+        while !helpers.wait_for(0) {}
+        Ok(round.take_found())
+    }
+
+    fn work(self: &Arc<Self>, round: &Arc<Round>, helpers: &Arc<Threads>) {
+        let settings = LaneSettings::new(&self.config);
+        while !self.is_stopped()
+            && let Some(name) = round.next()
+        {
+            match Lane::take_orphan(&name, &self.lanes, &settings, &self.config.log) {
+                Ok(None) => {}
+                Err(_) => round.found_unusable(name),
+                Ok(Some(lane)) => {
+                    round.found_orphan();
+                    if lane.stats().pending > 0 && round.may_join() {
+                        self.add_helper(round, helpers);
+                    }
+                    if let Err(error) = self.adopt(Arc::new(lane)) {
+                        round.give_up(error);
+                    }
+                    self.requeue_known();
+                }
+            }
+        }
+    }
+
+    fn add_helper(self: &Arc<Self>, round: &Arc<Round>, helpers: &Arc<Threads>) {
+        let (search, round, of_helper) = (self.clone(), round.clone(), helpers.clone());
+        let started = helpers.spawn("adopt", &self.config.log, move || search.work(&round, &of_helper));
+        if let Err(error) = started {
+            self.config.log.line(Level::Debug, format_args!("{error}"));
+        }
     }
 
     /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected
@@ -145,9 +179,9 @@ impl Search {
                 &self.config,
                 1,
             )?);
-            *self.lock_current() = Some(runner.clone());
+            let current = Current::begin(self, &runner);
             let drained = !self.is_stopped() && runner.flush(None).is_ok();
-            *self.lock_current() = None;
+            drop(current);
             if !runner.stop() || !drained {
                 return Ok(());
             }
@@ -161,7 +195,26 @@ impl Search {
         self.stopped.load(Acquire)
     }
 
-    fn lock_current(&self) -> MutexGuard<'_, Option<Arc<Runner>>> {
+    fn lock_current(&self) -> MutexGuard<'_, Vec<Arc<Runner>>> {
         self.current.lock().unpoisoned()
+    }
+}
+
+/// A lane that is being delivered: it is told when that is to go on at once, or to stop. A panic ends that.
+struct Current<'a> {
+    search: &'a Search,
+    runner: &'a Arc<Runner>,
+}
+
+impl<'a> Current<'a> {
+    fn begin(search: &'a Search, runner: &'a Arc<Runner>) -> Self {
+        search.lock_current().push(runner.clone());
+        Self { search, runner }
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.search.lock_current().retain(|runner| !Arc::ptr_eq(runner, self.runner));
     }
 }

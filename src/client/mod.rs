@@ -3,6 +3,7 @@
 mod adopter;
 mod processor;
 mod repair;
+mod round;
 mod runner;
 
 pub use processor::{BatchTraceProcessor, TracingProcessor};

@@ -54,45 +54,66 @@ impl Lane {
     }
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
-            let named = lanes.join(&id);
-            match take_over(&named, |dir, lock| Self::open(&id, lanes, dir, lock, settings, log)) {
-                Ok(None) => {}
-                Ok(lane) => return Ok(lane),
-                Err(_) if is_gone(&named) => {}
-                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
-            }
-        }
-        Ok(None)
+    fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
+        let names = Self::names_in(lanes)?.into_iter();
+        Ok(names.filter_map(|id| Self::take_orphan(&id, lanes, settings, log).ok().flatten()).next())
     }
 
-    /// Locks the first lane in `lanes` that nobody owns and whose journal is damaged.
-    pub(crate) fn next_damaged(lanes: &HeldPath, log: &Log) -> Result<Option<DamagedLane>> {
-        for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
-            let named = lanes.join(&id);
-            match DamagedLane::find(&id, &named) {
-                Ok(None) => {}
-                Ok(damaged_lane) => return Ok(damaged_lane),
-                Err(_) if is_gone(&named) => {}
-                Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
-            }
+    /// The names of all lanes in `lanes`.
+    pub(crate) fn names_in(lanes: &HeldPath) -> Result<Vec<String>> {
+        let mut names = lanes.names()?;
+        names.retain(|name| is_lane(name));
+        Ok(names)
+    }
+
+    /// Takes over the lane `id` if nobody owns it. An error, which is logged once: it can't be used, and is left as it
+    /// is.
+    pub(crate) fn take_orphan(
+        id: &str,
+        lanes: &HeldPath,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Result<Option<Self>> {
+        let named = lanes.join(id);
+        // Of many lanes most are owned: that is seen with the fewest calls.
+        if lock::is_folder_locked(&named) {
+            return Ok(None);
         }
-        Ok(None)
+        match take_over(&named, |dir, lock| Self::open(id, lanes, dir, lock, settings, log)) {
+            Err(_) if is_gone(&named) => Ok(None),
+            other => other.inspect_err(|error| pass_over(id, log, error)),
+        }
+    }
+
+    /// Locks the lane `id` if nobody owns it and its journal is damaged.
+    pub(crate) fn take_damaged(id: &str, lanes: &HeldPath, log: &Log) -> Option<DamagedLane> {
+        let named = lanes.join(id);
+        match DamagedLane::find(id, &named) {
+            Err(error) if !is_gone(&named) => {
+                pass_over(id, log, &error);
+                None
+            }
+            other => other.ok().flatten(),
+        }
     }
 
     /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
     pub(crate) fn sweep_up(lanes: &HeldPath, log: &Log) -> Result<()> {
+        let names = lanes.names()?;
         // While lanes are being made, one without a lock need not be dead: the next time will do.
-        if let Some(_folder) = LaneLock::take_folder(lanes, false)? {
+        if names.iter().any(|name| has_end(name, MAKING))
+            && let Some(_folder) = LaneLock::take_folder(lanes, false)?
+        {
             Self::sweep_up_named(MAKING, lanes, log)?;
         }
-        Self::sweep_up_named(REMOVING, lanes, log)
+        if names.iter().any(|name| has_end(name, REMOVING)) {
+            Self::sweep_up_named(REMOVING, lanes, log)?;
+        }
+        Ok(())
     }
 
     fn sweep_up_named(end: &str, lanes: &HeldPath, log: &Log) -> Result<()> {
-        let is_left = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == end);
-        for left in lanes.names()?.iter().filter(|name| is_left(name)).map(|name| lanes.join(name)) {
+        for left in lanes.names()?.iter().filter(|name| has_end(name, end)).map(|name| lanes.join(name)) {
             if let Err(error) = take_over(&left, |_, _lock| left.remove())
                 && !is_gone(&left)
             {
@@ -175,6 +196,10 @@ fn make_locked(lanes: &HeldPath, fresh: &HeldPath) -> Result<Option<(HeldPath, L
     Ok(LaneLock::take(fresh, &dir)?.map(|lock| (dir, lock)))
 }
 
+fn pass_over(id: &str, log: &Log, error: &Error) {
+    log_once(log, Level::Error, format!("lane {id} is passed over: {error}"));
+}
+
 /// Says what stands in the way of a lane: once in a process, not each time that orphans are looked for.
 fn log_once(log: &Log, level: Level, line: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -183,6 +208,10 @@ fn log_once(log: &Log, level: Level, line: String) {
     if is_new {
         log.line(level, format_args!("{line}"));
     }
+}
+
+fn has_end(name: &str, end: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == end)
 }
 
 /// Whether another process has removed the lane that is called `named`.

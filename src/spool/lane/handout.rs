@@ -196,7 +196,7 @@ impl Lane {
 
     fn due(&self, window: Option<usize>) -> Due {
         let now_unix_ms = now_unix_ms();
-        let pending = self.tail_seq().saturating_sub(self.stores.journal().checkpoint().cursor);
+        let pending = self.tail_seq().saturating_sub(self.stores.journal().cursor());
         let triggered = self.settings.trigger_items.is_some_and(|items| pending >= items);
         Due {
             now_unix_ms,

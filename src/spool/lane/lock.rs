@@ -47,12 +47,20 @@ pub(crate) fn hold(named: &HeldPath) -> Result<Option<HeldPath>> {
     Ok(Some(held))
 }
 
-/// Whether a living process owns the lane in `dir`. A shared lock is tried: it asks for no permission to write.
+/// Whether a living process owns the lane in `dir`.
 pub(crate) fn is_owned(dir: &HeldPath) -> bool {
-    let is_locked = |file: io::Result<File>| {
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    };
     is_locked(dir.open_folder().map(File::from)) || is_locked(dir.join(FILE).open_file(Access::Read))
+}
+
+/// Whether a living process has the folder `named` locked: as good as owned, but an older release locks only the file.
+pub(crate) fn is_folder_locked(named: &HeldPath) -> bool {
+    // A child of `fork` must not keep the lock that is tried.
+    fork::exclude(|| is_locked(named.open_folder().map(File::from)))
+}
+
+/// Whether another process has an exclusive lock on it. A shared lock is tried: it asks for no permission to write.
+fn is_locked(file: io::Result<File>) -> bool {
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 impl LaneLock {
