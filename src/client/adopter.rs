@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup, awaited_key};
+use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
@@ -158,8 +158,7 @@ impl Search {
         if !self.own.take_late_key() {
             return;
         }
-        let known = |reason: &str| awaited_key(reason).is_some_and(|name| self.exporter.has_named_key(name));
-        if let Err(error) = self.own.requeue(known) {
+        if let Err(error) = self.own.requeue(|name| self.exporter.has_named_key(name)) {
             self.own.note_late_key();
             self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
         }

@@ -174,8 +174,8 @@ impl Committer<'_> {
         loop {
             let overhead =
                 if self.writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
-            let fits =
-                stores.count_disk() + bytes + overhead <= settings.max_spool_bytes && writer::claim_sled();
+            let fits = lane.disk_bytes_for_segments() + bytes + overhead <= settings.max_spool_bytes
+                && writer::claim_sled();
             lane.mover().set_full(!fits);
             if fits || !wanted || settings.overflow == Overflow::Reject {
                 return fits;

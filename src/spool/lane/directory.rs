@@ -16,7 +16,7 @@ use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::create_journal;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
-use crate::spool::set_aside::rejected::RejectedStore;
+use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// The folder of a spool that its lanes are in.
 pub(crate) const LANES: &str = "lanes";
@@ -147,7 +147,8 @@ impl Lane {
         // A power cut must not put rejected items back on their way there while they are here.
         drained.stores.journal().release()?;
         // Until the ledger is taken over, below, the items count as rejected where they were.
-        let (_, evicted) = self.take_rejected(drained.stores.rejected())?;
+        drained.stores.rejected().look_into_files(|| true)?;
+        let (_, evicted) = self.take_rejected(drained.stores.rejected().files())?;
         self.stores.quarantine().take_over(drained.identity.dir())?;
         // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
         let tally = drained.stats().tally();
@@ -169,10 +170,12 @@ impl Lane {
 
     /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones
     /// had to leave for them. Neither is counted yet.
-    pub(crate) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
-        let outcome = self.stores.take_rejected(from, self.settings.max_rejected_bytes)?;
-        self.note_late_key();
-        Ok(outcome)
+    pub(crate) fn take_rejected(&self, from: &RejectedFiles) -> Result<(u64, u64)> {
+        let (moved, evicted) = self.stores.take_rejected(from, self.rejected_room())?;
+        if moved > 0 {
+            self.note_late_key();
+        }
+        Ok((moved, evicted))
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) mod open;
 pub(super) mod oversize;
 mod read_trouble;
 mod requeue;
+mod set_aside;
 pub(super) mod settings;
 pub(super) mod stores;
 
@@ -83,6 +84,9 @@ impl Lane {
 
     /// Drops the oldest pending items: a segment's, or a batch of the journal. Returns how many.
     pub(super) fn drop_oldest(&self) -> u64 {
+        if self.tidy_rejected().is_err() {
+            return 0;
+        }
         let mut queue = self.stores.lock_queue();
         let dropped = queue.drop_oldest(self.stores.journal(), self.settings.limits);
         self.announce_settled(queue);

@@ -7,6 +7,7 @@ mod limits;
 mod long;
 mod order;
 mod permissions;
+mod rejected_store;
 mod restart;
 mod room;
 mod stale_ring;
