@@ -525,15 +525,15 @@ spanspool_status spanspool_enqueue_as(const spanspool_client* handle,
 spanspool_status spanspool_set_api_key(const spanspool_client* handle, const char* key);
 
 /**
- * Sets the key for items enqueued under name, and puts those that were set aside for it back on their way.
+ * Sets the key for items enqueued under name. Those that were set aside for it go back on their way, in the
+ * background; spanspool_flush waits for that.
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
  * key: visible ASCII, ended by NUL, copied.
  *
  * Returns OK; ERR_INVALID_ARGUMENT: a text is NULL, name is empty, too long or not UTF-8, or key is empty or not
- * visible ASCII; ERR_FULL, ERR_IO: some of what was set aside could not be put back yet, and is tried again later;
- * ERR_SHUT_DOWN; ERR_INTERNAL.
+ * visible ASCII; ERR_SHUT_DOWN; ERR_INTERNAL.
  * Threads: any, several at once.
  * Lifetime: the key is kept in memory only, until the handle is freed. A new process must set it again.
  */

@@ -1,4 +1,4 @@
-//! Adopter: the thread that delivers what dead processes left in their lanes, and removes those lanes.
+//! Adopter: the threads that deliver what dead processes left in their lanes, and remove those lanes.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
 use crate::error::Result;
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup, awaited_key};
+use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 
-/// Looks for orphans at once and every `adopt_interval_ms`, and delivers them one after the other.
+/// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
-/// Dropping it stops the thread.
+/// Dropping it stops the threads.
 pub(crate) struct Adopter {
     search: Arc<Search>,
     threads: Threads,
@@ -24,13 +25,6 @@ pub(crate) struct Adopter {
 
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-
-/// What comes after a look at all orphans.
-#[derive(PartialEq, Eq)]
-enum Round {
-    Done,
-    Again,
-}
 
 struct Search {
     config: Config,
@@ -41,8 +35,8 @@ struct Search {
     changed: Wakeup,
     /// Ids of the lanes that were adopted, once or again.
     met: Mutex<BTreeSet<String>>,
-    /// The lane that is being delivered now.
-    current: Mutex<Option<Arc<Runner>>>,
+    /// The lanes that are being delivered now.
+    current: Mutex<Vec<Arc<Runner>>>,
 }
 
 impl Adopter {
@@ -56,7 +50,7 @@ impl Adopter {
             stopped: AtomicBool::new(false),
             changed: Wakeup::default(),
             met: Mutex::default(),
-            current: Mutex::new(None),
+            current: Mutex::default(),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
         adopter.threads.spawn("adopt", &search.config.log.clone(), move || search.run())?;
@@ -66,18 +60,14 @@ impl Adopter {
     /// Looks at once, and makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.search.changed.raise();
-        if let Some(runner) = &*self.search.lock_current() {
-            runner.wake();
-        }
+        self.search.lock_current().iter().for_each(|runner| runner.wake());
     }
 
     /// Tells the thread to end, without waiting for it.
     pub(crate) fn ask_to_stop(&self) {
         self.search.stopped.store(true, Release);
         self.search.changed.raise();
-        if let Some(runner) = &*self.search.lock_current() {
-            runner.ask_to_stop();
-        }
+        self.search.lock_current().iter().for_each(|runner| runner.ask_to_stop());
     }
 
     /// Waits for the thread's end; `false` when that takes too long.
@@ -97,11 +87,7 @@ impl Drop for Adopter {
 
 impl Search {
     /// The thread's life, until it is told to stop.
-    fn run(&self) {
-        // After a panic: the lane that was being delivered is found again.
-        if let Some(runner) = self.lock_current().take() {
-            runner.stop();
-        }
+    fn run(self: &Arc<Self>) {
         while !self.is_stopped() {
             let seen = self.changed.seen();
             let round = Instant::now();
@@ -114,21 +100,71 @@ impl Search {
         }
     }
 
-    fn look(&self) -> Result<()> {
-        Lane::sweep_up(&self.lanes, &self.config.log)?;
+    fn look(self: &Arc<Self>) -> Result<()> {
+        let log = &self.config.log;
         let settings = LaneSettings::new(&self.config, self.exporter.destination());
+        Lane::sweep_up(&self.lanes, log)?;
         self.requeue_known();
-        // Lanes that were passed over for others are looked at again once one of those is done with.
-        while self.adopt_all(&settings)? == Round::Again {}
-        while !self.is_stopped() {
-            let Some(damaged_lane) = Lane::next_damaged(&self.lanes, &settings, &self.config.log)? else {
-                break;
-            };
-            if self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
-                break;
+        loop {
+            let found = self.round(&settings)?;
+            for name in found.unusable {
+                let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, &settings, log) else {
+                    continue;
+                };
+                if self.is_stopped() || self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
+                    return Ok(());
+                }
+            }
+            if !found.is_worth_another || self.is_stopped() {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Looks at each lane once. When there is an orphan to deliver, another thread goes on with the rest.
+    fn round(self: &Arc<Self>, settings: &LaneSettings) -> Result<Found> {
+        let round = Arc::new(Round::new(Lane::names_in(&self.lanes)?));
+        let helpers = Arc::new(Threads::default());
+        self.work(&round, settings, &helpers);
+        while !helpers.wait_for(0) {}
+        Ok(round.take_found())
+    }
+
+    fn work(self: &Arc<Self>, round: &Arc<Round>, settings: &LaneSettings, helpers: &Arc<Threads>) {
+        let begin = Instant::now();
+        while !self.is_stopped()
+            && let Some(name) = round.next()
+        {
+            match Lane::take_orphan(&name, &self.lanes, settings, &self.config.log) {
+                Ok(None) => {}
+                Err(_) => round.found_unusable(name),
+                Ok(Some(lane)) => {
+                    if lane.stats().pending > 0 && round.may_join() {
+                        self.add_helper(round, settings, helpers);
+                    }
+                    // There may be new orphans by now.
+                    let others_wait = || round.has_more() || begin.elapsed() > self.config.adopt_interval;
+                    match self.adopt(&Arc::new(lane), others_wait) {
+                        Ok(_) => round.is_worth_another(),
+                        Err(error) => {
+                            let log = &self.config.log;
+                            log.line(Level::Warn, format_args!("lane {name} can't be adopted now: {error}"));
+                        }
+                    }
+                    self.requeue_known();
+                }
+            }
+        }
+    }
+
+    fn add_helper(self: &Arc<Self>, round: &Arc<Round>, settings: &LaneSettings, helpers: &Arc<Threads>) {
+        let (search, round, of_helper) = (self.clone(), round.clone(), helpers.clone());
+        let settings = settings.clone();
+        let work = move || search.work(&round, &settings, &of_helper);
+        let started = helpers.spawn("adopt", &self.config.log, work);
+        if let Err(error) = started {
+            self.config.log.line(Level::Debug, format_args!("{error}"));
+        }
     }
 
     /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected
@@ -137,41 +173,10 @@ impl Search {
         if !self.own.take_late_key() {
             return;
         }
-        let known = |reason: &str| awaited_key(reason).is_some_and(|name| self.exporter.has_named_key(name));
-        if let Err(error) = self.own.requeue(known) {
+        if let Err(error) = self.own.requeue(|name| self.exporter.has_named_key(name)) {
             self.own.note_late_key();
             self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
         }
-    }
-
-    /// Delivers one orphan after the other, each until it is empty or gets no further while another one waits.
-    fn adopt_all(&self, settings: &LaneSettings) -> Result<Round> {
-        let find = |passed: &BTreeSet<String>| {
-            Lane::next_orphan(&self.lanes, passed, settings, &self.config.log).map(|it| it.map(Arc::new))
-        };
-        let (mut passed, mut drained, mut stuck) = (BTreeSet::new(), false, false);
-        let mut next = find(&passed)?;
-        while let Some(lane) = next.take().filter(|_| !self.is_stopped()) {
-            passed.insert(lane.id().to_owned());
-            let done = self.adopt(&lane, || {
-                // One that can't be looked for now does not wait.
-                next = find(&passed).ok().flatten();
-                next.is_some()
-            });
-            match done {
-                Ok(true) => drained = true,
-                Ok(false) => stuck = true,
-                Err(error) => self
-                    .config
-                    .log
-                    .line(Level::Warn, format_args!("lane {} can't be adopted now: {error}", lane.id())),
-            }
-            self.requeue_known();
-            if next.is_none() {
-                next = find(&passed)?;
-            }
-        }
-        Ok(if drained && stuck && !self.is_stopped() { Round::Again } else { Round::Done })
     }
 
     /// Delivers `lane`. Once it is empty, its ledger and rejected items go to this client's lane, and it is removed.
@@ -195,9 +200,9 @@ impl Search {
                 &self.config,
                 1,
             )?);
-            *self.lock_current() = Some(runner.clone());
+            let current = Current::begin(self, &runner);
             let drained = !self.is_stopped() && runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
-            *self.lock_current() = None;
+            drop(current);
             if !runner.stop() || !drained {
                 return Ok(false);
             }
@@ -211,7 +216,26 @@ impl Search {
         self.stopped.load(Acquire)
     }
 
-    fn lock_current(&self) -> MutexGuard<'_, Option<Arc<Runner>>> {
+    fn lock_current(&self) -> MutexGuard<'_, Vec<Arc<Runner>>> {
         self.current.lock().unpoisoned()
+    }
+}
+
+/// A lane that is being delivered: it is told when that is to go on at once, or to stop. A panic ends that.
+struct Current<'a> {
+    search: &'a Search,
+    runner: &'a Arc<Runner>,
+}
+
+impl<'a> Current<'a> {
+    fn begin(search: &'a Search, runner: &'a Arc<Runner>) -> Self {
+        search.lock_current().push(runner.clone());
+        Self { search, runner }
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.search.lock_current().retain(|runner| !Arc::ptr_eq(runner, self.runner));
     }
 }

@@ -3,21 +3,27 @@
 mod adopter;
 mod processor;
 mod repair;
+mod requeuer;
+mod round;
 mod runner;
+mod side_lane;
 
 pub use processor::{BatchTraceProcessor, TracingProcessor};
 pub use repair::{LaneRepair, repair};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::client::adopter::Adopter;
+use crate::client::requeuer::Requeuer;
 use crate::client::runner::Runner;
-use crate::config::{Config, Validation};
+use crate::client::side_lane::SideLane;
+use crate::config::{Config, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
-use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats, awaited_key, choose};
+use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
 pub(crate) struct Client {
@@ -33,6 +39,7 @@ pub(crate) struct Client {
 struct Outward {
     exporter: Arc<dyn TracingExporter>,
     adopter: Adopter,
+    requeuer: Requeuer,
 }
 
 impl Client {
@@ -67,7 +74,8 @@ impl Client {
                 let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone());
                 // A request that is under way must not keep the threads that are to end.
                 let adopter = adopter.inspect_err(|_| exporter.shutdown())?;
-                Some(Outward { exporter, adopter })
+                let requeuer = Requeuer::new(lane.clone(), config.log.clone());
+                Some(Outward { exporter, adopter, requeuer })
             }
         };
         Ok(Self { config, lane, runner, outward, final_stats: OnceLock::new() })
@@ -87,6 +95,9 @@ impl Client {
 
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
         self.wake();
+        if let Some(out) = &self.outward {
+            out.requeuer.wait(deadline);
+        }
         self.runner.flush(deadline)
     }
 
@@ -113,34 +124,29 @@ impl Client {
         self.wake();
     }
 
-    pub(crate) fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
-        if let Some(out) = &self.outward {
-            out.exporter.set_named_key(name, key);
-        }
+    pub(crate) fn set_named_key(&self, name: &str, key: &str) {
+        let Some(out) = &self.outward else { return };
+        out.exporter.set_named_key(name, key);
         // Before what is set aside already is looked at: what is being set aside just now is noted from here on.
         self.wake();
-        let requeued = self.lane.requeue(|reason| awaited_key(reason) == Some(name));
-        if requeued.is_err() {
-            // The adopter tries again with those that are left.
-            self.lane.note_late_key();
-        }
-        self.wake();
-        requeued
+        out.requeuer.key_is_set(name);
     }
 
     pub(crate) fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
-        let view = SpoolView::of(self.lane.lanes().clone());
-        let items = view.rejected()?;
-        let chosen = choose(&items, ids)?;
-        let mut moved = 0;
-        for item in items.iter().filter(|item| chosen.contains(&item.id)) {
-            self.lane.enqueue(&Item::check(&item.json, &item.key_name, usize::MAX, Validation::None)?)?;
-            // The store's copy goes only when the new one is safe.
-            self.lane.sync()?;
-            view.take_requeued(item)?;
-            moved += 1;
-        }
-        Ok(moved)
+        self.lane.tidy_rejected()?;
+        let (own, lanes, log) = (self.lane.settings(), self.lane.lanes(), &self.config.log);
+        let mut others: BTreeMap<Destination, SideLane> = BTreeMap::new();
+        SpoolView::of(lanes.clone()).requeue(ids, |destination, requeue| {
+            if own.may_own(destination) {
+                return requeue(&self.lane);
+            }
+            if !others.contains_key(destination) {
+                let settings = LaneSettings { destination: destination.clone(), ..own.clone() };
+                let lane = SideLane::start(Lane::take(lanes, &settings, log)?, &self.config)?;
+                others.insert(destination.clone(), lane);
+            }
+            others.get(destination).map_or(Ok(0), |lane| requeue(lane))
+        })
     }
 
     /// Takes no more items, delivers until `deadline` and ends the threads.
@@ -161,7 +167,8 @@ impl Client {
             out.exporter.shutdown();
         }
         let adopted = self.outward.as_ref().is_none_or(|out| out.adopter.wait());
-        if self.runner.stop() && adopted {
+        let requeued = self.outward.as_ref().is_none_or(|out| out.requeuer.stop());
+        if self.runner.stop() && adopted && requeued {
             let idle = ExportState::Idle.into();
             let _ = self.final_stats.set(Stats { export_state: idle, ..self.lane.stats() });
             self.lane.unlock();

@@ -116,11 +116,12 @@ impl BatchTraceProcessor {
     }
 
     /// Sets the key that items of `enqueue_as(name, …)` are sent with; those that were set aside for want of it
-    /// go back on their way. The key is kept in memory only.
+    /// go back on their way, in the background: a later `flush` waits for that. The key is kept in memory only.
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
         check_key(key)?;
         check_key_name(name)?;
-        self.client()?.set_named_key(name, key)
+        self.client()?.set_named_key(name, key);
+        Ok(())
     }
 
     /// The counters of this client's lane. After `shutdown` they are the final ones.

@@ -1,9 +1,8 @@
 //! Repair: moving what is whole in damaged lanes into a new lane, on request.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::client::runner::Runner;
+use crate::client::side_lane::SideLane;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::{DamagedLane, HeldPath, Lane, LaneCheck, LaneSettings, SpoolView};
@@ -39,14 +38,10 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
     let mut repaired = Vec::new();
     for same in damaged.chunk_by(|a, b| a.destination == b.destination) {
         let settings = LaneSettings::new(config, same[0].destination.clone());
-        let own = Arc::new(Lane::make(&lanes, &settings, &config.log)?);
-        let runner = Runner::start(own.clone(), &own, None, config, 0)?;
-        let moved: Result<Vec<_>> =
-            same.iter().filter_map(|lane| move_over(&own, &lanes, lane).transpose()).collect();
-        if runner.stop() {
-            own.unlock();
+        let own = SideLane::start(Lane::make(&lanes, &settings, &config.log)?, config)?;
+        for lane in same {
+            repaired.extend(move_over(&own, &lanes, lane)?);
         }
-        repaired.extend(moved?);
     }
     Ok(repaired)
 }

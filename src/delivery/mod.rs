@@ -115,6 +115,7 @@ impl Delivery {
 
     /// A delivery thread's life, until `stop`.
     pub(crate) fn run(&self) {
+        self.tidy();
         loop {
             // Before the look at `stopped`: a stop between the two must wake the wait below.
             let seen = self.lane.delivery_wakeup().seen();
@@ -139,6 +140,29 @@ impl Delivery {
                 Task::Take { .. } => {}
             }
         }
+    }
+
+    /// Sees to it that no item that will be sent is in the rejected store, however long the disk takes.
+    fn tidy(&self) {
+        while let Err(error) = self.lane.tidy_rejected() {
+            self.log.line(Level::Error, format_args!("{error}; trying again"));
+            if !self.pause(STORE_AGAIN_AFTER) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for `time`; `false` when the client stops first.
+    fn pause(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let seen = self.lane.delivery_wakeup().seen();
+            if self.is_stopped() {
+                return false;
+            }
+            self.lane.delivery_wakeup().wait(seen, Some(until));
+        }
+        true
     }
 
     /// Asks the lane for a batch. Returns what to do, and when to ask the lane again if it has none.
@@ -315,14 +339,9 @@ impl Delivery {
     fn store_rejected(&self, rejection: &Rejection) -> bool {
         loop {
             let Err(error) = self.lane.set_aside(rejection) else { return true };
-            let until = Instant::now() + STORE_AGAIN_AFTER;
             self.log.line(Level::Error, format_args!("{error}; trying again"));
-            while Instant::now() < until {
-                if self.is_stopped() {
-                    return false;
-                }
-                let seen = self.lane.delivery_wakeup().seen();
-                self.lane.delivery_wakeup().wait(seen, Some(until));
+            if !self.pause(STORE_AGAIN_AFTER) {
+                return false;
             }
         }
     }

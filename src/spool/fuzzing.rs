@@ -6,7 +6,7 @@ use super::format::fragment::{self, Fragment};
 use super::format::stored_batch::StoredBatch;
 use super::held_path::HeldPath;
 use super::segments::scan as segment_scan;
-use super::set_aside::rejected;
+use super::set_aside::rejection;
 
 pub use super::journal::fuzzing::journal;
 
@@ -47,8 +47,8 @@ fn stored(bytes: &[u8]) {
 
 fn rejected_group(value: &[u8]) {
     let Some(file) = fragment::split(7, value).map(|pieces| pieces.concat()) else { return };
-    let Some(group) = rejected::decode(&file) else { return };
-    let again = rejected::decode(&rejected::encode(7, &group).unwrap());
+    let Some(group) = rejection::decode(&file) else { return };
+    let again = rejection::decode(&rejection::encode(7, &group).unwrap());
     assert_eq!(again, Some(group));
 }
 

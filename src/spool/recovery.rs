@@ -17,7 +17,7 @@ use crate::spool::lane::open::was_in_use;
 use crate::spool::pending::{Part, Pending};
 use crate::spool::segments::Segments;
 use crate::spool::set_aside::quarantine::Quarantine;
-use crate::spool::set_aside::rejected::RejectedStore;
+use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// How long a full lane is waited for before it is asked again whether to go on.
 const ROOM_WAIT: Duration = Duration::from_millis(100);
@@ -236,7 +236,7 @@ impl Lane {
             return Ok(None);
         }
         self.sync()?;
-        let store = RejectedStore::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
+        let store = RejectedFiles::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
         let (moved, evicted) = self.take_rejected(&store)?;
         self.stores().quarantine().take_over(&damaged_lane.dir)?;
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));

@@ -16,8 +16,8 @@ pub struct Handed {
     pub uncertain: HashSet<Name>,
 }
 
-/// Items of a key name that a death may find between the rejected store and their way anew.
-pub const SENT_ANEW: u64 = 16;
+/// Items of a key name that a death may find between the rejected store and their way anew: 256 and a batch.
+pub const SENT_ANEW: u64 = 256 + 16;
 
 /// What one trial, or many, found.
 #[derive(Debug, Default)]

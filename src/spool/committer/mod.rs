@@ -90,6 +90,7 @@ impl<'a> Committer<'a> {
         }
         if !moved {
             self.read_ahead(seen);
+            self.look_into_rejected(seen);
             self.rest(seen);
         }
     }
@@ -211,6 +212,14 @@ impl<'a> Committer<'a> {
             let Some(to_read) = self.stores.lock_queue().to_read() else { return };
             let Found::Batch(stored) = to_read.read() else { return };
             self.stores.lock_queue().keep_read(stored);
+        }
+    }
+
+    /// Looks through the rejected store, of which little is known at first, until there is something else to do.
+    fn look_into_rejected(&self, seen: u64) {
+        let outcome = self.stores.rejected().look_into_files(|| self.lane.mover().seen() == seen);
+        if let Err(error) = outcome {
+            self.lane.log().line(Level::Debug, format_args!("{error}"));
         }
     }
 

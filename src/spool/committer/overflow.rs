@@ -148,7 +148,7 @@ impl Committer<'_> {
 
     /// Whether `bytes` fit under `max_spool_bytes` when all else that can be dropped is gone.
     fn could_hold(&self, bytes: u64) -> bool {
-        let kept = self.stores.count_disk() - self.stores.lock_queue().segments_mut().disk_bytes();
+        let kept = self.lane.disk_bytes_for_segments() - self.stores.lock_queue().segments_mut().disk_bytes();
         kept + bytes + SEGMENT_OVERHEAD_BYTES <= self.lane.settings().max_spool_bytes && writer::claim_sled()
     }
 
@@ -157,7 +157,7 @@ impl Committer<'_> {
         let overhead =
             if self.writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
         let reserve = if self.drops() { self.reserve() } else { 0 };
-        let needed = self.stores.count_disk() + bytes + overhead.max(reserve);
+        let needed = self.lane.disk_bytes_for_segments() + bytes + overhead.max(reserve);
         let fits = needed <= self.lane.settings().max_spool_bytes && writer::claim_sled();
         self.lane.mover().set_full(!fits);
         fits

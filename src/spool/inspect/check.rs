@@ -8,7 +8,7 @@ use crate::spool::journal::{HeaderCounter, JournalView, destination};
 use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery::Unreadable;
 use crate::spool::set_aside::quarantine::Quarantine;
-use crate::spool::set_aside::rejected::RejectedStore;
+use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// Something that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl LaneCheck {
         } else {
             return Ok(None);
         }
-        for first in RejectedStore::new(id, dir.join("rejected")).damaged()? {
+        for first in RejectedFiles::new(id, dir.join("rejected")).damaged()? {
             check.find(
                 &format!("rejected/{}", seq_name(first)),
                 "no group of rejected items can be read from it",

@@ -1,17 +1,20 @@
 //! View: a spool read from outside, by any process, while its owners run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::HeldPath;
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{HeaderCounter, JournalView};
+use crate::spool::journal::{HeaderCounter, JournalView, destination};
+use crate::spool::lane::Lane;
 use crate::spool::lane::directory::{LANES, is_lane};
 use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery::Unreadable;
-use crate::spool::set_aside::rejected::{RejectedItem, RejectedStore};
+use crate::spool::set_aside::rejected_files::RejectedFiles;
+use crate::spool::set_aside::rejection::RejectedItem;
 use crate::spool::stats::{ExportState, Stats};
 
 /// A spool folder, for looking at and for tidying by hand; owners may be running.
@@ -19,6 +22,9 @@ pub struct SpoolView {
     /// The folder of all lanes; `None` while there is none.
     lanes: Option<HeldPath>,
 }
+
+/// Puts rejected items into a lane, and says how many.
+pub(crate) type Put<'a> = &'a dyn Fn(&Lane) -> Result<u64>;
 
 /// A lane whose journal can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,8 +141,8 @@ impl SpoolView {
     /// Every rejected item, oldest first within a lane.
     pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
         let mut items = Vec::new();
-        for store in self.rejected_stores()? {
-            items.extend(store.list()?);
+        for files in self.rejected_files()? {
+            items.extend(files.list()?);
         }
         Ok(items)
     }
@@ -145,34 +151,69 @@ impl SpoolView {
     ///
     /// They stay counted as rejected. An id that is not there is an error, and nothing is removed then.
     pub fn purge(&self, ids: &[String]) -> Result<u64> {
-        let chosen = choose(&self.rejected()?, ids)?;
         let mut removed = 0;
-        for store in self.rejected_stores()? {
-            let seqs: Vec<u64> = chosen.iter().filter_map(|id| store.seq_of(id)).collect();
-            removed += store.remove(&seqs)?;
+        for (files, seqs) in self.chosen(ids)? {
+            removed += files.purge(|seq| is_chosen(seqs.as_ref(), seq))?;
         }
         Ok(removed)
     }
 
-    /// Takes `item` out of its store after it went back on its way elsewhere.
-    pub(crate) fn take_requeued(&self, item: &RejectedItem) -> Result<()> {
-        for (id, path) in self.lane_dirs()? {
-            let store = RejectedStore::new(&id, path.join("rejected"));
-            if let Some(seq) = store.seq_of(&item.id) {
-                let removed = store.remove(&[seq])?;
-                JournalView::open_for_counting(&path.join("journal"))?
-                    .add_counter(HeaderCounter::Requeued, removed);
-            }
+    /// Puts rejected items back on their way: those named in `ids`, or all when `ids` is empty. Returns how many.
+    ///
+    /// `put` is given where those of one lane go, and puts them into a lane of that destination.
+    pub(crate) fn requeue(
+        &self,
+        ids: &[String],
+        mut put: impl FnMut(&Destination, Put<'_>) -> Result<u64>,
+    ) -> Result<u64> {
+        let mut moved = 0;
+        for (files, seqs) in self.chosen(ids)? {
+            let count = |items| {
+                let journal = files.lane_dir().map(|dir| dir.join("journal"));
+                let journal = journal.map(|journal| JournalView::open_for_counting(&journal)).transpose()?;
+                journal.iter().for_each(|it| it.add_counter(HeaderCounter::Requeued, items));
+                Ok(())
+            };
+            let journal =
+                files.lane_dir().map(|dir| destination::recorded(&dir.join("journal"))).transpose()?;
+            let destination = journal.map(|recorded| recorded.destination).unwrap_or_default();
+            moved += put(&destination, &|lane: &Lane| {
+                lane.requeue_from(&files, |seq| is_chosen(seqs.as_ref(), seq), count)
+            })?;
         }
-        Ok(())
+        Ok(moved)
     }
 
-    fn rejected_stores(&self) -> Result<Vec<RejectedStore>> {
-        Ok(self
-            .lane_dirs()?
-            .into_iter()
-            .map(|(id, path)| RejectedStore::new(&id, path.join("rejected")))
-            .collect())
+    /// The lanes' rejected files with the seqs that `ids` names in each; `None` stands for all of them. An id that is not
+    /// there is an error.
+    fn chosen(&self, ids: &[String]) -> Result<Vec<(RejectedFiles, Option<BTreeSet<u64>>)>> {
+        let all = self.rejected_files()?;
+        if ids.is_empty() {
+            return Ok(all.into_iter().map(|files| (files, None)).collect());
+        }
+        let mut unknown: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut chosen = Vec::new();
+        for files in all {
+            let mut seqs = BTreeSet::new();
+            for seq in files.seqs()? {
+                if unknown.remove(&*format!("{}-{seq}", files.lane())) {
+                    seqs.insert(seq);
+                }
+            }
+            chosen.push((files, Some(seqs)));
+        }
+        match unknown.first() {
+            None => Ok(chosen),
+            Some(id) => {
+                let what = format!("no rejected item has the id '{id}'");
+                Err(Error::new(ErrorKind::InvalidArgument, what))
+            }
+        }
+    }
+
+    fn rejected_files(&self) -> Result<Vec<RejectedFiles>> {
+        let lanes = self.lane_dirs()?.into_iter();
+        Ok(lanes.map(|(id, path)| RejectedFiles::new(&id, path.join("rejected"))).collect())
     }
 
     fn lane_dirs(&self) -> Result<Vec<(String, HeldPath)>> {
@@ -182,17 +223,8 @@ impl SpoolView {
     }
 }
 
-/// The rejected items that `ids` names, all of them when it is empty.
-pub(crate) fn choose(items: &[RejectedItem], ids: &[String]) -> Result<Vec<String>> {
-    for id in ids {
-        if !items.iter().any(|item| item.id == *id) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("no rejected item has the id '{id}'"),
-            ));
-        }
-    }
-    Ok(items.iter().map(|item| item.id.clone()).filter(|id| ids.is_empty() || ids.contains(id)).collect())
+fn is_chosen(seqs: Option<&BTreeSet<u64>>, seq: u64) -> bool {
+    seqs.is_none_or(|seqs| seqs.contains(&seq))
 }
 
 fn status_of(id: String, path: &HeldPath, journal: &JournalView) -> LaneStatus {
@@ -200,9 +232,8 @@ fn status_of(id: String, path: &HeldPath, journal: &JournalView) -> LaneStatus {
     let oldest_in_journal = || journal.first_accepted_unix_ms(checkpoint.head);
     let mut stats = Stats::read(&checkpoint, |counter| journal.counter(counter), oldest_in_journal);
     stats.disk_bytes = path.bytes_on_disk();
-    let rejected = RejectedStore::new(&id, path.join("rejected"));
-    rejected.recount_held();
-    stats.held_batches = rejected.held_batches();
+    let rejected = RejectedFiles::new(&id, path.join("rejected"));
+    stats.held_batches = rejected.held_batches().unwrap_or(0);
     let owner_pid = is_owned(path).then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
     if owner_pid.is_none() {
         stats.export_state = ExportState::Idle.into();

@@ -10,13 +10,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{HeaderCounter, destination, now_unix_ms, random};
+use crate::spool::journal::destination::{self, Recorded};
+use crate::spool::journal::{HeaderCounter, now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::create_journal;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
-use crate::spool::set_aside::rejected::RejectedStore;
+use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// The folder of a spool that its lanes are in.
 pub(crate) const LANES: &str = "lanes";
@@ -47,73 +48,105 @@ impl Lane {
 
     /// Takes over the first lane of `lanes` that nobody owns and that new items may be added to, or makes one.
     pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
-        let own = |id: &str, named: &HeldPath| {
-            let taken = take_over(named, |dir, lock| {
-                let recorded = destination::recorded(&dir.join("journal"))?;
-                let as_it_is = recorded.destination == settings.destination;
-                if !settings.may_own(&recorded.destination) || !(as_it_is || recorded.is_changeable) {
-                    return Ok(None);
-                }
-                let lane = Self::open(id, lanes, dir, lock, settings, log)?;
+        for id in Self::names_in(lanes)? {
+            let may_own = |recorded: &Recorded| {
+                recorded.destination == settings.destination
+                    || settings.may_own(&recorded.destination) && recorded.is_changeable
+            };
+            let taken = Self::take_if(may_own, &id, lanes, settings, log);
+            if let Ok(Some(lane)) = taken {
                 lane.redirect(&settings.destination)?;
-                Ok(Some(lane))
-            });
-            taken.map(Option::flatten)
-        };
-        match first(lanes, &BTreeSet::new(), log, own)? {
-            Some(lane) => Ok(lane),
-            None => Self::make(lanes, settings, log),
+                return Ok(lane);
+            }
         }
+        Self::make(lanes, settings, log)
     }
 
-    /// Takes over the first lane in `lanes` that nobody owns, that is not among `passed` and whose items `settings` may
-    /// deliver. One that can't be used is left as it is.
-    pub(crate) fn next_orphan(
+    /// The names of all lanes in `lanes`.
+    pub(crate) fn names_in(lanes: &HeldPath) -> Result<Vec<String>> {
+        let mut names = lanes.names()?;
+        names.retain(|name| is_lane(name));
+        Ok(names)
+    }
+
+    /// Takes over the lane `id` if nobody owns it and its items may be delivered. An error, which is logged once: it
+    /// can't be used, and is left as it is.
+    pub(crate) fn take_orphan(
+        id: &str,
         lanes: &HeldPath,
-        passed: &BTreeSet<String>,
         settings: &LaneSettings,
         log: &Log,
     ) -> Result<Option<Self>> {
-        first(lanes, passed, log, |id, named| {
-            let taken = take_over(named, |dir, lock| {
-                let recorded = destination::recorded(&dir.join("journal"))?;
-                if !settings.adopts(&recorded.destination) {
-                    return Ok(None);
-                }
-                Self::open(id, lanes, dir, lock, settings, log).map(Some)
-            });
-            taken.map(Option::flatten)
-        })
+        Self::take_if(|recorded| settings.adopts(&recorded.destination), id, lanes, settings, log)
     }
 
-    /// Locks the first lane in `lanes` that nobody owns, whose journal is damaged and whose items `settings` may
-    /// deliver.
-    pub(crate) fn next_damaged(
+    fn take_if(
+        is_wanted: impl Fn(&Recorded) -> bool,
+        id: &str,
         lanes: &HeldPath,
         settings: &LaneSettings,
         log: &Log,
-    ) -> Result<Option<DamagedLane>> {
-        first(lanes, &BTreeSet::new(), log, |id, named| {
-            let found = DamagedLane::find(id, named)?;
-            Ok(match found {
-                Some(lane) if settings.adopts(&lane.destination()?) => Some(lane),
-                _ => None,
-            })
-        })
+    ) -> Result<Option<Self>> {
+        let named = lanes.join(id);
+        // Of many lanes most are owned: that is seen with the fewest calls.
+        if lock::is_folder_locked(&named) {
+            return Ok(None);
+        }
+        let is_wanted = |dir: &HeldPath| destination::recorded(&dir.join("journal")).map(|it| is_wanted(&it));
+        // Asked before it is locked, too: who looks for such lanes must not find it locked by one who does not.
+        let taken = is_wanted(&named).and_then(|wanted| match wanted {
+            true => take_over(&named, |dir, lock| {
+                if !is_wanted(dir)? {
+                    return Ok(None);
+                }
+                Self::open(id, lanes, dir, lock, settings, log).map(Some)
+            }),
+            false => Ok(None),
+        });
+        match taken {
+            Err(_) if is_gone(&named) => Ok(None),
+            other => other.map(Option::flatten).inspect_err(|error| pass_over(id, log, error)),
+        }
+    }
+
+    /// Locks the lane `id` if nobody owns it, its journal is damaged and its items may be delivered.
+    pub(crate) fn take_damaged(
+        id: &str,
+        lanes: &HeldPath,
+        settings: &LaneSettings,
+        log: &Log,
+    ) -> Option<DamagedLane> {
+        let named = lanes.join(id);
+        let found = DamagedLane::find(id, &named).and_then(|found| match found {
+            Some(lane) if settings.adopts(&lane.destination()?) => Ok(Some(lane)),
+            _ => Ok(None),
+        });
+        match found {
+            Err(error) if !is_gone(&named) => {
+                pass_over(id, log, &error);
+                None
+            }
+            other => other.ok().flatten(),
+        }
     }
 
     /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
     pub(crate) fn sweep_up(lanes: &HeldPath, log: &Log) -> Result<()> {
+        let names = lanes.names()?;
         // While lanes are being made, one without a lock need not be dead: the next time will do.
-        if let Some(_folder) = LaneLock::take_folder(lanes, false)? {
+        if names.iter().any(|name| has_end(name, MAKING))
+            && let Some(_folder) = LaneLock::take_folder(lanes, false)?
+        {
             Self::sweep_up_named(MAKING, lanes, log)?;
         }
-        Self::sweep_up_named(REMOVING, lanes, log)
+        if names.iter().any(|name| has_end(name, REMOVING)) {
+            Self::sweep_up_named(REMOVING, lanes, log)?;
+        }
+        Ok(())
     }
 
     fn sweep_up_named(end: &str, lanes: &HeldPath, log: &Log) -> Result<()> {
-        let is_left = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == end);
-        for left in lanes.names()?.iter().filter(|name| is_left(name)).map(|name| lanes.join(name)) {
+        for left in lanes.names()?.iter().filter(|name| has_end(name, end)).map(|name| lanes.join(name)) {
             if let Err(error) = take_over(&left, |_, _lock| left.remove())
                 && !is_gone(&left)
             {
@@ -147,7 +180,8 @@ impl Lane {
         // A power cut must not put rejected items back on their way there while they are here.
         drained.stores.journal().release()?;
         // Until the ledger is taken over, below, the items count as rejected where they were.
-        let (_, evicted) = self.take_rejected(drained.stores.rejected())?;
+        drained.stores.rejected().look_into_files(|| true)?;
+        let (_, evicted) = self.take_rejected(drained.stores.rejected().files())?;
         self.stores.quarantine().take_over(drained.identity.dir())?;
         // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
         let tally = drained.stats().tally();
@@ -173,31 +207,13 @@ impl Lane {
 
     /// Moves the groups of another lane's rejected store here. Returns how many items moved, and how many older ones
     /// had to leave for them. Neither is counted yet.
-    pub(crate) fn take_rejected(&self, from: &RejectedStore) -> Result<(u64, u64)> {
-        let outcome = self.stores.take_rejected(from, self.settings.max_rejected_bytes)?;
-        self.note_late_key();
-        Ok(outcome)
-    }
-}
-
-/// The first lane in `lanes`, but for those in `passed`, that `find` makes something of, given its id and its folder. One
-/// that can't be used is passed over.
-fn first<T>(
-    lanes: &HeldPath,
-    passed: &BTreeSet<String>,
-    log: &Log,
-    find: impl Fn(&str, &HeldPath) -> Result<Option<T>>,
-) -> Result<Option<T>> {
-    for id in lanes.names()?.into_iter().filter(|name| is_lane(name) && !passed.contains(name)) {
-        let named = lanes.join(&id);
-        match find(&id, &named) {
-            Ok(None) => {}
-            Ok(found) => return Ok(found),
-            Err(_) if is_gone(&named) => {}
-            Err(error) => log_once(log, Level::Error, format!("lane {id} is passed over: {error}")),
+    pub(crate) fn take_rejected(&self, from: &RejectedFiles) -> Result<(u64, u64)> {
+        let (moved, evicted) = self.stores.take_rejected(from, self.rejected_room())?;
+        if moved > 0 {
+            self.note_late_key();
         }
+        Ok((moved, evicted))
     }
-    Ok(None)
 }
 
 /// Locks the lane that is called `named` and calls `then` with it. `None`: another process owns it, or it is gone.
@@ -220,6 +236,10 @@ fn make_locked(lanes: &HeldPath, fresh: &HeldPath) -> Result<Option<(HeldPath, L
     Ok(LaneLock::take(fresh, &dir)?.map(|lock| (dir, lock)))
 }
 
+fn pass_over(id: &str, log: &Log, error: &Error) {
+    log_once(log, Level::Error, format!("lane {id} is passed over: {error}"));
+}
+
 /// Says what stands in the way of a lane: once in a process, not each time that orphans are looked for.
 fn log_once(log: &Log, level: Level, line: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -228,6 +248,10 @@ fn log_once(log: &Log, level: Level, line: String) {
     if is_new {
         log.line(level, format_args!("{line}"));
     }
+}
+
+fn has_end(name: &str, end: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == end)
 }
 
 /// Whether another process has removed the lane that is called `named`.

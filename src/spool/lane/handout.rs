@@ -16,7 +16,6 @@ use crate::spool::lane::Lane;
 use crate::spool::lane::read_trouble::ReadTrouble;
 use crate::spool::queue::{Due, Next, ReadFailure};
 use crate::spool::segments::reading::Reading;
-use crate::spool::set_aside::rejected::Rejection;
 use crate::spool::wakeup::Wakeup;
 
 /// How long a delivery thread that found nothing sleeps before it asks to be woken. While items stream in, the callers
@@ -196,7 +195,7 @@ impl Lane {
 
     fn due(&self, window: Option<usize>) -> Due {
         let now_unix_ms = now_unix_ms();
-        let pending = self.tail_seq().saturating_sub(self.stores.journal().checkpoint().cursor);
+        let pending = self.tail_seq().saturating_sub(self.stores.journal().cursor());
         let triggered = self.settings.trigger_items.is_some_and(|items| pending >= items);
         Due {
             now_unix_ms,
@@ -254,14 +253,6 @@ impl Lane {
             // Another thread may wait for the window to move.
             self.hand_out.wake();
         }
-    }
-
-    /// Puts `rejection` into the rejected store, durably. Its items count as rejected once the batch is settled.
-    pub(crate) fn set_aside(&self, rejection: &Rejection) -> Result<()> {
-        let evicted = self.stores.rejected().put(rejection, self.settings.max_rejected_bytes)?;
-        self.count_evicted(evicted);
-        self.stores.count_disk();
-        Ok(())
     }
 
     /// Asks that everything accepted so far is sent without delay; returns the seq after it.

@@ -126,7 +126,7 @@ impl Lane {
 
     /// The seq at which the queue is full; `None` without a limit.
     fn max_seq(&self) -> Option<u64> {
-        self.intake.max_queue_size.map(|size| self.stores.journal().checkpoint().cursor.saturating_add(size))
+        self.intake.max_queue_size.map(|size| self.stores.journal().cursor().saturating_add(size))
     }
 
     /// Brings everything accepted so far to stable storage.

@@ -7,6 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork::{self, ClosedInChild};
@@ -47,12 +48,20 @@ pub(crate) fn hold(named: &HeldPath) -> Result<Option<HeldPath>> {
     Ok(Some(held))
 }
 
-/// Whether a living process owns the lane in `dir`. A shared lock is tried: it asks for no permission to write.
+/// Whether a living process owns the lane in `dir`.
 pub(crate) fn is_owned(dir: &HeldPath) -> bool {
-    let is_locked = |file: io::Result<File>| {
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    };
     is_locked(dir.open_folder().map(File::from)) || is_locked(dir.join(FILE).open_file(Access::Read))
+}
+
+/// Whether a living process has the folder `named` locked: as good as owned, but an older release locks only the file.
+pub(crate) fn is_folder_locked(named: &HeldPath) -> bool {
+    // A child of `fork` must not keep the lock that is tried.
+    fork::exclude(|| is_locked(named.open_folder().map(File::from)))
+}
+
+/// Whether another process has an exclusive lock on it. A shared lock is tried: it asks for no permission to write.
+fn is_locked(file: io::Result<File>) -> bool {
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 impl LaneLock {
@@ -88,6 +97,34 @@ impl LaneLock {
             let _closed = ClosedInChild::new(vec![folder.as_raw_fd()]);
             Ok(Some(Self(Some(Locked { folder, file: None, _closed }))))
         })
+    }
+
+    /// Locks `folder`, which other processes change too, and waits up to `patience` for it. `None`: there is no such
+    /// folder, or its file system locks none.
+    ///
+    /// `Locked`: another process keeps it.
+    pub(crate) fn wait_for_folder(folder: &HeldPath, patience: Duration) -> Result<Option<Self>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match fork::exclude(|| Self::try_folder(folder)) {
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let what = format!("another process is changing {folder}");
+                    return Err(Error::new(ErrorKind::Locked, what));
+                }
+                Err(TryLockError::Error(_)) => return Ok(None),
+                Ok(lock) => return Ok(Some(lock)),
+            }
+        }
+    }
+
+    fn try_folder(folder: &HeldPath) -> std::result::Result<Self, TryLockError> {
+        let folder = File::from(folder.open_folder().map_err(TryLockError::Error)?);
+        folder.try_lock()?;
+        let _closed = ClosedInChild::new(vec![folder.as_raw_fd()]);
+        Ok(Self(Some(Locked { folder, file: None, _closed })))
     }
 
     /// Makes the file `lock` of the lane in `dir` anew if somebody removed it. Returns whether that was so.

@@ -18,6 +18,7 @@ pub(super) mod open;
 pub(super) mod oversize;
 mod read_trouble;
 mod requeue;
+mod set_aside;
 pub(super) mod settings;
 pub(super) mod stores;
 
@@ -73,7 +74,7 @@ impl Lane {
         self.intake.oversize()
     }
 
-    pub(super) fn settings(&self) -> &LaneSettings {
+    pub(crate) fn settings(&self) -> &LaneSettings {
         &self.settings
     }
 
@@ -84,6 +85,9 @@ impl Lane {
     /// Drops the oldest batch if `is_wanted` says so once nobody else changes the queue. `false`: nothing can be dropped
     /// now.
     pub(super) fn drop_oldest(&self, is_wanted: impl Fn(&Queue) -> bool) -> bool {
+        if self.tidy_rejected().is_err() {
+            return false;
+        }
         loop {
             let mut queue = self.stores.lock_queue();
             if !is_wanted(&queue) {

@@ -35,8 +35,7 @@ impl Lane {
         let checkpoint = journal.checkpoint();
         let (segments, passed) =
             Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
-        let rejected = RejectedStore::new(id, dir.join("rejected"));
-        rejected.tidy(checkpoint.cursor)?;
+        let rejected = RejectedStore::new(id, dir.join("rejected"), checkpoint.cursor);
         journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
         let queue = Queue::open(id, segments, &journal, checkpoint);
         let quarantine = Quarantine::new(dir, settings.max_spool_bytes / QUARANTINE_SHARE);

@@ -1,5 +1,6 @@
 //! Requeue: rejected items that go back on their way.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
@@ -10,6 +11,11 @@ use crate::item::Item;
 use crate::os::lock::Unpoison;
 use crate::spool::journal::HeaderCounter;
 use crate::spool::lane::Lane;
+use crate::spool::set_aside::rejected_files::{RejectedFiles, TakenOut};
+use crate::spool::set_aside::rejection::Rejection;
+
+/// Items that go back between two syncs, and what is left of the last group. A death then leaves them in both places.
+const ITEMS_AT_ONCE: usize = 256;
 
 /// Who puts rejected items back, and whether there may be any to put back.
 #[derive(Default)]
@@ -21,33 +27,86 @@ pub(super) struct Requeue {
 }
 
 impl Lane {
-    /// Puts rejected items back on their way as new items: the groups whose reason is `wanted`. Those that are
-    /// just being set aside wait for the next time.
+    /// Puts rejected items back on their way as new items: the groups that wait for a key that is `wanted`. Those that
+    /// are just being set aside wait for the next time.
     ///
-    /// `Full`, `Io`, `ShutDown`: some were moved, the others stay where they are.
+    /// `Full`, `Io`, `ShutDown`, `Locked`: some were moved, the others stay where they are.
     pub(crate) fn requeue(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let _alone = self.requeue.alone.lock().unpoisoned();
         let (journal, rejected) = (self.stores.journal(), self.stores.rejected());
         let cursor = journal.checkpoint().cursor;
-        for group in rejected.groups()?.iter().filter(|group| wanted(&group.reason)) {
-            if !group.is_settled(cursor) {
-                // A death before that would send its batch again, besides what went back on its way.
-                self.note_late_key();
-                continue;
-            }
-            let mut moved = Vec::new();
-            let outcome: Result<()> = group.items.iter().try_for_each(|(seq, json)| {
-                self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
-                moved.push(*seq);
+        let groups = rejected.awaiting(wanted)?;
+        self.requeue_groups(
+            rejected.files(),
+            &groups,
+            |group| {
+                let is_settled = group.is_settled(cursor);
+                if !is_settled {
+                    // A death before that would send its batch again, besides what went back on its way.
+                    self.note_late_key();
+                }
+                is_settled
+            },
+            |_| true,
+            |taken| {
+                rejected.note_taken(taken);
+                journal.add_counter(HeaderCounter::Requeued, taken.items);
                 Ok(())
-            });
-            // The store's copies go only when the new ones can't get lost any more.
-            self.sync()?;
-            let removed = rejected.remove(&moved)?;
-            journal.add_counter(HeaderCounter::Requeued, removed);
+            },
+        )
+        .map(drop)
+    }
+
+    /// Puts the items that are `wanted` of any lane's rejected store back on their way as new items of this lane. `taken`
+    /// is told how many left the store, each time some did. Returns how many.
+    ///
+    /// Errors: as above.
+    pub(crate) fn requeue_from(
+        &self,
+        store: &RejectedFiles,
+        wanted: impl Fn(u64) -> bool,
+        taken: impl Fn(u64) -> Result<()>,
+    ) -> Result<u64> {
+        let _alone = self.requeue.alone.lock().unpoisoned();
+        self.requeue_groups(store, &store.firsts()?, |_| true, wanted, |out| taken(out.items))
+    }
+
+    /// A few groups at a time: they are enqueued, brought to stable storage, and only then taken out of the store.
+    fn requeue_groups(
+        &self,
+        store: &RejectedFiles,
+        groups: &[u64],
+        is_wanted_group: impl Fn(&Rejection) -> bool,
+        is_wanted: impl Fn(u64) -> bool,
+        taken: impl Fn(&TakenOut) -> Result<()>,
+    ) -> Result<u64> {
+        let mut moved = 0;
+        let mut groups = groups.iter().copied().peekable();
+        while groups.peek().is_some() {
+            // Nobody else puts the same ones back meanwhile.
+            let _lock = store.lock()?;
+            let (mut firsts, mut seqs) = (Vec::new(), BTreeSet::new());
+            let mut outcome = Ok(());
+            while let Some(first) = groups.next_if(|_| seqs.len() < ITEMS_AT_ONCE && outcome.is_ok()) {
+                let Some(group) = store.read(first).filter(&is_wanted_group) else { continue };
+                firsts.push(first);
+                outcome =
+                    group.items.iter().filter(|(seq, _)| is_wanted(*seq)).try_for_each(|(seq, json)| {
+                        self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
+                        seqs.insert(*seq);
+                        Ok(())
+                    });
+            }
+            if !seqs.is_empty() {
+                // The store's copies go only when the new ones can't get lost any more.
+                self.sync()?;
+                let out = store.take_out(&firsts, |seq| seqs.contains(&seq))?;
+                taken(&out)?;
+                moved += out.items;
+            }
             outcome?;
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Notes that a key is known by now that some rejected items may want.

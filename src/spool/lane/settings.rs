@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::{Adopt, Config, Destination, Durability, Overflow};
 use crate::spool::queue::batching::BatchLimits;
 
+/// A lane of `max_spool_bytes` leaves one part of as many to its rejected store.
+const REJECTED_SHARE: u64 = 16;
+
 /// The settings that concern the disk.
 #[derive(Debug, Clone)]
 pub(crate) struct LaneSettings {
@@ -21,6 +24,8 @@ pub(crate) struct LaneSettings {
     pub(crate) max_queue_size: Option<u64>,
     pub(crate) max_spool_bytes: u64,
     pub(crate) max_rejected_bytes: u64,
+    /// The part of `max_spool_bytes` that segments leave to the rejected store.
+    pub(crate) rejected_share: u64,
     pub(crate) overflow: Overflow,
     pub(crate) max_age: Option<Duration>,
     pub(crate) durability: Durability,
@@ -43,6 +48,7 @@ impl LaneSettings {
             max_queue_size,
             max_spool_bytes: config.max_spool_bytes,
             max_rejected_bytes: config.max_rejected_bytes,
+            rejected_share: config.max_rejected_bytes.min(config.max_spool_bytes / REJECTED_SHARE),
             overflow: config.overflow,
             max_age: config.max_age,
             durability: config.durability,

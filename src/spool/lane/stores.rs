@@ -10,7 +10,11 @@ use crate::spool::journal::{HeaderCounter, Journal};
 use crate::spool::queue::Queue;
 use crate::spool::segments::Passed;
 use crate::spool::set_aside::quarantine::Quarantine;
-use crate::spool::set_aside::rejected::RejectedStore;
+use crate::spool::set_aside::rejected::{RejectedStore, Room};
+use crate::spool::set_aside::rejected_files::RejectedFiles;
+
+/// The lane's folders take as much on the usual file systems.
+const FOLDERS_BYTES: u64 = 16 << 10;
 
 /// The journal, the segments (which the queue has), the rejected store and the quarantine of a lane.
 pub(crate) struct Stores {
@@ -101,12 +105,15 @@ impl Stores {
 
     /// Counts the bytes on disk anew.
     pub(crate) fn count_disk(&self) -> u64 {
-        let bytes = self.journal.file_bytes()
-            + self.lock_queue().segments_mut().disk_bytes()
-            + self.rejected.disk_bytes()
-            + self.quarantine.disk_bytes();
+        let bytes = self.disk_bytes_but_rejected() + self.rejected.disk_bytes();
         self.journal.set_counter(HeaderCounter::DiskBytes, bytes);
         bytes
+    }
+
+    /// Bytes on disk without the rejected store.
+    pub(crate) fn disk_bytes_but_rejected(&self) -> u64 {
+        let segments = self.lock_queue().segments_mut().disk_bytes();
+        FOLDERS_BYTES + self.journal.file_bytes() + segments + self.quarantine.disk_bytes()
     }
 
     /// Removes a segment that nobody needs. One that lost items is kept in quarantine.
@@ -114,7 +121,7 @@ impl Stores {
         if !segment.damaged {
             return segment.path.remove();
         }
-        let name = format!("{}-segment-{}", self.rejected.lane(), segment.first);
+        let name = format!("{}-segment-{}", self.rejected.files().lane(), segment.first);
         let kept = self.quarantine.keep(&segment.path, &name)?;
         self.log.line(Level::Warn, format_args!("the damaged segment {} is kept", kept));
         Ok(())
@@ -123,7 +130,7 @@ impl Stores {
     /// Keeps the bytes of the journal that were found damaged: the ring will be used again.
     pub(crate) fn keep_damaged(&self) {
         for (pos, bytes) in self.journal.take_damaged() {
-            let name = format!("{}-journal-{pos}", self.rejected.lane());
+            let name = format!("{}-journal-{pos}", self.rejected.files().lane());
             if let Err(error) = self.quarantine.keep_bytes(&bytes, &name) {
                 self.log.line(Level::Warn, format_args!("{error}"));
             }
@@ -133,10 +140,10 @@ impl Stores {
     /// Moves the groups of another lane's rejected store into this one's, and what is damaged there into quarantine.
     ///
     /// Returns how many items moved, and how many older ones had to leave for them. Neither is counted yet.
-    pub(super) fn take_rejected(&self, from: &RejectedStore, max_bytes: u64) -> Result<(u64, u64)> {
+    pub(super) fn take_rejected(&self, from: &RejectedFiles, room: Room) -> Result<(u64, u64)> {
         for first in from.damaged()? {
             self.quarantine.keep(&from.path(first), &format!("{}-rejected-{first}", from.lane()))?;
         }
-        self.rejected.adopt(from, max_bytes)
+        self.rejected.adopt(from, room)
     }
 }

@@ -160,7 +160,7 @@ fn an_orphan_that_gets_no_further_gives_way_to_the_others() {
     let mut host = Host::run(&mut command);
     assert_eq!(host.line(), "ready");
     let [mut next, mut last] = ["next", "last"].map(|name| {
-        let mut host = spool.start(&ingest.url(), &[LATER]);
+        let mut host = spool.start(&ingest.url(), &[LATER, "adopt_interval_ms=86400000"]);
         assert_eq!(host.ask(&format!("enqueue {name} 10")), "0 10");
         host
     });

@@ -8,6 +8,7 @@ mod long;
 mod order;
 mod overflow;
 mod permissions;
+mod rejected_store;
 mod restart;
 mod room;
 mod stale_ring;

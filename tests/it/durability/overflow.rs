@@ -136,7 +136,8 @@ fn a_full_spool_drops_batches_and_not_segments() {
 fn an_oversize_item_costs_what_it_needs() {
     let dir = TempDir::new("overflow-oversize");
     let spool = dir.join("spool");
-    let settings = dropping(&[("journal_bytes", "8 MiB"), ("max_spool_bytes", "24 MiB")]);
+    let settings =
+        dropping(&[("journal_bytes", "8 MiB"), ("max_spool_bytes", "24 MiB"), ("max_rejected_bytes", "0")]);
     let client = open_offline(&spool, &settings);
     enqueue_long(&client, 0..900, 4000);
     assert_eq!(stats(&client).dropped_overflow, 0);
@@ -161,7 +162,14 @@ fn an_oversize_item_costs_what_it_needs() {
 /// A host in `dir` with a journal of 64 KiB whose items go nowhere.
 fn start(dir: &TempDir, faults: &Faults, more: &str) -> Host {
     let mut command = caller(&compile_c("tests/c/host.c", dir.path()));
-    let own = ["exporter=none", "journal_bytes=64KiB", "overflow=drop_oldest", "max_batch_size=16", more];
+    let own = [
+        "exporter=none",
+        "journal_bytes=64KiB",
+        "overflow=drop_oldest",
+        "max_batch_size=16",
+        "enqueue_timeout_ms=60000",
+        more,
+    ];
     command.args(settings(&dir.join("spool"), "http://127.0.0.1:9/", &own));
     faults.load(&Faults::compile(dir.path()), &mut command);
     let host = Host::run(&mut command);

@@ -1,0 +1,179 @@
+//! Rejected files: the folder of a lane's rejected items, as any process may read it and take items out.
+//!
+//! Items that were set aside together are one file, named after the first one's seq. It is written under another name
+//! and then renamed. Who takes items out locks the folder meanwhile.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::spool::format::fragment;
+use crate::spool::format::seq_name::{seq_name, seq_of};
+use crate::spool::held_path::{Access, HeldPath};
+use crate::spool::journal::random;
+use crate::spool::lane::lock::LaneLock;
+use crate::spool::set_aside::rejection::{self, RejectedItem, Rejection, Summary, awaited_key};
+
+/// How long another process may keep the folder before that is an error.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Extension of the name of a file that is being written.
+const MAKING: &str = ".new";
+
+/// The folder of one lane's rejected items.
+pub(crate) struct RejectedFiles {
+    lane: String,
+    dir: HeldPath,
+}
+
+/// What was taken out.
+#[derive(Default)]
+pub(crate) struct TakenOut {
+    pub(crate) items: u64,
+    /// The files that are gone, and what stands in the place of each, if something of it is left.
+    pub(super) files: Vec<(u64, Option<u64>)>,
+}
+
+impl RejectedFiles {
+    pub(crate) fn new(lane: &str, dir: HeldPath) -> Self {
+        Self { lane: lane.to_owned(), dir }
+    }
+
+    pub(crate) fn lane(&self) -> &str {
+        &self.lane
+    }
+
+    /// The folder of the lane.
+    pub(crate) fn lane_dir(&self) -> Option<HeldPath> {
+        self.dir.parent()
+    }
+
+    pub(super) fn dir(&self) -> &HeldPath {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, first: u64) -> HeldPath {
+        self.dir.join(seq_name(first))
+    }
+
+    /// The seq after which each file is named, in order.
+    pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
+        Ok(self.dir.names()?.iter().filter_map(|name| seq_of(name)).collect())
+    }
+
+    /// The items, oldest first. What is damaged or of another format version is left out.
+    pub(crate) fn list(&self) -> Result<Vec<RejectedItem>> {
+        let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
+        Ok(groups.flat_map(|group| group.into_items(&self.lane)).collect())
+    }
+
+    /// The seqs of all items.
+    pub(crate) fn seqs(&self) -> Result<BTreeSet<u64>> {
+        let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
+        Ok(groups.flat_map(|group| group.items).map(|(seq, _)| seq).collect())
+    }
+
+    /// The files in which no group can be read.
+    pub(crate) fn damaged(&self) -> Result<Vec<u64>> {
+        let mut firsts = self.firsts()?;
+        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).is_file());
+        Ok(firsts)
+    }
+
+    /// How many groups wait for their key.
+    pub(crate) fn held_batches(&self) -> Result<u64> {
+        let awaits =
+            |first| self.summary(first).is_some_and(|summary| awaited_key(&summary.reason).is_some());
+        Ok(self.firsts()?.into_iter().filter(|first| awaits(*first)).count() as u64)
+    }
+
+    /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.
+    pub(crate) fn read(&self, first: u64) -> Option<Rejection> {
+        let mut group = rejection::decode(&self.path(first).read().ok()?)?;
+        group.renumber(first);
+        Some(group)
+    }
+
+    /// What the file `first` says before its items.
+    pub(super) fn summary(&self, first: u64) -> Option<Summary> {
+        let mut begin = Vec::new();
+        let file = self.path(first).open_file(Access::Read).ok()?;
+        file.take(fragment::MAX_FRAGMENT_BYTES as u64).read_to_end(&mut begin).ok()?;
+        rejection::summary(&begin)
+    }
+
+    /// Writes a file, durably. Returns how many bytes it takes on disk.
+    pub(super) fn write(&self, first: u64, bytes: &[u8]) -> Result<u64> {
+        // No other process writes to a file of this name, whatever it does with the group.
+        let fresh = self.dir.join(format!("{}.{:016x}{MAKING}", seq_name(first), random()));
+        let write = || -> io::Result<u64> {
+            let mut file = fresh.open_file(Access::Create)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            let on_disk = fresh.bytes_on_disk();
+            fresh.rename_only(&self.path(first))?;
+            Ok(on_disk)
+        };
+        let on_disk = write().map_err(|e| {
+            // A file cut short by a full disk takes room that is needed.
+            drop(fresh.remove_file());
+            Error::io(format!("write {fresh}"), e)
+        })?;
+        self.sync()?;
+        Ok(on_disk)
+    }
+
+    /// Keeps other processes from taking items out as long as the lock is kept. `None`: the file system has no such
+    /// locks, or there is no folder.
+    pub(crate) fn lock(&self) -> Result<Option<LaneLock>> {
+        LaneLock::wait_for_folder(&self.dir, LOCK_TIMEOUT)
+    }
+
+    /// Removes the items that are `wanted` from the files `firsts`, durably. The caller has the lock.
+    pub(crate) fn take_out(&self, firsts: &[u64], wanted: impl Fn(u64) -> bool) -> Result<TakenOut> {
+        let mut taken = TakenOut::default();
+        for first in firsts {
+            let Some(mut group) = self.read(*first) else { continue };
+            let before = group.items.len();
+            group.items.retain(|(seq, _)| !wanted(*seq));
+            if group.items.len() == before {
+                continue;
+            }
+            // The new file stands before the old one goes: an item is there twice rather than not at all.
+            let rest = group.first();
+            if let Some(rest) = rest {
+                self.write(rest, &rejection::encode(rest, &group)?)?;
+            }
+            if rest != Some(*first) {
+                self.path(*first).remove_file()?;
+            }
+            taken.items += (before - group.items.len()) as u64;
+            taken.files.push((*first, rest));
+        }
+        if !taken.files.is_empty() {
+            self.sync()?;
+        }
+        Ok(taken)
+    }
+
+    /// Removes the items that are `wanted`, durably. Returns how many there were.
+    pub(crate) fn purge(&self, wanted: impl Fn(u64) -> bool) -> Result<u64> {
+        let _lock = self.lock()?;
+        Ok(self.take_out(&self.firsts()?, wanted)?.items)
+    }
+
+    /// Removes the files that somebody who died has not finished. While another process takes items out, none is.
+    pub(super) fn remove_unfinished(&self) -> Result<()> {
+        let names = self.dir.names()?;
+        let unfinished: Vec<&String> = names.iter().filter(|name| name.ends_with(MAKING)).collect();
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let Ok(_lock) = LaneLock::wait_for_folder(&self.dir, Duration::ZERO) else { return Ok(()) };
+        unfinished.into_iter().try_for_each(|name| self.dir.join(name).remove_file())
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.dir.sync()
+    }
+}

@@ -1,0 +1,205 @@
+//! The rejected store: within the spool's limit, cheap however much is in it, and shared with other processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Instant;
+
+use spanspool::{Answer, Batch, BatchTraceProcessor, Outcome, SpoolView, TracingExporter};
+use testkit::TempDir;
+use testkit::client::{
+    assert_ledger, config, disk_usage, enqueue, item, lane_dir, long_item, number_of, open_offline, rejected,
+};
+use testkit::wait::{PATIENCE, eventually};
+
+/// Refuses items with an even number, each alone, and knows no key until it is told one.
+#[derive(Default)]
+struct Picky {
+    has_key: AtomicBool,
+}
+
+impl TracingExporter for Picky {
+    fn export(&self, batch: &Batch, _deadline: Option<Instant>) -> Outcome {
+        if !batch.key_name().is_empty() && !self.has_key.load(SeqCst) {
+            return Outcome::NoKey;
+        }
+        let is_even = |item: &[u8]| number_of(std::str::from_utf8(item).unwrap()) % 2 == 0;
+        if batch.key_name().is_empty() && batch.items().any(is_even) {
+            return Outcome::Refused(Answer { status: 400, body: b"no".to_vec() });
+        }
+        Outcome::Accepted { status: 200 }
+    }
+
+    fn set_named_key(&self, _name: &str, _key: &str) {
+        self.has_key.store(true, SeqCst);
+    }
+
+    fn has_named_key(&self, _name: &str) -> bool {
+        self.has_key.load(SeqCst)
+    }
+}
+
+fn open_picky(spool: &Path, settings: &[(&str, &str)]) -> BatchTraceProcessor {
+    let config = config(spool, "http://127.0.0.1:9/", settings);
+    BatchTraceProcessor::with_exporter(config, Arc::new(Picky::default())).unwrap()
+}
+
+fn files(spool: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(lane_dir(spool).join("rejected")) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Puts `count` more groups into the rejected store, as if they had come from dead processes: copies of the one file
+/// that is there.
+fn multiply(spool: &Path, count: u64) {
+    let file = files(spool).remove(0);
+    for n in 0..count {
+        fs::copy(&file, file.with_file_name(format!("{:020}", (1u64 << 48) + n))).unwrap();
+    }
+}
+
+#[test]
+fn rejected_items_take_no_more_than_the_spool_may() {
+    const LIMIT: u64 = 1 << 20;
+    let dir = TempDir::new("rejected-limit");
+    let spool = dir.join("spool");
+    let settings = [("max_spool_bytes", "1 MiB"), ("max_batch_size", "8"), ("max_queue_size", "64")];
+    let client = open_picky(&spool, &settings);
+    for round in 0..20 {
+        for n in 0..32 {
+            client.enqueue(long_item(32 * round + n, 4000).as_bytes()).unwrap();
+        }
+        client.flush(PATIENCE).unwrap();
+        let used = disk_usage(&lane_dir(&spool));
+        assert!(used <= LIMIT, "round {round}: {used} bytes on disk");
+    }
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.accepted, stats.delivered, stats.pending), (640, 320, 0));
+    // The newest are left.
+    let left: Vec<u64> =
+        rejected(&spool).iter().map(|it| number_of(std::str::from_utf8(&it.json).unwrap())).collect();
+    assert_eq!(left.len() as u64, stats.rejected);
+    assert!(
+        left.len() > 20 && left.iter().rev().copied().eq((0..left.len() as u64).map(|n| 638 - 2 * n)),
+        "{left:?}"
+    );
+    assert!(stats.disk_bytes <= LIMIT && stats.disk_bytes > LIMIT / 2, "{stats:?}");
+}
+
+#[test]
+fn a_rejected_item_without_any_room_is_dropped_and_counted() {
+    let dir = TempDir::new("rejected-no-room");
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[("max_spool_bytes", "256 KiB"), ("journal_bytes", "128 KiB")]);
+    enqueue(&client, [1]);
+    client.flush(PATIENCE).unwrap();
+    // Somebody else's file takes what the journal leaves.
+    fs::create_dir_all(lane_dir(&spool).join("quarantine")).unwrap();
+    fs::write(lane_dir(&spool).join("quarantine/kept"), vec![1; 120 << 10]).unwrap();
+    enqueue(&client, [2, 3]);
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.rejected, stats.dropped_overflow), (2, 0, 1));
+    assert_eq!(files(&spool), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn what_another_process_purges_is_room_again() {
+    let dir = TempDir::new("rejected-purge");
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[]);
+    enqueue(&client, 0..2);
+    client.flush(PATIENCE).unwrap();
+    multiply(&spool, 500);
+    drop(client);
+    let client = open_picky(&spool, &[]);
+    // Each rejected item makes the client count what the lane takes.
+    let mut n = 2;
+    let mut counted = || {
+        n += 2;
+        enqueue(&client, [n, n + 1]);
+        client.flush(PATIENCE).unwrap();
+        client.stats().unwrap().disk_bytes
+    };
+    let full = counted();
+    assert!(SpoolView::open(&spool).unwrap().purge(&[]).unwrap() > 500);
+    eventually("the room is noticed", || counted() + (500 << 10) < full);
+}
+
+#[test]
+fn two_that_take_items_out_of_one_file_do_not_put_them_back() {
+    const ITEMS: u64 = 60;
+    let dir = TempDir::new("rejected-two");
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[]);
+    for n in 0..ITEMS {
+        client.enqueue_as("team", item(n).as_bytes()).unwrap();
+    }
+    client.flush(PATIENCE).unwrap();
+    let ids: Vec<String> = rejected(&spool).into_iter().map(|it| it.id).collect();
+    assert_eq!(ids.len() as u64, ITEMS);
+    let purge = |ids: Vec<String>| {
+        let view = SpoolView::open(&spool).unwrap();
+        for id in ids {
+            assert_eq!(view.purge(std::slice::from_ref(&id)).unwrap(), 1, "{id}");
+        }
+    };
+    let (odd, even): (Vec<_>, Vec<_>) = ids.into_iter().enumerate().partition(|(n, _)| n % 2 == 1);
+    thread::scope(|scope| {
+        for half in [odd, even] {
+            scope.spawn(|| purge(half.into_iter().map(|(_, id)| id).collect()));
+        }
+    });
+    assert_eq!(rejected(&spool).len(), 0);
+    assert!(files(&spool).is_empty(), "{:?}", files(&spool));
+}
+
+#[test]
+fn a_key_finds_its_items_among_many_rejected_ones() {
+    const OTHERS: u64 = 2000;
+    let dir = TempDir::new("rejected-many");
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[]);
+    enqueue(&client, 0..2);
+    client.flush(PATIENCE).unwrap();
+    multiply(&spool, OTHERS);
+    drop(client);
+    let client = open_picky(&spool, &[]);
+    for n in 0..10 {
+        client.enqueue_as("team", item(n).as_bytes()).unwrap();
+    }
+    client.flush(PATIENCE).unwrap();
+    assert_eq!(client.stats().unwrap().held_batches, 1);
+    client.set_named_key("team", "sk-1").unwrap();
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.delivered, stats.rejected, stats.held_batches), (11, 1, 0), "{stats:?}");
+    assert_eq!(rejected(&spool).len() as u64, OTHERS + 1);
+}
+
+#[test]
+fn all_rejected_items_go_back_on_their_way_once() {
+    const OTHERS: u64 = 2000;
+    let dir = TempDir::new("rejected-requeue");
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[]);
+    enqueue(&client, 0..2);
+    client.flush(PATIENCE).unwrap();
+    multiply(&spool, OTHERS);
+    drop(client);
+    let client = open_offline(&spool, &[]);
+    let begin = Instant::now();
+    assert_eq!(client.requeue_rejected(&[]).unwrap(), OTHERS + 1);
+    // One sync for each would take a multiple of it on any disk.
+    println!("{:?} for {OTHERS} items", begin.elapsed());
+    assert!(rejected(&spool).is_empty());
+    // In a lane of the destination that they had.
+    let lanes = SpoolView::open(&spool).unwrap().lanes().unwrap();
+    let pending = lanes.iter().map(|lane| (lane.destination.as_str(), lane.stats.pending));
+    assert_eq!(pending.filter(|(_, items)| *items > 0).collect::<Vec<_>>(), [("custom unnamed", OTHERS + 1)]);
+}
