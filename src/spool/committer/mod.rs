@@ -148,6 +148,7 @@ impl<'a> Committer<'a> {
         journal.sync_to(tail.pos)?;
         self.synced_pos = tail.pos;
         journal.restart_prefault();
+        journal.note_clock();
         self.stores.lock_queue().synced(journal, tail);
         journal.release()
     }

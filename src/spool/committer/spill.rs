@@ -7,7 +7,6 @@ use crate::spool::committer::Committer;
 use crate::spool::committer::overflow::bytes_of;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::now_unix_ms;
 
 /// Bytes of ring that one spill moves at most: bounds memory and how long a sync waits.
 const SPILL_BYTES: u64 = 4 << 20;
@@ -134,7 +133,7 @@ impl Committer<'_> {
         plan.batches(journal, self.lane.id(), &mut keep)?;
         if let Some(batch) = oversize {
             batch.renumber(plan.end.seq);
-            let now = now_unix_ms();
+            let now = journal.now_ms();
             keep(StoredBatch {
                 batch: batch.clone(),
                 bytes_before: plan.end.bytes,
