@@ -25,14 +25,12 @@ impl Committer<'_> {
         if !is_due() {
             return Ok(false);
         }
+        // Compressing what can't be stored would be in vain.
         if self.is_short_of_room() {
-            // Compressing what can't be stored would be in vain.
             return Ok(false);
         }
-        if self.spill(None)? {
-            return Ok(true);
-        }
-        Ok(self.begin_to_drop())
+        let moved = self.spill(None)?;
+        Ok(moved || self.spill_was_refused())
     }
 
     /// Stores the oversize item that a caller waits with, if one does.

@@ -300,7 +300,7 @@ impl RejectedStore {
     }
 
     /// Counts what is there now: another process may have taken groups out.
-    fn recount(&self) {
+    pub(crate) fn recount(&self) {
         self.disk_bytes.store(self.dir.bytes_on_disk(), Relaxed);
         self.recount_held();
     }
