@@ -1,7 +1,7 @@
 //! Stats: what became of every item, accepted = delivered + pending + rejected + dropped, at all times.
 
 use crate::spool::checkpoint::{Checkpoint, Tally};
-use crate::spool::journal::{HeaderCounter, now_unix_ms};
+use crate::spool::journal::{HeaderCounter, lane_ms};
 
 /// The counters of a client. New fields are only ever appended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Stats {
             disk_bytes: live(HeaderCounter::DiskBytes),
             oldest_pending_age_ms: match oldest_unix_ms {
                 0 => 0,
-                oldest => now_unix_ms().saturating_sub(oldest),
+                oldest => lane_ms(&live).saturating_sub(oldest),
             },
             batches_sent: live(HeaderCounter::BatchesSent),
             retries: live(HeaderCounter::Retries),

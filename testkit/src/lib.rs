@@ -15,6 +15,7 @@
 pub mod campaign;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod compile;
 pub mod faults;
 pub mod footprint;

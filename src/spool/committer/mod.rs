@@ -17,6 +17,8 @@ use crate::spool::segments::reading::Found;
 
 /// How long after a failed write to the disk it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a full spool is looked at: another process may have made room.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// A lane's committer, and what it knows from one turn of its loop to the next.
 pub(crate) struct Committer<'a> {
@@ -31,6 +33,8 @@ pub(crate) struct Committer<'a> {
     /// Why it refuses them, as it was last logged.
     trouble: String,
     overflow: Overflow,
+    /// When a full spool was last looked at.
+    looked_at: Instant,
 }
 
 impl<'a> Committer<'a> {
@@ -45,6 +49,7 @@ impl<'a> Committer<'a> {
             retry_at: None,
             trouble: String::new(),
             overflow: Overflow::default(),
+            looked_at: Instant::now(),
         }
     }
 
@@ -65,6 +70,7 @@ impl<'a> Committer<'a> {
     /// Does what is due, then waits until the mover was woken more often than `seen`.
     fn turn(&mut self, seen: u64) {
         let journal = self.stores.journal();
+        self.look_for_room();
         let mut moved = false;
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let outcome = self.renew_journal().and_then(|()| self.make_room());
@@ -92,6 +98,14 @@ impl<'a> Committer<'a> {
             self.read_ahead(seen);
             self.look_into_rejected(seen);
             self.rest(seen);
+        }
+    }
+
+    /// Counts what a full spool takes, now and then: another process may have taken rejected items out.
+    fn look_for_room(&mut self) {
+        if self.lane.mover().is_full() && self.looked_at.elapsed() >= LOOK_AFTER {
+            self.looked_at = Instant::now();
+            self.stores.count_disk();
         }
     }
 
@@ -132,7 +146,8 @@ impl<'a> Committer<'a> {
             let sync_at = (!clean && !failed).then(|| self.last_sync + self.sync_interval());
             // A journal that has failed is made anew at once, the first time.
             let retry_at = self.retry_at.or_else(|| failed.then(Instant::now));
-            mover.wait(seen, [sync_at, retry_at].into_iter().flatten().min());
+            let look_at = mover.is_full().then(|| self.looked_at + LOOK_AFTER);
+            mover.wait(seen, [sync_at, retry_at, look_at].into_iter().flatten().min());
         }
     }
 
@@ -149,6 +164,7 @@ impl<'a> Committer<'a> {
         journal.sync_to(tail.pos)?;
         self.synced_pos = tail.pos;
         journal.restart_prefault();
+        journal.note_clock();
         self.stores.lock_queue().synced(journal, tail);
         journal.release()
     }

@@ -25,6 +25,8 @@ pub(super) struct Overflow {
     is_stuck: bool,
     /// Old batches are dropped for what is moved: one batch at a time.
     is_tight: bool,
+    /// What the spool took when a spill found no room in it.
+    refused_at: Option<u64>,
 }
 
 impl Overflow {
@@ -51,21 +53,32 @@ impl Committer<'_> {
         self.lane.settings().overflow == Mode::DropOldest
     }
 
-    /// Whether old batches would have to be dropped to move anything, and nobody waits for that.
+    /// Whether a spill would find no room, as far as that is known before it. Old batches are dropped only when somebody
+    /// waits for that.
     pub(super) fn is_short_of_room(&mut self) -> bool {
         let journal = self.stores.journal();
         // Who wants items sorted by key is to be told that it can't be.
-        if !self.overflow.is_tight() || journal.is_awaited() || self.stores.lock_queue().wants_regroup() {
+        if self.stores.lock_queue().wants_regroup() {
+            return false;
+        }
+        if !self.overflow.is_tight() {
+            let taken = self.stores.count_disk();
+            return self.overflow.refused_at.is_some_and(|at| taken >= at);
+        }
+        if journal.is_awaited() {
             return false;
         }
         self.overflow.is_tight = !self.has_room_for(journal.ring_bytes() / 4);
         self.overflow.is_tight
     }
 
-    /// After a spill that found no room: whether to try again and drop old batches for it, because somebody waits.
-    pub(super) fn begin_to_drop(&mut self) -> bool {
-        let begins = self.drops() && !self.overflow.is_tight();
-        self.overflow.is_tight |= begins;
+    /// A spill found no room. Returns whether to try again and drop old batches for it, because somebody waits.
+    pub(super) fn spill_was_refused(&mut self) -> bool {
+        if !self.drops() {
+            self.overflow.refused_at = Some(self.stores.count_disk());
+            return false;
+        }
+        let begins = !std::mem::replace(&mut self.overflow.is_tight, true);
         begins && self.stores.journal().is_awaited()
     }
 

@@ -7,7 +7,6 @@ use crate::spool::committer::Committer;
 use crate::spool::committer::overflow::bytes_of;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::now_unix_ms;
 
 /// Bytes of ring that one spill moves at most: bounds memory and how long a sync waits.
 const SPILL_BYTES: u64 = 4 << 20;
@@ -26,14 +25,12 @@ impl Committer<'_> {
         if !is_due() {
             return Ok(false);
         }
+        // Compressing what can't be stored would be in vain.
         if self.is_short_of_room() {
-            // Compressing what can't be stored would be in vain.
             return Ok(false);
         }
-        if self.spill(None)? {
-            return Ok(true);
-        }
-        Ok(self.begin_to_drop())
+        let moved = self.spill(None)?;
+        Ok(moved || self.spill_was_refused())
     }
 
     /// Stores the oversize item that a caller waits with, if one does.
@@ -134,7 +131,7 @@ impl Committer<'_> {
         plan.batches(journal, self.lane.id(), &mut keep)?;
         if let Some(batch) = oversize {
             batch.renumber(plan.end.seq);
-            let now = now_unix_ms();
+            let now = journal.now_ms();
             keep(StoredBatch {
                 batch: batch.clone(),
                 bytes_before: plan.end.bytes,

@@ -1,7 +1,8 @@
-//! Clock: the time that records carry.
+//! Clock: the machine's clocks, as far as the journal needs them.
 
 #![allow(unsafe_code)]
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Unix time in milliseconds, from the clock that is cheapest to read: good to a few milliseconds.
@@ -15,6 +16,27 @@ pub(crate) fn now_unix_ms() -> u64 {
         }
     }
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Milliseconds since the machine was started, sleep included. No step of the wall clock changes them.
+pub(super) fn boot_ms() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec of ours. The call fails for no clock that the system has.
+    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
+/// Which start of the machine this is; 0 where that is not known.
+pub(super) fn boot() -> u64 {
+    static BOOT: OnceLock<u64> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        if id.is_empty() { 0 } else { u64::from(crc32fast::hash(&id)) | 1 << 32 }
+    })
 }
 
 /// 64 random bits, from the operating system by way of the standard library's hasher keys.

@@ -4,6 +4,7 @@
 //!    0  magic, format version, ring size, time made, salt, check, lane   written once
 //!   64  tail, items and bytes accepted, time of the oldest item      written by enqueue
 //!  128  pid, export state, last status, counters, next attempt       written by delivery
+//!  208  the lane's clock, and the machine's clocks when it was noted
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
 //!  512  which checkpoint slot is valid
 //!  576  checkpoint slot 0, 832 slot 1                                written in turn
@@ -51,7 +52,7 @@ pub(crate) enum HeaderCounter {
     Accepted = 72,
     /// Bytes of JSON accepted in this lane's whole life.
     AcceptedBytes = 80,
-    /// Unix time in milliseconds of the oldest pending item; 0 when there is none.
+    /// When the oldest pending item was accepted, by the lane's clock; 0 when there is none.
     OldestUnixMs = 88,
     /// The process that owns the lane.
     OwnerPid = 128,
@@ -70,6 +71,14 @@ pub(crate) enum HeaderCounter {
     /// Ring position before which the ring may be overwritten: a header with a head at least as far is on stable
     /// storage.
     Released = 200,
+    /// What the lane's clock showed in milliseconds when that was noted, by which records carry their time; 0: never.
+    ClockMs = 208,
+    /// What the wall clock showed then: Unix time in milliseconds.
+    ClockUnixMs = 216,
+    /// How long ago the machine had been started then, in milliseconds.
+    ClockBootMs = 224,
+    /// Which start of the machine that was; 0: not known.
+    ClockBoot = 232,
 }
 
 /// Writes the fixed part of a new file; `lane` is what `lane_word` makes of its path.

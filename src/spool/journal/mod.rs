@@ -17,6 +17,7 @@ pub(super) mod destination;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod header;
+mod lane_clock;
 #[cfg_attr(all(loom, test), path = "map_model.rs")]
 mod map;
 #[cfg(all(loom, test))]
@@ -38,6 +39,8 @@ pub(crate) use carve::{CarvedJournal, other_version};
 pub(crate) use clock::{now_unix_ms, random};
 use damage::Damage;
 pub(crate) use header::HeaderCounter;
+use lane_clock::LaneClock;
+pub(crate) use lane_clock::lane_ms;
 use map::{HEADER_BYTES, Map};
 use prefault::Prefault;
 use primitives::{AtomicU64, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -72,6 +75,7 @@ pub(crate) struct Journal {
     anchor: LogPosition,
     damage: Damage,
     prefault: Prefault,
+    clock: LaneClock,
 }
 
 /// The writing end.
@@ -185,9 +189,11 @@ impl Journal {
             anchor: checkpoint.tail,
             damage: Damage::new(gaps),
             prefault: Prefault::default(),
+            clock: LaneClock::open(|counter| map.header_word(counter as usize).load(Relaxed)),
             map,
         };
         journal.publish_tail(&at);
+        journal.note_clock();
         Ok(journal)
     }
 
@@ -199,7 +205,7 @@ impl Journal {
     ) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
-        let accepted_unix_ms = now_unix_ms();
+        let accepted_ms = self.now_ms();
         let mut tail = self.lock_tail();
         if tail.closed {
             return Err(Refusal::Closed);
@@ -213,7 +219,7 @@ impl Journal {
         if !self.has_room_for(&tail, record::size_of(len)) {
             return Err(Refusal::RingFull);
         }
-        let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_unix_ms, name.len() as u8);
+        let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_ms, name.len() as u8);
         let slot = self.map.slot(frame.pos);
         frame.reserve(slot);
         tail.at = frame.end(&tail.at);
@@ -374,6 +380,16 @@ impl Journal {
     /// Whether there is ring space that `release` would free.
     pub(crate) fn can_release(&self) -> bool {
         self.checkpoint().head.pos > self.released.load(Acquire)
+    }
+
+    /// The time by the lane's clock, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Notes for the next owner what the lane's clock shows, however the wall clock was set meanwhile.
+    pub(crate) fn note_clock(&self) {
+        self.clock.note().into_iter().for_each(|(counter, value)| self.set_counter(counter, value));
     }
 
     /// A counter of the header.

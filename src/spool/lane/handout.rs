@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::Tally;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::journal::now_unix_ms;
 use crate::spool::lane::Lane;
 use crate::spool::lane::read_trouble::ReadTrouble;
 use crate::spool::queue::{Due, Next, ReadFailure};
@@ -194,15 +193,18 @@ impl Lane {
     }
 
     fn due(&self, window: Option<usize>) -> Due {
-        let now_unix_ms = now_unix_ms();
-        let pending = self.tail_seq().saturating_sub(self.stores.journal().cursor());
+        let journal = self.stores.journal();
+        // A step of the wall clock must not be taken for time that passed, should this owner die now.
+        journal.note_clock();
+        let now_ms = journal.now_ms();
+        let pending = self.tail_seq().saturating_sub(journal.cursor());
         let triggered = self.settings.trigger_items.is_some_and(|items| pending >= items);
         Due {
-            now_unix_ms,
+            now_ms,
             delay_ms: if triggered { 0 } else { self.settings.schedule_delay_ms },
             window,
             forced_before: self.hand_out.forced_before.load(Relaxed),
-            expired_before_unix_ms: self.expired_before(now_unix_ms),
+            expired_before_ms: self.expired_before(now_ms),
         }
     }
 
@@ -224,8 +226,8 @@ impl Lane {
         self.stores.journal().wake_delivery_at(seq).seq < seq
     }
 
-    fn expired_before(&self, now_unix_ms: u64) -> Option<u64> {
-        self.settings.max_age.map(|age| now_unix_ms.saturating_sub(age.as_millis() as u64))
+    fn expired_before(&self, now_ms: u64) -> Option<u64> {
+        self.settings.max_age.map(|age| now_ms.saturating_sub(age.as_millis() as u64))
     }
 
     /// Whether a batch in flight is not to be sent any more: it was dropped, or is too old now.
@@ -233,7 +235,7 @@ impl Lane {
         if self.stores.lock_queue().is_dropped(stored.batch.first()) {
             return true;
         }
-        self.expired_before(now_unix_ms()).is_some_and(|time| stored.newest_unix_ms < time)
+        self.expired_before(self.stores.journal().now_ms()).is_some_and(|time| stored.newest_unix_ms < time)
     }
 
     /// Records what became of the items of a batch; those neither delivered nor rejected are obsolete.

@@ -180,7 +180,7 @@ impl Queue {
                 }
             };
             let end = stored.end();
-            if due.expired_before_unix_ms.is_some_and(|time| stored.newest_unix_ms < time) {
+            if due.expired_before_ms.is_some_and(|time| stored.newest_unix_ms < time) {
                 let expired = Tally { dropped_expired: end - self.next, ..Tally::default() };
                 self.hand_out(journal, &stored, ring_end);
                 self.settle(journal, stored.batch.first(), expired);
@@ -212,8 +212,8 @@ impl Queue {
                 Read::Record(_) | Read::Unfinished => Next::In(1),
             });
         };
-        // After the clock was set back the age is not known: then it is due.
-        let age_ms = due.now_unix_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
+        // An older release went by the wall clock: after it was set back the age is not known, and the batch is due.
+        let age_ms = due.now_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
         let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms;
         match run.stop {
             Stop::OtherKey if self.regroup != Regroup::Impossible => {

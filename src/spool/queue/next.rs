@@ -9,14 +9,15 @@ use crate::spool::segments::reading::Reading;
 /// When a batch that is not full is made all the same.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Due {
-    pub(crate) now_unix_ms: u64,
+    /// By the lane's clock.
+    pub(crate) now_ms: u64,
     pub(crate) delay_ms: u64,
     /// Batches that may be in flight at once, settled ones after an unsettled one included; `None`: any number.
     pub(crate) window: Option<usize>,
     /// Items before this seq wait for nothing.
     pub(crate) forced_before: u64,
-    /// Items accepted before this time are dropped.
-    pub(crate) expired_before_unix_ms: Option<u64>,
+    /// Items accepted before this time by the lane's clock are dropped.
+    pub(crate) expired_before_ms: Option<u64>,
 }
 
 /// What there is to send.

@@ -236,7 +236,7 @@ fn a_refused_item_is_listed_requeued_and_delivered() {
     assert_eq!(ended.json(), serde_json::json!({"requeued": 1}));
     assert_eq!((pending(&dir), status(&dir, "rejected")), (1, 0));
     let taking = Ingest::start(taking).unwrap();
-    drain(&dir, &taking.url(), &[]).with(0);
+    drain(&dir, &taking.url(), &["--set=adopt=any"]).with(0);
     assert_eq!(arrived(&taking), ["{\"id\":\"b\", \"n\":[1,2]}"]);
     assert_eq!(status(&dir, "delivered"), 3);
 }

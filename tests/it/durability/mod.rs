@@ -1,6 +1,7 @@
 //! What is on disk, and what limits it.
 
 mod adoption;
+mod clock;
 mod formats;
 mod ground;
 mod limits;

@@ -1,7 +1,13 @@
-//! Room: a spool stays below its limit also with items that do not pack.
+//! Room: a spool stays below its limit also with items that do not pack, and sees when others make room in it.
 
-use testkit::TempDir;
-use testkit::client::{disk_usage, long_item, open_offline};
+use std::time::{Duration, Instant};
+
+use spanspool::{BatchTraceProcessor, ErrorKind};
+use testkit::cli::spanspool;
+use testkit::client::{assert_all_delivered, disk_usage, enqueue, lane_dir, long_item, open, open_offline};
+use testkit::ingest::{Answer, Ingest};
+use testkit::wait::{PATIENCE, eventually, until};
+use testkit::{TempDir, succeed};
 
 /// A segment takes more room than what is put into it: pieces of a long item leave gaps, and sled has its own books.
 #[test]
@@ -20,4 +26,70 @@ fn an_item_that_only_just_fits_does_not_take_the_spool_over_its_limit() {
         assert!(used <= limit, "{used} bytes on disk");
     }
     assert_eq!(refused, 2, "there is room for the items alone");
+}
+
+/// Enqueues items until one is refused.
+fn fill(client: &BatchTraceProcessor) {
+    let refused = (0..u64::MAX).find_map(|n| client.enqueue(long_item(n, 4000).as_bytes()).err());
+    assert_eq!(refused.unwrap().kind(), ErrorKind::Full);
+}
+
+#[test]
+fn a_full_spool_notices_within_a_second_that_another_process_made_room() {
+    let dir = TempDir::new("room-made");
+    let spool = dir.join("spool");
+    let ingest = Ingest::start(|request| {
+        Answer::status(if request.body.windows(6).any(|seen| seen == br#""n":7,"#) { 400 } else { 200 })
+    });
+    let ingest = ingest.unwrap();
+    let settings = [("journal_bytes", "64 KiB"), ("max_spool_bytes", "32 MiB")];
+    let client = open(&spool, &ingest.url(), &settings);
+    // Two that are refused, and one that proves that the ingest accepts others.
+    for n in [7, 7, 1] {
+        client.enqueue(long_item(n, if n == 7 { 5 << 20 } else { 100 }).as_bytes()).unwrap();
+    }
+    client.flush(PATIENCE).unwrap();
+    assert_eq!(client.stats().unwrap().rejected, 2);
+    drop(ingest);
+
+    for purge in [true, false] {
+        let quarantine = lane_dir(&spool).join("quarantine");
+        std::fs::create_dir_all(&quarantine).unwrap();
+        if !purge {
+            std::fs::write(quarantine.join("kept"), vec![7; 4 << 20]).unwrap();
+        }
+        fill(&client);
+        if purge {
+            succeed(&mut spanspool(&["rejected", "purge", "--all", "--spool-dir", spool.to_str().unwrap()]));
+        } else {
+            std::fs::remove_file(quarantine.join("kept")).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(3);
+        until(deadline, "room is noticed", || client.enqueue(long_item(0, 4000).as_bytes()).ok());
+    }
+}
+
+#[test]
+fn limits_at_their_largest_are_none() {
+    const MOST: &str = "18446744073709551615";
+    for overflow in ["reject", "drop_oldest"] {
+        let dir = TempDir::new("room-largest");
+        let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+        let settings = [
+            ("overflow", overflow),
+            ("journal_bytes", "64 KiB"),
+            ("max_queue_size", MOST),
+            ("max_spool_bytes", MOST),
+            ("max_rejected_bytes", MOST),
+            ("max_age_s", "3153600000"),
+            ("schedule_delay_ms", "86400000"),
+            ("sync_interval_ms", "86400000"),
+            ("enqueue_timeout_ms", "86400000"),
+            ("adopt_interval_ms", "86400000"),
+        ];
+        let client = open(&dir.join("spool"), &ingest.url(), &settings);
+        enqueue(&client, 0..5000);
+        eventually("all is delivered", || client.flush(Duration::MAX).is_ok());
+        assert_all_delivered(&client, 5000);
+    }
 }
