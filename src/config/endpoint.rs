@@ -77,9 +77,17 @@ impl Endpoint {
         self.secure || self.is_loopback()
     }
 
-    #[cfg(any(fuzzing, test))]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host, an IPv6 address without brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.secure { 443 } else { 80 })
     }
 
     /// Whether it is on this machine.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, RwLock};
 
+use crate::config::on_one_line;
 use crate::os::lock::Unpoison;
 
 /// How serious a log line is.
@@ -58,7 +59,8 @@ impl Log {
         let Some(_inside) = InReceiver::enter() else { return };
         let _call = shared.calls.read().unpoisoned();
         if !shared.revoked.load(Acquire) {
-            (shared.receiver)(level, &message.to_string());
+            // Whatever was quoted, it is one line.
+            (shared.receiver)(level, &on_one_line(&message.to_string()));
         }
     }
 

@@ -3,6 +3,7 @@
 mod destination;
 mod endpoint;
 mod log;
+mod printable;
 mod setting;
 
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ pub use destination::Destination;
 pub use endpoint::Endpoint;
 pub(crate) use log::Log;
 pub use log::{Level, LogFn};
+pub(crate) use printable::on_one_line;
 pub(crate) use setting::header_text;
 pub use setting::{SETTINGS, Setting};
 

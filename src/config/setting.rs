@@ -48,7 +48,8 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
             format!("unknown setting '{key}'{}", nearest(key)),
         ));
     };
-    let shown = if key == "api_key" { "…" } else { value };
+    let may_be_secret = key == "api_key" || key == "endpoint" && value.contains(['@', '?']);
+    let shown = if may_be_secret { "…" } else { value };
     (setting.set)(config, value)
         .map_err(|why| refused(key, shown, &format!("{why}; allowed: {}", setting.allowed)))
 }
@@ -84,6 +85,7 @@ const OWN_HEADERS: &[&str] = &[
     "expect",
     "host",
     "idempotency-key",
+    "proxy-authorization",
     "te",
     "trailer",
     "transfer-encoding",

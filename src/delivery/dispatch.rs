@@ -25,8 +25,6 @@ pub(super) use shown::{Note, Status};
 
 /// Batches that wait for something of their own, not for the endpoint, take at most so much memory.
 const MAX_WAITING_BYTES: usize = 16 << 20;
-/// How much of an answer the reason of a hold quotes.
-const MAX_QUOTE_CHARS: usize = 200;
 /// After so many answers of 500 in a row other batches are tried first.
 const ERRORS_BEFORE_YIELD: u32 = 2;
 

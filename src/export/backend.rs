@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,13 +12,13 @@ use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
-use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use ureq::{Agent, Body, Proxy};
 
 use super::body::BodyEncoding;
 use super::classify::classify;
 use super::keys::{Env, Keys, env_text};
 use super::lookup::Lookup;
-use super::{Answer, Outcome, TracingExporter, roots};
+use super::{Outcome, TracingExporter, answer, proxy, roots};
 use crate::batch::Batch;
 use crate::config::{Config, Destination, Endpoint, Secret};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,8 +32,7 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How many of a host's addresses are tried; the HTTP client has room for no more.
 const MAX_ADDRESSES: usize = 16;
 
-/// How much of an answer's body is read, and for how long, so that its connection can be used again.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// For how long an answer's body is read, so that its connection can be used again.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Posts batches to an HTTP ingest, in the wire format of the OpenAI Agents SDK. Redirects are never followed.
@@ -49,6 +47,10 @@ pub struct BackendSpanExporter {
     keys: Keys,
     encoding: BodyEncoding,
     request_timeout: Duration,
+    /// Texts that no log and no file may show: what the headers say.
+    secrets: Vec<Secret>,
+    /// Why nothing can be sent, as long as this process lives.
+    obstacle: Option<String>,
     /// Whether to wait for the ingest's consent before a body is sent (`Expect: 100-continue`, RFC 9110, 10.1.1).
     ///
     /// An ingest that answers the head alone, 413 say, and closes breaks the sending, and its answer is lost with the
@@ -60,28 +62,55 @@ impl BackendSpanExporter {
     /// An exporter with the settings of `config`.
     ///
     /// The environment is read here and never again: `OPENAI_API_KEY`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` for
-    /// settings that are unset, and for an endpoint on another machine `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` (the
-    /// first that is set, in upper or lower case) and `NO_PROXY`.
+    /// settings that are unset, and for an endpoint on another machine `https_proxy` or `http_proxy`, as its scheme is, or
+    /// else `all_proxy`, and `no_proxy`, in lower or upper case. While a variable can't be used, batches are on hold.
     ///
     /// # Errors
-    /// `InvalidArgument` when an endpoint or a variable can't be used, or `ca_file` holds no certificate; `Io` when
-    /// `ca_file` can't be read.
+    /// `InvalidArgument` when an endpoint can't be used, or `ca_file` holds no certificate; `Io` when `ca_file` can't be
+    /// read.
     pub fn new(config: &Config) -> Result<Self> {
         let env: Env = &|name| std::env::var_os(name);
         let url = config.endpoint.url();
-        let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint '{url}': {e}")).caused_by(e))?;
+        let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint: {e}")).caused_by(e))?;
         let names = Names::default();
+        let mut obstacle = None;
+        let proxy = proxy(&config.endpoint, env).unwrap_or_else(|why| {
+            obstacle = Some(why);
+            None
+        });
+        let or_env = |setting: &Option<String>, name| match setting {
+            Some(text) => Ok(Some(text.clone())),
+            None => env_text(name, env),
+        };
+        let mut note = |text: std::result::Result<Option<String>, String>| {
+            text.unwrap_or_else(|why| {
+                obstacle = Some(why);
+                None
+            })
+        };
+        let organization = note(or_env(&config.organization, "OPENAI_ORG_ID"));
+        let project = note(or_env(&config.project, "OPENAI_PROJECT_ID"));
         Ok(Self {
             destination: Destination::backend(&config.endpoint),
-            agent: new_agent(agent_config(config, env)?, &names),
+            agent: new_agent(agent_config(config, proxy)?, &names),
             names,
             url,
-            headers: headers(config, env)?,
-            keys: Keys::new(config, env)?,
+            headers: headers(config, organization, project)?,
+            secrets: config.headers.iter().map(|(_, value)| value.clone()).collect(),
+            obstacle,
+            keys: Keys::new(config, env),
             encoding: BodyEncoding::new(config),
             request_timeout: config.request_timeout,
             ask_first: AtomicBool::new(false),
         })
+    }
+
+    /// The key to send with. The error says why nothing can be sent.
+    fn choose_key(&self, name: &str) -> std::result::Result<Option<Secret>, Outcome> {
+        match &self.obstacle {
+            Some(why) => Err(hold(why.clone())),
+            None => self.keys.choose(name),
+        }
     }
 
     fn send(&self, batch: &Batch, key: Option<&Secret>, deadline: Option<Instant>) -> Outcome {
@@ -147,6 +176,7 @@ impl BackendSpanExporter {
         result: std::result::Result<Response<Body>, ureq::Error>,
         key: Option<&Secret>,
     ) -> Outcome {
+        let secrets: Vec<&str> = self.secrets.iter().chain(key).map(Secret::reveal).collect();
         match result {
             Ok(response) => {
                 let (head, body) = response.into_parts();
@@ -156,14 +186,14 @@ impl BackendSpanExporter {
                     self.ask_first.store(false, Relaxed);
                 }
                 let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
-                classify(status, header, read_answer(body, key.map_or("", Secret::reveal)))
+                classify(status, header, answer::read(body.into_reader(), &secrets))
             }
             Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
             Err(e) => {
                 if is_reset(&e) {
                     self.ask_first.store(true, Relaxed);
                 }
-                retry(e.to_string())
+                retry(answer::without(e.to_string(), &secrets))
             }
         }
     }
@@ -175,14 +205,14 @@ impl TracingExporter for BackendSpanExporter {
     }
 
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome {
-        match self.keys.choose(batch.key_name()) {
+        match self.choose_key(batch.key_name()) {
             Ok(key) => self.send(batch, key.as_ref(), deadline),
             Err(outcome) => outcome,
         }
     }
 
     fn ready(&self, name: &str) -> std::result::Result<(), Outcome> {
-        self.keys.choose(name).map(drop)
+        self.choose_key(name).map(drop)
     }
 
     fn shutdown(&self) {
@@ -198,6 +228,8 @@ impl TracingExporter for BackendSpanExporter {
             names,
             url: self.url.clone(),
             headers: self.headers.clone(),
+            secrets: self.secrets.clone(),
+            obstacle: self.obstacle.clone(),
             keys: self.keys.copy(),
             encoding: self.encoding,
             request_timeout: self.request_timeout,
@@ -280,14 +312,14 @@ fn is_broken_off(error: &ureq::Error) -> bool {
     is_reset(error) || matches!(error, ureq::Error::Io(e) if e.kind() == UnexpectedEof)
 }
 
-fn agent_config(config: &Config, env: Env) -> Result<ureq::config::Config> {
+fn agent_config(config: &Config, proxy: Option<Proxy>) -> Result<ureq::config::Config> {
     let mut tls = TlsConfig::builder();
     if let Some(file) = &config.ca_file {
         tls = tls.root_certs(roots_with(file)?);
     }
     let config = Agent::config_builder()
         .tls_config(tls.build())
-        .proxy(proxy(&config.endpoint, env)?)
+        .proxy(proxy)
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(USER_AGENT)
@@ -338,40 +370,24 @@ pub(super) mod seen {
     }
 }
 
-/// The proxy the environment names. A loopback endpoint is reached without: what is sent there, perhaps a key over
-/// plain http, must not leave the machine.
-fn proxy(endpoint: &Endpoint, env: Env) -> Result<Option<Proxy>> {
-    if endpoint.is_loopback() {
-        return Ok(None);
-    }
-    match Proxy::try_from_env() {
-        Some(proxy) if matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) => {
-            Ok(Some(proxy))
-        }
-        Some(_) => {
-            Err(invalid("the proxy of the environment is none for HTTP: only http:// and https:// ones work"))
-        }
-        None => {
-            let names = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-            match names.iter().find(|name| env(name).is_some_and(|url| !url.is_empty())) {
-                Some(name) => Err(invalid(format!("environment variable {name} is not the URL of a proxy"))),
-                None => Ok(None),
-            }
-        }
-    }
+/// The proxy that the environment names for `endpoint`.
+fn proxy(endpoint: &Endpoint, env: Env) -> std::result::Result<Option<Proxy>, String> {
+    let Some(named) = proxy::of(endpoint, env)? else { return Ok(None) };
+    let unfit = |_| format!("the environment variable {} is not the URL of a proxy", named.variable);
+    Proxy::new(&named.url).map(Some).map_err(unfit)
 }
 
 /// Every header that is the same in all requests. A user's header takes the place of ours.
-fn headers(config: &Config, env: Env) -> Result<Vec<(HeaderName, HeaderValue)>> {
-    let or_env = |setting: &Option<String>, name| match setting {
-        Some(text) => Ok(Some(text.clone())),
-        None => env_text(name, env),
-    };
+fn headers(
+    config: &Config,
+    organization: Option<String>,
+    project: Option<String>,
+) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let ours = [
         ("Content-Type", Some("application/json".to_owned())),
         ("OpenAI-Beta", Some("traces=v1".to_owned())),
-        ("OpenAI-Organization", or_env(&config.organization, "OPENAI_ORG_ID")?),
-        ("OpenAI-Project", or_env(&config.project, "OPENAI_PROJECT_ID")?),
+        ("OpenAI-Organization", organization),
+        ("OpenAI-Project", project),
     ];
     let replaced = |name: &str| config.headers.iter().any(|(theirs, _)| theirs.eq_ignore_ascii_case(name));
     let ours = ours.iter().filter(|(name, _)| !replaced(name));
@@ -385,36 +401,6 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::try_from(value).map_err(|_| unfit("its value"))?;
     value.set_sensitive(true);
     Ok((HeaderName::try_from(name).map_err(|_| unfit("its name"))?, value))
-}
-
-/// Reads an answer's body up to its end or the limits, and keeps its first bytes. The status has already decided: a
-/// body that breaks off changes nothing. Where the body quotes `key`, the key is blotted out, because the answer is
-/// logged and stored.
-fn read_answer(body: Body, key: &str) -> Vec<u8> {
-    let mut reader = body.into_reader();
-    let mut kept = Vec::new();
-    let mut chunk = [0; 8 << 10];
-    let mut read = 0;
-    // A key that begins in the last byte to be kept must be seen whole.
-    let max_kept = Answer::MAX_BYTES + key.len();
-    while read < MAX_ANSWER_BYTES {
-        let Ok(n @ 1..) = reader.read(&mut chunk) else { break };
-        kept.extend(chunk.iter().take(n.min(max_kept - kept.len())));
-        read += n;
-    }
-    blot_out(&mut kept, key.as_bytes());
-    kept.truncate(Answer::MAX_BYTES);
-    kept
-}
-
-fn blot_out(text: &mut [u8], secret: &[u8]) {
-    for at in 0..text.len() {
-        if let Some(found) = text.get_mut(at..at + secret.len())
-            && found == secret
-        {
-            found.fill(b'*');
-        }
-    }
 }
 
 fn retry(reason: String) -> Outcome {

@@ -2,11 +2,9 @@
 
 use std::time::SystemTime;
 
+use super::answer::quote;
 use super::{Answer, Outcome};
 use crate::export::retry_after::{answered_at, retry_after};
-
-/// The longest part of an answer's body that is quoted in a reason, in bytes.
-const MAX_QUOTE_BYTES: usize = 200;
 
 /// The outcome of an answer with this status, these headers (looked up by lower-case name) and the first bytes of
 /// this body.
@@ -30,14 +28,6 @@ pub(super) fn classify<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>
         // No final status of HTTP: a broken answer.
         _ => Outcome::Retry { status: 0, after: None, reason: reason(&body) },
     }
-}
-
-/// `: <the body's beginning>` as one printable line; nothing of an empty body.
-fn quote(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_QUOTE_BYTES)]);
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = line.trim();
-    if line.is_empty() { String::new() } else { format!(": {line}") }
 }
 
 #[cfg(test)]
@@ -90,11 +80,5 @@ mod tests {
         assert_eq!(class(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:49:44 GMT")]), "retry in 7 s");
         assert_eq!(class(401, &[("x-should-retry", "true")]), "hold");
         assert_eq!(class(422, &[("x-should-retry", "false")]), "refused");
-    }
-
-    #[test]
-    fn a_quote_is_short() {
-        assert_eq!(quote(&[b'a'; 1000]).len(), MAX_QUOTE_BYTES + 2);
-        assert_eq!(quote(b" \n"), "");
     }
 }

@@ -1,5 +1,6 @@
 //! Exporters: they send a batch somewhere and say what became of it. They know nothing of disks.
 
+mod answer;
 mod backend;
 mod backoff;
 mod body;
@@ -9,6 +10,7 @@ mod console;
 pub(crate) mod fuzzing;
 mod keys;
 mod lookup;
+mod proxy;
 mod retry_after;
 mod roots;
 mod sanitize;
@@ -16,6 +18,8 @@ mod sanitize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use answer::Answer;
+pub(crate) use answer::quote;
 pub use backend::BackendSpanExporter;
 pub(crate) use backoff::Backoff;
 pub use console::ConsoleSpanExporter;
@@ -97,18 +101,4 @@ pub enum Outcome {
     Refused(Answer),
     /// This process has no key of the batch's key name.
     NoKey,
-}
-
-/// What the ingest said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The first bytes of the body, at most [`Answer::MAX_BYTES`].
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The longest part of an answer's body that is kept, in bytes.
-    pub const MAX_BYTES: usize = 4096;
 }

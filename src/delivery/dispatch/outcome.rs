@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Dispatch, ERRORS_BEFORE_YIELD, MAX_QUOTE_CHARS, SetAside, key_refused};
+use super::{Dispatch, ERRORS_BEFORE_YIELD, SetAside, key_refused};
 use crate::delivery::gate::{Permit, Reply};
 use crate::delivery::job::{Job, Refusal};
-use crate::export::Answer;
+use crate::export::{Answer, quote};
 
 /// The permits of a request: the endpoint's, and its key's if that was put off.
 pub(super) type Permits = (Permit, Option<Permit>);
@@ -50,11 +50,10 @@ impl Dispatch {
 
     /// Everything is refused: shuts the gate.
     pub(super) fn hold(&mut self, now: Instant, accepted: u64) {
-        let (status, said) = self.trial.bad_item().map_or((0, String::new()), |bad| {
-            let said = String::from_utf8_lossy(&bad.answer.body);
-            (bad.answer.status, said.chars().take(MAX_QUOTE_CHARS).collect())
-        });
-        let reason = format!("every item is refused with {status}: {said}");
+        let bad = self.trial.bad_item();
+        let (status, said) =
+            bad.map_or((0, String::new()), |bad| (bad.answer.status, quote(&bad.answer.body)));
+        let reason = format!("every item is refused with {status}{said}");
         let news = self.gate.close(self.trial.epoch(), reason, now);
         self.note(None, news);
         self.trial.hold(accepted).into_iter().for_each(|job| self.put(job, now));

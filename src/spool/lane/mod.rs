@@ -24,7 +24,7 @@ pub(super) mod stores;
 
 use std::sync::MutexGuard;
 
-use crate::config::{Level, Log};
+use crate::config::{Level, Log, on_one_line};
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::Tally;
 use crate::spool::journal::{HeaderCounter, Read};
@@ -154,7 +154,7 @@ impl Lane {
 
     /// Publishes why export waits.
     pub(crate) fn set_reason(&self, reason: &str) {
-        self.stores.journal().set_reason(reason);
+        self.stores.journal().set_reason(&on_one_line(reason));
     }
 
     /// Counts a lane that was adopted.

@@ -360,15 +360,65 @@ fn the_environment_is_read_once_and_a_proxy_is_not_asked_for_this_machine() {
 }
 
 #[test]
-fn a_variable_that_can_not_be_used_is_an_error() {
-    if !in_child(&[("OPENAI_PROJECT_ID", "a\nb"), ("https_proxy", "socks5://127.0.0.1:1")]) {
+fn a_variable_that_can_not_be_used_is_waited_for() {
+    if !in_child(&[("OPENAI_PROJECT_ID", "a\nb"), ("https_proxy", "socks5://me:secret@127.0.0.1:1")]) {
         return;
     }
-    let error = BackendSpanExporter::new(&config("http://127.0.0.1/", &[])).err().unwrap();
-    assert!(error.message().contains("OPENAI_PROJECT_ID"), "{error}");
-    let error =
-        BackendSpanExporter::new(&config("http://ingest.example/", &[("project", "p")])).err().unwrap();
-    assert!(error.message().contains("proxy"), "{error}");
+    let held = |url: &str, settings: &[(&str, &str)]| {
+        let outcome = exporter(url, settings).export(&batch(""), None);
+        let Outcome::Hold { status: 0, reason } = outcome else { panic!("{outcome:?}") };
+        assert!(!reason.contains("secret"), "{reason}");
+        reason
+    };
+    assert!(held("http://127.0.0.1/", &[]).contains("OPENAI_PROJECT_ID"));
+    assert!(held("https://ingest.example/", &[("project", "p")]).contains("https_proxy"));
+    // The proxy is for https only.
+    let ingest = taking();
+    let outcome = exporter(&ingest.url(), &[("project", "p")]).export(&batch(""), None);
+    assert_eq!(outcome, Outcome::Accepted { status: 200 });
+}
+
+#[test]
+fn a_variable_with_space_around_it_is_trimmed() {
+    if !in_child(&[("OPENAI_API_KEY", " sk-env\n"), ("OPENAI_PROJECT_ID", "\t")]) {
+        return;
+    }
+    let ingest = taking();
+    assert_eq!(exporter(&ingest.url(), &[]).export(&batch(""), None), Outcome::Accepted { status: 200 });
+    let request = the_request(&ingest);
+    assert_eq!(the_header(&request, "authorization"), "Bearer sk-env");
+    assert_eq!(request.header("openai-project"), None);
+}
+
+#[test]
+fn no_header_of_the_user_is_in_what_is_kept_of_an_answer() {
+    let ingest = Ingest::start(|request| {
+        let said: Vec<_> = ["authorization", "x-api-key", "x-tenant"]
+            .iter()
+            .map(|name| request.header(name).unwrap().to_owned())
+            .collect();
+        let status = if String::from_utf8_lossy(&request.body).contains("held") { 404 } else { 400 };
+        Answer::status(status).body(format!("no: {}\u{202e}\u{1b}[2J", said.join(" ")))
+    })
+    .unwrap();
+    let settings = [("api_key", "sk-1"), ("header.X-Api-Key", "api-secret"), ("header.X-Tenant", "tenant-7")];
+    let exporter = exporter(&ingest.url(), &settings);
+    let Outcome::Refused(answer) = exporter.export(&batch(""), None) else { panic!() };
+    let body = String::from_utf8(answer.body).unwrap();
+    assert!(body.starts_with("no: Bearer **** ********** ********"), "{body}");
+}
+
+#[test]
+fn no_error_repeats_a_password() {
+    let mut config = Config::new();
+    for url in
+        ["http://me:secret@ingest.example/", "ftp://me:secret@ingest.example/", "http://x/?key=secret#"]
+    {
+        let error = config.set("endpoint", url).err().unwrap();
+        assert!(!error.message().contains("secret"), "{error}");
+    }
+    let error = config.set("header.Proxy-Authorization", "Basic secret").err().unwrap();
+    assert!(!error.message().contains("secret"), "{error}");
 }
 
 #[test]
