@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::gate::{Gate, Permit, Reply};
-use super::job::{Job, Refusal};
+use super::job::{Aside, Job, Refusal};
 use super::trial::Trial;
 use crate::export::{Backoff, Outcome};
 use crate::spool::{KEY_REFUSED, StoredBatch};
 pub(super) use shown::{Note, Status};
+use unstored::Unstored;
 
 /// Batches that wait for something of their own, not for the endpoint, take at most so much memory.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -40,6 +41,8 @@ pub(super) struct Dispatch {
     delayed: BTreeMap<u64, Job>,
     /// To be settled.
     done: VecDeque<Job>,
+    /// Refused, and not in the rejected store yet.
+    unstored: Unstored,
     /// The batches that threads work on, and whether a request of it is under way.
     in_hand: BTreeMap<u64, bool>,
     /// Threads that ask the lane for a batch.
@@ -110,6 +113,15 @@ pub(super) struct SetAside {
     pub(super) answer: String,
 }
 
+impl SetAside {
+    /// The batch with what the rejected store is to say of it.
+    pub(super) fn into_job(self) -> Job {
+        let Self { mut job, status, reason, answer } = self;
+        job.aside = Some(Aside { status, reason, answer });
+        job
+    }
+}
+
 impl Dispatch {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -119,6 +131,7 @@ impl Dispatch {
             ready: BTreeMap::new(),
             delayed: BTreeMap::new(),
             done: VecDeque::new(),
+            unstored: Unstored::default(),
             in_hand: BTreeMap::new(),
             taking: 0,
             key_bytes: 0,
@@ -136,7 +149,7 @@ impl Dispatch {
             self.end_doubt(now);
         }
         self.end_delays(now);
-        if let Some(job) = self.done.pop_front() {
+        if let Some(job) = self.done.pop_front().or_else(|| self.unstored.take_due(now)) {
             self.in_hand.insert(job.first(), false);
             return Task::Settle(job);
         }
@@ -321,11 +334,12 @@ impl Dispatch {
 
     /// Whether batches wait for something that others need not wait for.
     fn has_waiting(&self) -> bool {
-        self.trial.is_in_doubt() || self.key_bytes > 0 || !self.delayed.is_empty()
+        self.trial.is_in_doubt() || self.key_bytes > 0 || !self.delayed.is_empty() || self.has_unstored()
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.key_bytes + self.trial.bytes() + self.delayed.values().map(Job::bytes).sum::<usize>()
+        let delayed = self.delayed.values().map(Job::bytes).sum::<usize>();
+        self.key_bytes + self.trial.bytes() + delayed + self.unstored.bytes()
     }
 
     /// What to do when no other batch can be taken.
@@ -349,7 +363,8 @@ impl Dispatch {
         let keys = self.keys.values().filter(|key| !key.jobs.is_empty());
         let keys = keys.filter_map(|key| key.gate.wait(now).or(due_key));
         let delays = self.delayed.values().filter_map(|job| job.not_before);
-        self.gate.wait(now).or_else(|| keys.chain(delays).min())
+        let to_send = self.gate.wait(now).or_else(|| keys.chain(delays).min());
+        to_send.into_iter().chain(self.unstored.due(now)).min()
     }
 
     fn look(&mut self, job: Job) -> Task {
@@ -419,6 +434,7 @@ pub(super) fn no_key(job: Job) -> SetAside {
 
 mod outcome;
 mod shown;
+mod unstored;
 
 #[cfg(test)]
 mod tests;

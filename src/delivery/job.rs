@@ -42,8 +42,33 @@ pub(super) struct Job {
     is_erring: bool,
     /// Set after a hold: instead of halving all of it again, this one item is tried alone.
     probe_item: Option<usize>,
+    /// What the rejected store is to say of all that is left.
+    pub(super) aside: Option<Aside>,
+    /// The rejected store could not take what was refused.
+    pub(super) waited_for_store: bool,
+    /// Refused items that went to the end of the queue instead.
+    pub(super) put_off: u64,
     /// It was given up: no refusal is put down to the endpoint any more.
     given_up: bool,
+}
+
+/// What is known of an item that was refused before.
+pub(super) struct Known {
+    refusal: Refusal,
+    answer: Answer,
+}
+
+impl Known {
+    pub(super) fn of(bad: &BadItem) -> Self {
+        Self { refusal: bad.refusal, answer: bad.answer.clone() }
+    }
+}
+
+/// Why a batch is set aside.
+pub(super) struct Aside {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) answer: String,
 }
 
 /// An item that the ingest refused while it stood alone.
@@ -95,6 +120,9 @@ impl Job {
             errors: 0,
             is_erring: false,
             probe_item: None,
+            aside: None,
+            waited_for_store: false,
+            put_off: 0,
             given_up: false,
         }
     }
@@ -146,6 +174,29 @@ impl Job {
         if let Some(part) = self.parts.pop_front() {
             self.rejected += part.len() as u64;
         }
+    }
+
+    /// Whether something of it belongs into the rejected store.
+    pub(super) fn has_refused(&self) -> bool {
+        !self.bad_items.is_empty() || self.aside.is_some()
+    }
+
+    /// The items that belong into the rejected store.
+    pub(super) fn refused_items(&self) -> Vec<Batch> {
+        let left = self.parts.iter().filter(|_| self.aside.is_some());
+        let left = left.map(|part| self.stored.batch.slice(part.clone()));
+        self.bad_items.iter().map(|bad| bad.item.clone()).chain(left).collect()
+    }
+
+    /// The item at `at` is not to be sent: it was refused before.
+    pub(super) fn withhold(&mut self, at: usize, item: Batch, known: &Known) {
+        let around = |part: Range<usize>| match part.contains(&at) {
+            true => [part.start..at, at + 1..part.end],
+            false => [part, 0..0],
+        };
+        self.parts = self.parts.drain(..).flat_map(around).filter(|part| !part.is_empty()).collect();
+        let Known { refusal, answer } = known;
+        self.bad_items.push(BadItem { item, refusal: *refusal, answer: answer.clone() });
     }
 
     /// Nothing more of it is to be sent.

@@ -13,26 +13,26 @@
 mod dispatch;
 mod gate;
 mod job;
+mod put_off;
+mod settle;
 mod trial;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dispatch::{Begin, Dispatch, Limits, Note, Sending, SetAside, Status, Task};
+use dispatch::{Begin, Dispatch, Limits, Note, Sending, Status, Task};
 use gate::Why;
 use job::Job;
+use put_off::PutOff;
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
 use crate::export::{Backoff, Outcome, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{ExportState, HeaderCounter, Lane, Rejection, StoredBatch, Take, now_unix_ms};
-
-/// How long after the rejected store failed it is tried again.
-const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+use crate::spool::{ExportState, HeaderCounter, Lane, StoredBatch, Take, now_unix_ms};
 
 /// The delivery of one lane, run by as many threads as `max_in_flight` allows.
 pub(crate) struct Delivery {
@@ -41,6 +41,7 @@ pub(crate) struct Delivery {
     own: Arc<Lane>,
     exporter: Arc<dyn TracingExporter>,
     dispatch: Mutex<Dispatch>,
+    put_off: PutOff,
     stopped: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     log: Log,
@@ -107,6 +108,7 @@ impl Delivery {
             own,
             exporter,
             dispatch: Mutex::new(Dispatch::new(limits)),
+            put_off: PutOff::default(),
             stopped: AtomicBool::new(false),
             deadline: Mutex::new(None),
             log: config.log.clone(),
@@ -142,29 +144,6 @@ impl Delivery {
         }
     }
 
-    /// Sees to it that no item that will be sent is in the rejected store, however long the disk takes.
-    fn tidy(&self) {
-        while let Err(error) = self.lane.tidy_rejected() {
-            self.log.line(Level::Error, format_args!("{error}; trying again"));
-            if !self.pause(STORE_AGAIN_AFTER) {
-                return;
-            }
-        }
-    }
-
-    /// Waits for `time`; `false` when the client stops first.
-    fn pause(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            let seen = self.lane.delivery_wakeup().seen();
-            if self.is_stopped() {
-                return false;
-            }
-            self.lane.delivery_wakeup().wait(seen, Some(until));
-        }
-        true
-    }
-
     /// Asks the lane for a batch. Returns what to do, and when to ask the lane again if it has none.
     fn take(&self, beyond: bool) -> (Task, Option<Instant>) {
         let taking = Taking(Some(self));
@@ -173,9 +152,10 @@ impl Delivery {
             Take::Batch(stored) => {
                 let stored: Arc<StoredBatch> = stored.into();
                 let in_hand = self.in_hand(&stored);
-                let job = self.change(|dispatch, _| dispatch.took(stored));
+                let mut job = self.change(|dispatch, _| dispatch.took(stored));
+                self.put_off.withhold(&mut job);
                 in_hand.placed();
-                (Task::Look(job), None)
+                (if job.is_done() { Task::Settle(job) } else { Task::Look(job) }, None)
             }
             Take::Wait(time) => {
                 (self.change(|dispatch, now| dispatch.took_nothing(now, self.accepted())), time)
@@ -295,61 +275,11 @@ impl Delivery {
         })
     }
 
-    /// Records what became of `job`. Its bad items go to the rejected store first. What was not tried is obsolete.
-    fn settle(&self, mut job: Job, in_hand: InHand<'_>) {
-        for bad in std::mem::take(&mut job.bad_items) {
-            let rejection =
-                rejection(&job, &bad.item, bad.answer.status, bad.refusal.reason(), bad.answer.body);
-            if !self.store_rejected(&rejection) {
-                return in_hand.placed();
-            }
-            job.rejected += 1;
-        }
-        // Before the cursor moves, so that who waited for it does not see a thread still sending.
-        self.change(|dispatch, _| dispatch.finish(job.first()));
-        self.lane.settle(&job.stored, job.delivered, job.rejected);
-        let key_name = job.key_name();
-        if job.rejected > 0 && !key_name.is_empty() {
-            let was_woken = self.dispatch.lock().unpoisoned().wakes() != in_hand.wakes;
-            if was_woken && self.exporter.has_named_key(key_name) {
-                // The key may have come while its items were being set aside: too late for the call that set it to
-                // find them.
-                self.lane.note_late_key();
-            }
-        }
-        let level = if job.rejected > 0 { Level::Error } else { Level::Debug };
-        let (batch, delivered, rejected) = (&job.stored.batch, job.delivered, job.rejected);
-        self.log.line(level, format_args!("batch {batch}: {delivered} items delivered, {rejected} rejected"));
-        in_hand.placed();
-    }
-
-    /// Puts what is left of the batch into the rejected store, and settles it.
-    fn set_aside(&self, aside: SetAside, in_hand: InHand<'_>) {
-        let SetAside { mut job, status, reason, answer } = aside;
-        while !job.is_done() {
-            if !self.store_rejected(&rejection(&job, &job.part(), status, &reason, answer.clone().into())) {
-                return in_hand.placed();
-            }
-            job.set_aside();
-        }
-        self.settle(job, in_hand);
-    }
-
-    /// Puts `rejection` into the rejected store, trying until the disk takes it; `false` when the client stops first.
-    fn store_rejected(&self, rejection: &Rejection) -> bool {
-        loop {
-            let Err(error) = self.lane.set_aside(rejection) else { return true };
-            self.log.line(Level::Error, format_args!("{error}; trying again"));
-            if !self.pause(STORE_AGAIN_AFTER) {
-                return false;
-            }
-        }
-    }
-
     /// Shows in the counters what the export does.
     fn show(&self, dispatch: &Dispatch, now: Instant) {
         let mut status = dispatch.status(now);
-        let trouble = self.lane.read_trouble().filter(|_| status.state == ExportState::Idle);
+        let trouble = self.lane.read_trouble().or_else(|| self.store_trouble(dispatch));
+        let trouble = trouble.filter(|_| status.state == ExportState::Idle);
         if let Some((reason, until)) = &trouble {
             status = Status { state: ExportState::Backoff, reason, until: Some(*until) };
         }
@@ -383,18 +313,5 @@ fn status_of(outcome: &Outcome) -> Option<u16> {
         Outcome::Retry { status, .. } | Outcome::Hold { status, .. } => Some(*status).filter(|s| *s != 0),
         Outcome::TooLarge(answer) | Outcome::Refused(answer) => Some(answer.status),
         Outcome::NoKey => None,
-    }
-}
-
-/// What the rejected store is to keep of `items`, which belong to `job`.
-fn rejection(job: &Job, items: &Batch, status: u16, reason: &str, answer: Vec<u8>) -> Rejection {
-    Rejection {
-        batch_id: job.stored.batch.id(),
-        status,
-        reason: reason.to_owned(),
-        answer,
-        key_name: items.key_name().to_owned(),
-        rejected_unix_ms: now_unix_ms(),
-        items: (items.first()..).zip(items.items().map(<[u8]>::to_vec)).collect(),
     }
 }

@@ -81,6 +81,8 @@ impl Setup {
         if self.small_journal {
             settings.push(("journal_bytes", "128 KiB".into()));
         }
+        // Each life sends to an ingest of its own.
+        settings.push(("adopt", "any".into()));
         settings
     }
 

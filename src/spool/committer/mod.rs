@@ -71,6 +71,8 @@ impl<'a> Committer<'a> {
     fn turn(&mut self, seen: u64) {
         let journal = self.stores.journal();
         self.look_for_room();
+        let released = self.release_for_waiting();
+        self.log_failure(released);
         let mut moved = false;
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             let outcome = self.renew_journal().and_then(|()| self.make_room());
@@ -99,6 +101,13 @@ impl<'a> Committer<'a> {
             self.look_into_rejected(seen);
             self.rest(seen);
         }
+    }
+
+    /// Gives callers that wait the room of what is settled, also while the disk refuses writes that take more of it.
+    fn release_for_waiting(&self) -> Result<()> {
+        let journal = self.stores.journal();
+        let is_due = journal.can_release() && journal.is_awaited() && !journal.has_failed();
+        if is_due { journal.release() } else { Ok(()) }
     }
 
     /// Counts what a full spool takes, now and then: another process may have taken rejected items out.

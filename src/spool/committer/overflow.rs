@@ -96,8 +96,8 @@ impl Committer<'_> {
             // The disk has room again.
             self.retry_at = None;
         }
-        let outcome = if journal.can_release() { journal.release() } else { Ok(()) };
-        self.log_failure(outcome);
+        let released = self.release_for_waiting();
+        self.log_failure(released);
         true
     }
 

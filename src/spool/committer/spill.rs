@@ -21,7 +21,9 @@ impl Committer<'_> {
         if !is_due() {
             return Ok(false);
         }
-        journal.release()?;
+        if journal.can_release() {
+            journal.release()?;
+        }
         if !is_due() {
             return Ok(false);
         }

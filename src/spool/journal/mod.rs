@@ -203,6 +203,31 @@ impl Journal {
         item: &Item<'_>,
         max_seq: Option<u64>,
     ) -> std::result::Result<Appended, Refusal> {
+        self.append_within(self.callers_bytes(), item, max_seq)
+    }
+
+    /// Appends `item`, also in the room that callers are not given.
+    pub(crate) fn append_in_reserve(&self, item: &Item<'_>) -> std::result::Result<Appended, Refusal> {
+        self.append_within(self.ring_bytes(), item, None)
+    }
+
+    /// Whether records with payloads of the lengths `lens` fit, also in the room that callers are not given.
+    pub(crate) fn fit_in_reserve(&self, lens: impl Iterator<Item = usize>) -> bool {
+        let bytes = lens.map(record::size_of).sum::<u64>();
+        self.lock_tail().at.pos + bytes <= self.released.load(Acquire) + self.ring_bytes()
+    }
+
+    /// Bytes of ring that callers may use: what is put off can always go to the end of the queue.
+    fn callers_bytes(&self) -> u64 {
+        self.map.ring_bytes() / 8 * 7
+    }
+
+    fn append_within(
+        &self,
+        ring_bytes: u64,
+        item: &Item<'_>,
+        max_seq: Option<u64>,
+    ) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
         let len = name.len() + item.json().len();
         let accepted_ms = self.now_ms();
@@ -216,7 +241,7 @@ impl Journal {
         if max_seq.is_some_and(|max| tail.at.seq >= max) {
             return Err(Refusal::QueueFull);
         }
-        if !self.has_room_for(&tail, record::size_of(len)) {
+        if tail.at.pos + record::size_of(len) > self.released.load(Acquire) + ring_bytes {
             return Err(Refusal::RingFull);
         }
         let frame = Frame::after(&tail.at, self.salt, len as u32, accepted_ms, name.len() as u8);
@@ -281,7 +306,7 @@ impl Journal {
     }
 
     fn has_room_for(&self, tail: &Tail, bytes: u64) -> bool {
-        tail.at.pos + bytes <= self.released.load(Acquire) + self.map.ring_bytes()
+        tail.at.pos + bytes <= self.released.load(Acquire) + self.callers_bytes()
     }
 
     /// Whether a record of `len` payload bytes may go into the ring at all; longer ones are oversize items.

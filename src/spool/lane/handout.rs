@@ -30,6 +30,8 @@ pub(crate) struct HandOut {
     wakeup: Wakeup,
     /// Items before this seq are to be sent without delay.
     forced_before: AtomicU64,
+    /// Refused items that were put off are before this seq.
+    put_off_before: AtomicU64,
     /// Nothing will be settled any more.
     ended: AtomicBool,
     trouble: Mutex<ReadTrouble>,
@@ -43,6 +45,11 @@ impl HandOut {
     fn force_before(&self, seq: u64) {
         self.forced_before.fetch_max(seq, Relaxed);
         self.wake();
+    }
+
+    /// Items were put off: they are before `seq`.
+    pub(super) fn note_put_off(&self, seq: u64) {
+        self.put_off_before.fetch_max(seq, Relaxed);
     }
 
     fn has_ended(&self) -> bool {
@@ -270,10 +277,20 @@ impl Lane {
         seq
     }
 
-    /// Waits until all items before `seq` are settled, the lane has ended, or `deadline`.
+    /// Whether a refused item is pending that was put off.
+    pub(crate) fn has_put_off(&self) -> bool {
+        self.stores.journal().checkpoint().cursor < self.hand_out.put_off_before.load(Relaxed)
+    }
+
+    /// Waits until all items before `seq` are settled, and those that were put off, the lane has ended, or `deadline`.
     pub(crate) fn wait_settled(&self, seq: u64, deadline: Option<Instant>) -> bool {
         let mut queue = self.stores.lock_queue();
         loop {
+            let put_off_before = self.hand_out.put_off_before.load(Relaxed);
+            if put_off_before > seq {
+                self.hand_out.force_before(put_off_before);
+            }
+            let seq = seq.max(put_off_before);
             if queue.checkpoint().cursor >= seq {
                 return true;
             }

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::config::{Durability, Overflow};
 use crate::error::Result;
 use crate::item::Item;
-use crate::spool::journal::Refusal;
+use crate::spool::journal::{Appended, Refusal};
 use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::{Lane, shut_down};
@@ -59,12 +59,7 @@ impl Lane {
         loop {
             let refusal = match journal.append(item, self.max_seq()) {
                 Ok(appended) => {
-                    if appended.wake_committer {
-                        mover.wake();
-                    }
-                    if appended.wake_delivery {
-                        self.hand_out.wake();
-                    }
+                    self.wake_for(appended);
                     return match intake.durability {
                         Durability::Process => Ok(()),
                         Durability::Power => self.sync_to(appended.end_pos),
@@ -89,6 +84,16 @@ impl Lane {
                     }
                 }
             }
+        }
+    }
+
+    /// Wakes whom an append is to wake.
+    pub(super) fn wake_for(&self, appended: Appended) {
+        if appended.wake_committer {
+            self.mover.wake();
+        }
+        if appended.wake_delivery {
+            self.hand_out.wake();
         }
     }
 

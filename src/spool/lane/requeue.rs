@@ -1,11 +1,11 @@
-//! Requeue: rejected items that go back on their way.
+//! Requeue: items that go to the end of the queue: rejected ones, and refused ones that can't be set aside now.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 
-use crate::config::Validation;
+use crate::config::{Level, Validation};
 use crate::error::Result;
 use crate::item::Item;
 use crate::os::lock::Unpoison;
@@ -107,6 +107,36 @@ impl Lane {
             outcome?;
         }
         Ok(moved)
+    }
+
+    /// Puts refused items, which the rejected store can't take now, to the end of the queue as new items. `count_put_off`
+    /// is due for them when their batch is settled. Returns whether there was room for all of them.
+    pub(crate) fn put_off(&self, key_name: &str, items: &[&[u8]]) -> bool {
+        let _alone = self.requeue.alone.lock().unpoisoned();
+        let journal = self.stores.journal();
+        if !journal.fit_in_reserve(items.iter().map(|json| key_name.len() + json.len())) {
+            return false;
+        }
+        let append = |json: &&[u8]| {
+            let item = Item::check(json, key_name, usize::MAX, Validation::None).ok()?;
+            journal.append_in_reserve(&item).ok()
+        };
+        for json in items {
+            // Nothing is refused but when the lane ends: then all of them stay where they are, too.
+            let Some(appended) = append(json) else { return false };
+            self.wake_for(appended);
+        }
+        self.hand_out.note_put_off(self.tail_seq());
+        // The old copies are settled only when the new ones can't get lost any more.
+        if let Err(error) = self.sync() {
+            self.log.line(Level::Debug, format_args!("{error}"));
+        }
+        true
+    }
+
+    /// Counts items that were put off and are settled where they were: there they count as if they had never been.
+    pub(crate) fn count_put_off(&self, items: u64) {
+        self.stores.journal().add_counter(HeaderCounter::Requeued, items);
     }
 
     /// Notes that a key is known by now that some rejected items may want.

@@ -3,6 +3,7 @@
 mod adoption;
 mod clock;
 mod formats;
+mod full_store;
 mod ground;
 mod limits;
 mod long;

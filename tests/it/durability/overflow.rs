@@ -187,10 +187,10 @@ fn old_items_are_dropped_while_a_slow_disk_takes_them() {
     assert_eq!(host.ask("enqueue some 140 256"), "0 140");
     // Half the journal is on its way into one now. The other half has room for these.
     eventually("a segment is made", || !segment_dirs(&spool).is_empty());
-    assert_eq!(host.ask("enqueue more 50 256"), "0 50");
+    assert_eq!(host.ask("enqueue more 30 256"), "0 30");
     faults.set(Word::SyncUs, 0);
     assert_eq!(host.ask("sync"), "0");
-    assert_eq!(total(&status(&spool), "dropped_overflow"), 48);
+    assert_eq!(total(&status(&spool), "dropped_overflow"), 32);
     host.end();
 }
 
@@ -199,12 +199,12 @@ fn a_full_disk_drops_batches() {
     let dir = TempDir::new("overflow-disk");
     let spool = dir.join("spool");
     let faults = Faults::below(&spool.join("lanes"), &dir.join("faults"));
-    let mut host = start(&dir, &faults, "durability=process");
+    let mut host = start(&dir, &faults, "enqueue_timeout_ms=10000");
     // All of it fits in the journal.
     faults.set(Word::Full, 1);
     assert_eq!(host.ask("enqueue old 120 400"), "0 120");
     assert_eq!(total(&status(&spool), "dropped_overflow"), 0);
-    assert_eq!(host.ask("enqueue one 30 400"), "0 30");
+    assert_eq!(host.ask("enqueue one 10 400"), "0 10");
     let dropped = total(&status(&spool), "dropped_overflow");
     assert_eq!(dropped, BATCH);
     assert_eq!(host.ask("enqueue more 3000 400"), "0 3000");
