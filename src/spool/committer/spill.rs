@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::config::{Durability, Overflow};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::memory;
 use crate::spool::committer::Committer;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
@@ -61,7 +62,7 @@ impl Committer<'_> {
         let plan = if oversize.is_some() { self.plan_everything() } else { self.plan_oldest() };
         let stored = self.encode(&plan, oversize).and_then(|values| {
             stores.keep_damaged();
-            self.append(&values, wanted)
+            self.append(&values, wanted, oversize_bytes.is_some())
         });
         let mut queue = stores.lock_queue();
         if let Some((first, segment)) = self.writer.current() {
@@ -116,6 +117,10 @@ impl Committer<'_> {
     /// The batches of `plan`, and the oversize item after them, as they will be stored, each with its first seq.
     fn encode(&self, plan: &Plan, oversize: Option<&mut Batch>) -> Result<Vec<(u64, Vec<u8>)>> {
         let journal = self.stores.journal();
+        let bytes = plan.end.pos.saturating_sub(journal.checkpoint().head.pos)
+            + oversize.as_ref().map_or(0, |batch| batch.items_bytes());
+        let what = format_args!("write a segment of lane {}", self.lane.id());
+        memory::ensure(what, 3 * bytes as usize + 2 * SLED_SEGMENT_BYTES)?;
         let mut values = Vec::new();
         let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
@@ -137,7 +142,9 @@ impl Committer<'_> {
     }
 
     /// Writes `values` durably into the segment being written. `false`: they would pass a limit.
-    fn append(&mut self, values: &[(u64, Vec<u8>)], wanted: bool) -> Result<bool> {
+    ///
+    /// With an oversize item, whose caller may have left meanwhile: then they count as not written.
+    fn append(&mut self, values: &[(u64, Vec<u8>)], wanted: bool, is_oversize: bool) -> Result<bool> {
         let Some((first, _)) = values.first() else { return Ok(false) };
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
         if !self.has_room_for(bytes, wanted) {
@@ -149,7 +156,11 @@ impl Committer<'_> {
             self.writer.close(stores.lock_queue().segments_mut());
         }
         let path = |first| stores.lock_queue().segments_mut().path(first);
-        let appended = self.writer.append(values, path);
+        let mut appended = self.writer.append(values, path);
+        if is_oversize && appended.is_ok() && !self.lane.oversize().begin_storing() {
+            self.writer.close(stores.lock_queue().segments_mut());
+            appended = Err(Error::new(ErrorKind::Full, "nobody waits for the item any more"));
+        }
         appended.inspect_err(|_| self.give_up_segment(before, *first))?;
         Ok(true)
     }
