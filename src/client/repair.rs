@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::client::runner::Runner;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::signal::without_file_size_signal;
 use crate::spool::{DamagedLane, HeldPath, Lane, LaneCheck, LaneSettings, SpoolView};
 
 /// What a repair did to one lane.
@@ -34,6 +35,10 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
     if damaged.is_empty() {
         return Ok(Vec::new());
     }
+    without_file_size_signal(|| move_all(config, &damaged))
+}
+
+fn move_all(config: &Config, damaged: &[LaneCheck]) -> Result<Vec<LaneRepair>> {
     let lanes = Lane::make_all_in(&config.spool_dir)?;
     let own = Arc::new(Lane::make(&lanes, &LaneSettings::new(config), &config.log)?);
     let runner = Runner::start(own.clone(), &own, None, config, 0)?;

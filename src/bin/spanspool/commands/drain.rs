@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
-use spanspool::{BatchTraceProcessor, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane};
+use spanspool::{
+    BatchTraceProcessor, ErrorKind, ForeignLane, LaneStatus, Level, SpoolView, Stats, UnreadableLane,
+};
 
 use crate::cli::human::{count, counted, duration};
 use crate::cli::key_file;
@@ -58,7 +60,7 @@ impl Drain {
             let why = "'--set exporter=none' delivers nothing; allowed: backend, console";
             return Err(Failure::Usage(why.into()));
         }
-        let mut config = self.spool.config(DEFAULTS)?;
+        let mut config = self.spool.config_to_change(DEFAULTS)?;
         if let Some(path) = &self.api_key_file {
             config.set("api_key", &key_file::read(path)?)?;
         }
@@ -84,6 +86,9 @@ impl Drain {
             write_json(&lanes, &unreadable, out)?;
         } else {
             write_text(&before, &lanes, &unreadable, started.elapsed(), out)?;
+            for ForeignLane { id, reason } in view.foreign()? {
+                writeln!(out, "lane {id} {reason}")?;
+            }
         }
         let after = totals(&lanes);
         Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
@@ -124,7 +129,9 @@ fn flush_until_empty(
         }
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
-        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged);
+        let foreign = view.foreign()?;
+        let is_ours = |id: &str| foreign.iter().all(|lane| lane.id != id);
+        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && is_ours(&lane.id));
         let done = !damaged && totals(&ours(view)?).pending == 0;
         if done || Instant::now() >= deadline {
             return Ok(());
@@ -136,6 +143,8 @@ fn flush_until_empty(
 /// The lanes that this process owns or may adopt.
 fn ours(view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
     let mut lanes = view.lanes()?;
+    let foreign = view.foreign()?;
+    lanes.retain(|lane| foreign.iter().all(|other| other.id != lane.id));
     lanes.retain(|lane| lane.owner_pid.is_none_or(|pid| pid == std::process::id()));
     Ok(lanes)
 }
