@@ -6,6 +6,7 @@ mod ground;
 mod limits;
 mod long;
 mod order;
+mod other_users;
 mod permissions;
 mod restart;
 mod room;
