@@ -489,8 +489,8 @@ size_t spanspool_last_error(const spanspool_client* handle, char* buf, size_t le
  *
  * Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
  * empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
- * OK, with one
- * exception: with durability=power, an item that could not be synced (ERR_IO) may still be delivered.
+ * OK, with one exception: an item that could not be synced (ERR_IO) may still be delivered, if durability is power or
+ * the item is longer than half of journal_bytes.
  * Threads: any, several at once.
  */
 spanspool_status spanspool_enqueue(const spanspool_client* handle, const char* json, size_t json_len);

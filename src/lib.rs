@@ -61,5 +61,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};
 pub use spool::{
-    ExportState, Finding, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane,
+    ExportState, Finding, ForeignLane, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane,
 };

@@ -249,8 +249,8 @@ fn call(
 ///
 /// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
 /// empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
-/// OK, with one
-/// exception: with durability=power, an item that could not be synced (ERR_IO) may still be delivered.
+/// OK, with one exception: an item that could not be synced (ERR_IO) may still be delivered, if durability is power or
+/// the item is longer than half of journal_bytes.
 /// Threads: any, several at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {

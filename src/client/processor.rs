@@ -13,6 +13,7 @@ use crate::item::MAX_KEY_NAME_BYTES;
 use crate::model::{Span, Trace};
 use crate::os::fork;
 use crate::os::per_process::PerProcess;
+use crate::os::signal::without_file_size_signal;
 use crate::spool::{Stats, shut_down};
 
 /// What a program tells about its traces and spans; the names are those of the OpenAI Agents SDK.
@@ -69,14 +70,15 @@ impl BatchTraceProcessor {
 
     fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
         fork::watch();
-        let client = PerProcess::new(Client::open(config, exporter)?);
+        let client = PerProcess::new(without_file_size_signal(|| Client::open(config, exporter))?);
         Ok(Self { client, closed: AtomicBool::new(false) })
     }
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
     ///
     /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
-    /// was stored then, except that after `Io` with `durability=power` the item may be delivered all the same.
+    /// was stored then, except that after `Io` the item may be delivered all the same if `durability` is `power` or it is
+    /// longer than half of the journal.
     pub fn enqueue(&self, json: &[u8]) -> Result<()> {
         self.client()?.enqueue("", json)
     }
@@ -120,7 +122,8 @@ impl BatchTraceProcessor {
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
         check_key(key)?;
         check_key_name(name)?;
-        self.client()?.set_named_key(name, key);
+        let client = self.client()?;
+        without_file_size_signal(|| client.set_named_key(name, key));
         Ok(())
     }
 
@@ -137,7 +140,8 @@ impl BatchTraceProcessor {
     ///
     /// `InvalidArgument` when an id is not there: nothing was moved then. `Full`: some were moved.
     pub fn requeue_rejected(&self, ids: &[String]) -> Result<u64> {
-        self.client()?.requeue_rejected(ids)
+        let client = self.client()?;
+        without_file_size_signal(|| client.requeue_rejected(ids))
     }
 
     /// Takes no more items, delivers until `timeout` has passed and stops the threads.
@@ -156,7 +160,8 @@ impl BatchTraceProcessor {
         if self.closed.load(Acquire) {
             return Err(shut_down());
         }
-        self.client.get_or_renew(Client::for_child)?.ok_or_else(shut_down)
+        let renew = |parents: &Client| without_file_size_signal(|| parents.for_child());
+        self.client.get_or_renew(renew)?.ok_or_else(shut_down)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::client::side_lane::SideLane;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::signal::without_file_size_signal;
 use crate::spool::{DamagedLane, HeldPath, Lane, LaneCheck, LaneSettings, SpoolView};
 
 /// What a repair did to one lane.
@@ -33,8 +34,13 @@ pub fn repair(config: &Config) -> Result<Vec<LaneRepair>> {
     if damaged.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes = Lane::make_all_in(&config.spool_dir)?;
     damaged.sort_by(|a, b| a.destination.cmp(&b.destination));
+    without_file_size_signal(|| move_all(config, &damaged))
+}
+
+/// As [`repair`]; lanes of one destination come one after the other.
+fn move_all(config: &Config, damaged: &[LaneCheck]) -> Result<Vec<LaneRepair>> {
+    let lanes = Lane::make_all_in(&config.spool_dir)?;
     let mut repaired = Vec::new();
     for same in damaged.chunk_by(|a, b| a.destination == b.destination) {
         let settings = LaneSettings::new(config, same[0].destination.clone());

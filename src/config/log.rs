@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, RwLock};
 
 use crate::config::on_one_line;
+use crate::os::fork;
 use crate::os::lock::Unpoison;
 
 /// How serious a log line is.
@@ -54,13 +56,31 @@ impl Log {
     }
 
     /// Hands a line to the receiver. A line that comes up inside a receiver, on its thread, is dropped.
+    ///
+    /// The receiver may panic, and it runs while this thread keeps no fork out.
     pub(crate) fn line(&self, level: Level, message: fmt::Arguments<'_>) {
+        if self.0.is_none() || IN_RECEIVER.get() {
+            return;
+        }
+        // Whatever was quoted, it is one line.
+        let text = on_one_line(&message.to_string());
+        if fork::is_excluding() {
+            let log = self.clone();
+            fork::outside_exclusion(move || log.hand_over(level, &text));
+        } else {
+            self.hand_over(level, &text);
+        }
+    }
+
+    fn hand_over(&self, level: Level, text: &str) {
         let Some(shared) = &self.0 else { return };
         let Some(_inside) = InReceiver::enter() else { return };
         let _call = shared.calls.read().unpoisoned();
-        if !shared.revoked.load(Acquire) {
-            // Whatever was quoted, it is one line.
-            (shared.receiver)(level, &on_one_line(&message.to_string()));
+        if !shared.revoked.load(Acquire)
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| (shared.receiver)(level, text)))
+        {
+            // Dropping it may panic again.
+            std::mem::forget(payload);
         }
     }
 
@@ -118,6 +138,20 @@ mod tests {
         clone.line(Level::Info, format_args!("two"));
         separate.line(Level::Info, format_args!("three"));
         assert_eq!(*lines.lock().unwrap(), ["one", "three"]);
+    }
+
+    #[test]
+    fn a_receiver_that_panics_is_called_again() {
+        let calls = Arc::new(Mutex::new(0));
+        let counted = calls.clone();
+        let log = Log::new(Arc::new(move |_, _: &str| {
+            *counted.lock().unpoisoned() += 1;
+            std::panic::resume_unwind(Box::new("the receiver's own"));
+        }));
+        log.line(Level::Info, format_args!("one"));
+        fork::exclude(|| log.line(Level::Info, format_args!("two")));
+        log.revoke();
+        assert_eq!(*calls.lock().unpoisoned(), 2);
     }
 
     #[test]

@@ -3,59 +3,129 @@
 //! A child has only the thread that forked. The parent's other threads are gone, and the locks they held stay locked.
 //! So the child leaves the parent's state alone: it closes the descriptors that hold the parent's locks, and makes
 //! everything anew at its first call. It never joins, drops or unmaps anything of the parent's.
+//!
+//! `fork` calls handlers of ours. A process that was made by a raw `clone` did not call them: it finds a page wiped that
+//! holds a word in every process that knows what it is.
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
+use std::ptr::null_mut;
 use std::sync::Once;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Duration;
 
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 /// Held while no fork may happen, by [`exclude`] and by a fork itself.
 static EXCLUDED: AtomicBool = AtomicBool::new(false);
-/// Descriptors that a child closes; -1 is none.
-static CLOSED_IN_CHILD: [AtomicI32; 1024] = [const { AtomicI32::new(-1) }; 1024];
+/// Descriptors that a child closes.
+static CLOSED_IN_CHILD: Slots = Slots::new();
+/// Where the word [`KNOWN`] is; null before [`watch`].
+static WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+/// The process that knows what it is, where the system can't wipe a page for a child.
+static PID: AtomicU32 = AtomicU32::new(0);
+
+/// This process knows that it is none of its parent's.
+const KNOWN: u32 = 2;
+/// A thread of it is about to know.
+const LEARNING: u32 = 1;
 
 thread_local! {
     static EXCLUDING: Cell<u32> = const { Cell::new(0) };
+    static DEFERRED: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How many forks lie between the first process that used this library and this one.
 pub(crate) fn generation() -> u64 {
+    let word = WORD.load(Acquire);
+    // SAFETY: the page is never unmapped.
+    let Some(word) = (unsafe { word.as_ref() }) else { return GENERATION.load(Relaxed) };
+    if word.load(Acquire) != KNOWN || PID.load(Relaxed) != 0 && PID.load(Relaxed) != std::process::id() {
+        learn(word);
+    }
     GENERATION.load(Relaxed)
+}
+
+/// Lets a process that was just made know that it is a child.
+#[cold]
+fn learn(word: &AtomicU32) {
+    if word.load(Acquire) == KNOWN {
+        let pid = std::process::id();
+        if PID.swap(pid, AcqRel) != pid {
+            become_child();
+        }
+    } else if word.compare_exchange(0, LEARNING, AcqRel, Acquire).is_ok() {
+        become_child();
+        word.store(KNOWN, Release);
+    } else {
+        while word.load(Acquire) == LEARNING {
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// Prepares every later `fork` of this process.
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
-    // SAFETY: the handlers are plain functions that only touch atomics, yield and close descriptors, all of which
-    // a child of a process with many threads may do.
-    ONCE.call_once(|| unsafe {
-        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+    ONCE.call_once(|| {
+        let (word, is_wiped) = wiped_page();
+        if !is_wiped {
+            PID.store(std::process::id(), Relaxed);
+        }
+        WORD.store(word, Release);
+        // SAFETY: the handlers are plain functions that only touch atomics, yield and close descriptors, all of which
+        // a child of a process with many threads may do.
+        unsafe {
+            libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+        }
     });
 }
 
+/// A page with [`KNOWN`] in it, and whether children find it wiped.
+fn wiped_page() -> (*mut AtomicU32, bool) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a fresh mapping that nothing else refers to, as long as a word.
+    unsafe {
+        let (len, access) = (size_of::<AtomicU32>(), libc::PROT_READ | libc::PROT_WRITE);
+        let page = libc::mmap(null_mut(), len, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        if page != libc::MAP_FAILED {
+            let word = page.cast::<AtomicU32>();
+            (*word).store(KNOWN, Relaxed);
+            return (word, libc::madvise(page, len, libc::MADV_WIPEONFORK) == 0);
+        }
+    }
+    (Box::into_raw(Box::new(AtomicU32::new(KNOWN))), false)
+}
+
 extern "C" fn before_fork() {
-    acquire();
+    // A fork inside of an exclusion, by a signal handler, must not wait for itself.
+    if EXCLUDING.get() == 0 {
+        acquire();
+    }
 }
 
 extern "C" fn after_fork_in_parent() {
-    EXCLUDED.store(false, Release);
+    if EXCLUDING.get() == 0 {
+        EXCLUDED.store(false, Release);
+    }
 }
 
 extern "C" fn after_fork_in_child() {
+    generation();
+}
+
+fn become_child() {
     GENERATION.fetch_add(1, Relaxed);
-    for slot in &CLOSED_IN_CHILD {
-        let fd = slot.swap(-1, Relaxed);
-        if fd >= 0 {
+    CLOSED_IN_CHILD.each(|slot| {
+        let fd = slot.swap(NO_FD, Relaxed);
+        if fd != NO_FD {
             // SAFETY: registered by its owner, which does not run in this process.
             unsafe { libc::close(fd) };
         }
-    }
+    });
     EXCLUDED.store(false, Release);
 }
 
@@ -70,12 +140,33 @@ pub(crate) fn exclude<T>(work: impl FnOnce() -> T) -> T {
             }
         }
     }
+    // In a process made by `clone`, the parent's exclusion means nothing.
+    generation();
     if EXCLUDING.get() == 0 {
         acquire();
     }
     EXCLUDING.set(EXCLUDING.get() + 1);
-    let _held = Held;
-    work()
+    let held = Held;
+    let value = work();
+    drop(held);
+    if EXCLUDING.get() == 0 {
+        DEFERRED.take().into_iter().for_each(|deferred| deferred());
+    }
+    value
+}
+
+/// Whether this thread runs in [`exclude`].
+pub(crate) fn is_excluding() -> bool {
+    EXCLUDING.get() > 0
+}
+
+/// Runs `work` now, or when this thread's exclusion ends: the host's code may fork, or never return.
+pub(crate) fn outside_exclusion(work: impl FnOnce() + 'static) {
+    if !is_excluding() {
+        work();
+    } else {
+        DEFERRED.with_borrow_mut(|deferred| deferred.push(Box::new(work)));
+    }
 }
 
 fn acquire() {
@@ -93,19 +184,109 @@ pub(crate) struct ClosedInChild(Vec<RawFd>);
 
 impl ClosedInChild {
     pub(crate) fn new(fds: Vec<RawFd>) -> Self {
-        for fd in &fds {
-            let free = |slot: &&AtomicI32| slot.compare_exchange(-1, *fd, Relaxed, Relaxed).is_ok();
-            let _ = CLOSED_IN_CHILD.iter().find(free);
-        }
+        fds.iter().for_each(|fd| CLOSED_IN_CHILD.add(*fd));
         Self(fds)
     }
 }
 
 impl Drop for ClosedInChild {
     fn drop(&mut self) {
-        for fd in &self.0 {
-            let found = |slot: &&AtomicI32| slot.compare_exchange(*fd, -1, Relaxed, Relaxed).is_ok();
-            let _ = CLOSED_IN_CHILD.iter().find(found);
+        self.0.iter().for_each(|fd| CLOSED_IN_CHILD.remove(*fd));
+    }
+}
+
+const NO_FD: RawFd = -1;
+const BLOCK: usize = 256;
+
+/// Any number of descriptors, in blocks that are never freed: a child may look at them whenever it came into being.
+struct Slots {
+    slots: [AtomicI32; BLOCK],
+    next: AtomicPtr<Slots>,
+}
+
+impl Slots {
+    const fn new() -> Self {
+        Self { slots: [const { AtomicI32::new(NO_FD) }; BLOCK], next: AtomicPtr::new(null_mut()) }
+    }
+
+    fn add(&self, fd: RawFd) {
+        let mut block = self;
+        while !block.change(NO_FD, fd) {
+            if block.next().is_none() {
+                let fresh = Box::into_raw(Box::new(Self::new()));
+                if block.next.compare_exchange(null_mut(), fresh, AcqRel, Acquire).is_err() {
+                    // SAFETY: made above, and nobody else has it.
+                    drop(unsafe { Box::from_raw(fresh) });
+                }
+            }
+            match block.next() {
+                Some(next) => block = next,
+                None => return,
+            }
         }
+    }
+
+    fn remove(&self, fd: RawFd) {
+        let mut block = Some(self);
+        while let Some(here) = block.filter(|here| !here.change(fd, NO_FD)) {
+            block = here.next();
+        }
+    }
+
+    fn each(&self, work: impl Fn(&AtomicI32)) {
+        let mut block = Some(self);
+        while let Some(here) = block {
+            here.slots.iter().for_each(&work);
+            block = here.next();
+        }
+    }
+
+    /// Changes a slot with `from` in it; `false`: there is none in this block.
+    fn change(&self, from: RawFd, to: RawFd) -> bool {
+        self.slots.iter().any(|slot| slot.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
+    }
+
+    fn next(&self) -> Option<&Self> {
+        // SAFETY: null, or a block that is never freed.
+        unsafe { self.next.load(Acquire).as_ref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn all(slots: &Slots) -> Vec<RawFd> {
+        let found = RefCell::new(Vec::new());
+        slots.each(|slot| found.borrow_mut().push(slot.load(Relaxed)));
+        found.take().into_iter().filter(|fd| *fd != NO_FD).collect()
+    }
+
+    #[test]
+    fn there_are_slots_for_any_number_of_descriptors() {
+        let slots: &'static Slots = Box::leak(Box::new(Slots::new()));
+        let many = 5 * BLOCK as RawFd;
+        std::thread::scope(|scope| {
+            for part in 0..4 {
+                scope.spawn(move || (part..many).step_by(4).for_each(|fd| slots.add(fd)));
+            }
+        });
+        let mut found = all(slots);
+        found.sort_unstable();
+        assert_eq!(found, (0..many).collect::<Vec<_>>());
+        (0..many).step_by(2).for_each(|fd| slots.remove(fd));
+        assert_eq!(all(slots).len(), many as usize / 2);
+    }
+
+    #[test]
+    fn what_the_host_is_told_waits_for_the_end_of_an_exclusion() {
+        static STEPS: AtomicU32 = AtomicU32::new(0);
+        exclude(|| {
+            exclude(|| outside_exclusion(|| assert_eq!(STEPS.fetch_add(1, Relaxed), 1)));
+            assert_eq!(STEPS.fetch_add(1, Relaxed), 0);
+        });
+        outside_exclusion(|| assert_eq!(STEPS.fetch_add(1, Relaxed), 2));
+        assert_eq!(STEPS.load(Relaxed), 3);
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod descriptors;
 pub(crate) mod fork;
 pub(crate) mod lock;
+pub(crate) mod memory;
 pub(crate) mod per_process;
 pub(crate) mod process;
+pub(crate) mod signal;
 pub(crate) mod thread;

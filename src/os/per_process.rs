@@ -31,8 +31,13 @@ impl<T> PerProcess<T> {
         }
         exclude(|| match (self.get(), &self.last().value) {
             (None, Some(value)) => {
-                let renewed = Box::new(Self::new(renew(value)?));
-                drop(self.last().child.set(renewed));
+                let process = generation();
+                let mut renewed = Self::new(renew(value)?);
+                renewed.generation = process;
+                // A fork inside of `renew`, by a signal handler: what was made is the parent's, and is left alone.
+                if process == generation() {
+                    drop(self.last().child.set(Box::new(renewed)));
+                }
                 Ok(())
             }
             _ => Ok(()),

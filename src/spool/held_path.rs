@@ -13,9 +13,10 @@ use std::sync::{Arc, RwLock};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::os::descriptors::above_standard;
 use crate::os::lock::Unpoison;
+use crate::os::process;
 
 /// A file or folder below a held folder; the held folder itself when there is nothing below.
 #[derive(Clone)]
@@ -90,7 +91,7 @@ impl HeldPath {
     pub(crate) fn create_all(path: &Path) -> Result<Self> {
         make_all(path)
             .and_then(|()| Self::open(path))
-            .map_err(|e| Error::io(format!("make the folder {}", path.display()), e))
+            .map_err(|e| denied(format!("make the folder {}", path.display()), path, e))
     }
 
     /// Holds this folder, which is not reached through a link.
@@ -363,6 +364,17 @@ impl fmt::Display for HeldPath {
 
 fn is_folder(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+/// An error met while doing `what`. Where another user has `path`, or the folder that it is in, it says so.
+pub(crate) fn denied(what: String, path: &Path, error: io::Error) -> Error {
+    let other_user = |path: &Path| {
+        let stat = rustix::fs::stat(path).ok().filter(|stat| stat.st_uid != process::user_id())?;
+        Some(format!("; {} {}", path.display(), process::not_ours(stat.st_uid, stat.st_gid)))
+    };
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let whose = path.ancestors().take(2).find_map(other_user).filter(|_| is_denied).unwrap_or_default();
+    Error::new(ErrorKind::Io, format!("cannot {what}: {error}{whose}")).caused_by(error)
 }
 
 /// Syncs a folder. Some file systems do not know that call for folders: they have nothing to bring anywhere.

@@ -169,9 +169,11 @@ impl DamagedLane {
             scan.check_whole()?;
         }
         for id in scan.ids().collect::<Vec<_>>() {
-            let stored = scan.value(id)?.and_then(|value| StoredBatch::decode(&self.id, id, &value).ok());
-            if let Some(stored) = stored.filter(|stored| stored.end() > known.cursor) {
-                each_of(&stored, each)?;
+            let Some(value) = scan.value(id)? else { continue };
+            match StoredBatch::decode(&self.id, id, &value) {
+                Ok(stored) if stored.end() > known.cursor => drop(each_of(&stored, each)?),
+                Err(why) if why.kind() != ErrorKind::Corrupt => return Err(why),
+                _ => {}
             }
         }
         for record in journal.records(known.head.pos) {

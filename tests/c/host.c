@@ -2,22 +2,27 @@
  * A program with an open spool that does what the lines of its standard input say, and answers each with one line.
  *
  *   enqueue NAME COUNT [PADDING]   the status of the last item, and how many were taken
+ *   large NAME BYTES               the status of an item NAME-0 that is so much longer, and its error's text
+ *   noise NAME BYTES               the same, of bytes that don't compress
  *   flush MS, shutdown MS          the status
  *   free, key KEY                  the status
  *   sync, chdir DIR                the status; 0 or -1
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
+ *   clone COMMAND; COMMAND …       as fork, with a raw clone that calls no handler
  *   stay COMMAND; COMMAND …        their answers from a child that lives until it is killed, then its pid
  *   nest DEPTH NAME                a child, its child and so on enqueue and flush; how the first one ended
  *   posix_spawn, vfork             how a program ended that was started that way and lists its descriptors
  */
 
-/* For vfork. */
+/* For vfork and syscall. */
 #define _DEFAULT_SOURCE
 
 #include "host.h"
 
+#include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 
 extern char **environ;
 
@@ -40,6 +45,25 @@ static void enqueue(const char *arguments) {
     printf("%d %" PRIu64 "\n", (int)status, taken);
 }
 
+static void enqueue_large(const char *arguments, int is_noise) {
+    char name[64], why[512];
+    int padding = 0;
+    if (sscanf(arguments, "%63s %d", name, &padding) < 2) exit(2);
+    size_t size = (size_t)padding + 128;
+    char *item = malloc(size);
+    if (!item) exit(2);
+    int len = snprintf(item, size, "{\"id\":\"%s-0\",\"pad\":\"%*s\"}", name, padding, "");
+    uint32_t random = 1;
+    for (int i = len - 3; is_noise && item[i] == ' '; i--) {
+        random = random * 1664525 + 1013904223;
+        item[i] = (char)('A' + (random >> 24) % 26);
+    }
+    spanspool_status status = spanspool_enqueue(handle, item, (size_t)len);
+    free(item);
+    spanspool_last_error(handle, why, sizeof why);
+    printf("%d%s%s\n", (int)status, *why ? " " : "", why);
+}
+
 static void show_stats(void) {
     spanspool_stats stats = stats_of(handle);
     printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", stats.accepted, stats.delivered,
@@ -53,8 +77,8 @@ static void run_all(char *commands) {
     }
 }
 
-static void in_child(char *commands, int stays) {
-    pid_t child = fork();
+static void in_child(char *commands, int stays, int raw) {
+    pid_t child = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L) : fork();
     if (child == 0) {
         /* A child that hangs must not outlive the test for long. */
         alarm(300);
@@ -101,6 +125,10 @@ static void run(char *line) {
     char *rest = line + length + (line[length] != 0);
     if (strncmp(line, "enqueue", length) == 0) {
         enqueue(rest);
+    } else if (strncmp(line, "large", length) == 0) {
+        enqueue_large(rest, 0);
+    } else if (strncmp(line, "noise", length) == 0) {
+        enqueue_large(rest, 1);
     } else if (strncmp(line, "flush", length) == 0) {
         answer("%" PRIu64, spanspool_flush(handle, strtoull(rest, NULL, 10)));
     } else if (strncmp(line, "shutdown", length) == 0) {
@@ -118,9 +146,11 @@ static void run(char *line) {
     } else if (strncmp(line, "stats", length) == 0) {
         show_stats();
     } else if (strncmp(line, "fork", length) == 0) {
-        in_child(rest, 0);
+        in_child(rest, 0, 0);
+    } else if (strncmp(line, "clone", length) == 0) {
+        in_child(rest, 0, 1);
     } else if (strncmp(line, "stay", length) == 0) {
-        in_child(rest, 1);
+        in_child(rest, 1, 0);
     } else if (strncmp(line, "nest", length) == 0) {
         int depth = atoi(rest);
         answer("%" PRIu64, (uint64_t)nest(depth, strchr(rest, ' ') + 1));

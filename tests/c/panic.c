@@ -87,6 +87,8 @@ static spanspool_config *settings(char **arguments) {
     CHECK_STATUS(spanspool_config_set(config, "journal_bytes", "128KiB", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "schedule_delay_ms", "10", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "sync_interval_ms", "10", NULL, 0), SPANSPOOL_OK);
+    /* The committer pauses after a panic. */
+    CHECK_STATUS(spanspool_config_set(config, "enqueue_timeout_ms", "60000", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set_log(config, count_panics, NULL), SPANSPOOL_OK);
     return config;
 }

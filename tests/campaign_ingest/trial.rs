@@ -227,7 +227,8 @@ fn start_ingest(stage: &Arc<Mutex<Stage>>, port: u16) -> Ingest {
 pub fn open(dir: &TempDir, spool: &Path, url: &str, way: &Way) -> Host {
     let base = format!("base_delay_ms={}", BASE_DELAY.as_millis());
     let max = format!("max_delay_ms={}", MAX_DELAY.as_millis());
-    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", &base, &max];
+    // The next process may find another address.
+    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", "adopt=any", &base, &max];
     let mut command = caller(Host::compile(dir));
     command.args(settings(spool, url, &[&common, way.settings].concat()));
     // A host that is not this machine would be asked for by way of a proxy.

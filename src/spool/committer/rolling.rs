@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::spool::held_path::HeldPath;
-use crate::spool::segments::Segments;
 use crate::spool::segments::writer::Segment;
+use crate::spool::segments::{Segments, pool};
 
 /// A segment takes this many bytes of values: sled's memory and opening time grow with its file.
 pub(super) const MAX_SEGMENT_BYTES: u64 = 32 << 20;
@@ -53,6 +53,7 @@ impl RollingWriter {
             self.open = None;
             let dir = path(*first);
             dir.remove()?;
+            pool::ensure_threads(dir.parent().as_ref().unwrap_or(&dir))?;
             let made = Segment::create(&dir).inspect_err(|_| drop(dir.remove()))?;
             self.open = Some(Open { first: *first, segment: Arc::new(made), bytes: 0 });
         }

@@ -3,10 +3,12 @@
 use crate::batch::Batch;
 use crate::config::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::memory;
 use crate::spool::committer::Committer;
 use crate::spool::committer::overflow::bytes_of;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
+use crate::spool::segments::writer::SLED_SEGMENT_BYTES;
 
 /// Bytes of ring that one spill moves at most: bounds memory and how long a sync waits.
 const SPILL_BYTES: u64 = 4 << 20;
@@ -65,7 +67,7 @@ impl Committer<'_> {
         let may_drop = oversize.is_some() || self.overflow.is_tight() && journal.is_awaited();
         let appended = self.encode(&mut plan, oversize).and_then(|values| {
             stores.keep_damaged();
-            self.append(values, may_drop)
+            self.append(values, may_drop, oversize_bytes.is_some())
         });
         let moved = appended.as_ref().is_ok_and(|values| !values.is_empty());
         let mut queue = stores.lock_queue();
@@ -124,6 +126,10 @@ impl Committer<'_> {
     /// The batches of `plan`, and the oversize item after them, as they will be stored, each with its first seq.
     fn encode(&self, plan: &mut Plan, oversize: Option<&mut Batch>) -> Result<Vec<(u64, Vec<u8>)>> {
         let journal = self.stores.journal();
+        let bytes = plan.end.pos.saturating_sub(journal.checkpoint().head.pos)
+            + oversize.as_ref().map_or(0, |batch| batch.items_bytes());
+        let what = format_args!("write a segment of lane {}", self.lane.id());
+        memory::ensure(what, 3 * bytes as usize + 2 * SLED_SEGMENT_BYTES)?;
         let mut values = Vec::new();
         let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
@@ -146,7 +152,14 @@ impl Committer<'_> {
 
     /// Writes `values` durably into the segment being written. Returns those that were: none of them when they would pass a
     /// limit, not the oldest when these had to be dropped for the others.
-    fn append(&mut self, mut values: Vec<(u64, Vec<u8>)>, may_drop: bool) -> Result<Vec<(u64, Vec<u8>)>> {
+    ///
+    /// With an oversize item, whose caller may have left meanwhile: then they count as not written.
+    fn append(
+        &mut self,
+        mut values: Vec<(u64, Vec<u8>)>,
+        may_drop: bool,
+        is_oversize: bool,
+    ) -> Result<Vec<(u64, Vec<u8>)>> {
         if values.is_empty() || !self.fit(&mut values, may_drop) {
             return Ok(Vec::new());
         }
@@ -157,7 +170,11 @@ impl Committer<'_> {
             self.writer.close(stores.lock_queue().segments_mut());
         }
         let path = |first| stores.lock_queue().segments_mut().path(first);
-        let appended = self.writer.append(&values, path);
+        let mut appended = self.writer.append(&values, path);
+        if is_oversize && appended.is_ok() && !self.lane.oversize().begin_storing() {
+            self.writer.close(stores.lock_queue().segments_mut());
+            appended = Err(Error::new(ErrorKind::Full, "nobody waits for the item any more"));
+        }
         appended.inspect_err(|_| self.give_up_segment(before, *first))?;
         Ok(values)
     }

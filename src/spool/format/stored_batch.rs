@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::memory;
 use crate::spool::format::codec;
 
 /// A batch and what the queue must know of it without looking at the items.
@@ -65,7 +66,7 @@ impl StoredBatch {
             .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
     }
 
-    /// Reads batch `first` of `lane` back.
+    /// Reads batch `first` of `lane` back. Errors: `Corrupt`, and `Io` when there is no memory for it now.
     pub(crate) fn decode(lane: &str, first: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |what: &str| {
             Error::new(
@@ -82,6 +83,7 @@ impl StoredBatch {
             PLAIN | LZ4 => return Err(damaged("it is said to be longer than it can be")),
             other => return Err(damaged(&format!("unknown packing {other}"))),
         }
+        memory::ensure(format_args!("read batch {first} of lane {lane}"), 2 * joined_bytes)?;
         let unpack = |joined: &mut [u8]| {
             if packing == PLAIN {
                 joined.copy_from_slice(&packed);

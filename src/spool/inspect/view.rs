@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::held_path::HeldPath;
+use crate::spool::held_path::{HeldPath, denied};
 use crate::spool::inspect::check::LaneCheck;
 use crate::spool::journal::{HeaderCounter, JournalView, destination};
 use crate::spool::lane::Lane;
@@ -65,12 +65,12 @@ impl SpoolView {
                 let what = format!("spool_dir {} is not a folder", dir.display());
                 return Err(Error::new(ErrorKind::InvalidArgument, what));
             }
-            Err(e) => return Err(Error::io(format!("look at spool_dir {}", dir.display()), e)),
+            Err(e) => return Err(denied(format!("look at spool_dir {}", dir.display()), dir, e)),
         };
         match lanes {
             Ok(lanes) => Ok(Self::of(lanes)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self { lanes: None }),
-            Err(e) => Err(Error::io(format!("look at the lanes in {}", dir.display()), e)),
+            Err(e) => Err(denied(format!("look at the lanes in {}", dir.display()), &dir.join(LANES), e)),
         }
     }
 
@@ -216,7 +216,7 @@ impl SpoolView {
         Ok(lanes.map(|(id, path)| RejectedFiles::new(&id, path.join("rejected"))).collect())
     }
 
-    fn lane_dirs(&self) -> Result<Vec<(String, HeldPath)>> {
+    pub(super) fn lane_dirs(&self) -> Result<Vec<(String, HeldPath)>> {
         let Some(lanes) = &self.lanes else { return Ok(Vec::new()) };
         let ids = lanes.names()?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Durability, Level};
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
+use crate::os::memory;
 use crate::spool::checkpoint::Tally;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::lane::Lane;
@@ -23,6 +24,9 @@ const NAP: Duration = Duration::from_micros(200);
 /// The longest wait for folders to be removed.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long delivery waits when there is no memory for a batch.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
+
 /// What delivery threads and those who wait for them tell one another.
 #[derive(Default)]
 pub(crate) struct HandOut {
@@ -35,6 +39,7 @@ pub(crate) struct HandOut {
     /// Nothing will be settled any more.
     ended: AtomicBool,
     trouble: Mutex<ReadTrouble>,
+    short_of_memory: AtomicBool,
 }
 
 impl HandOut {
@@ -87,6 +92,9 @@ impl Lane {
     fn take_within(&self, window: Option<usize>) -> Take {
         let journal = self.stores.journal();
         let mut rested = false;
+        if let Some(until) = self.wait_for_memory() {
+            return Take::Wait(Some(until));
+        }
         loop {
             let due = self.due(window);
             let mut queue = self.stores.lock_queue();
@@ -149,6 +157,18 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// `Some`: there is no memory for a batch and its request now, nor before this time.
+    fn wait_for_memory(&self) -> Option<Instant> {
+        let what = format_args!("send a batch of lane {}", self.id());
+        let outcome = memory::ensure(what, 3 * self.settings.limits.body_bytes);
+        let was_short = self.hand_out.short_of_memory.swap(outcome.is_err(), Relaxed);
+        let error = outcome.err()?;
+        if !was_short {
+            self.log.line(Level::Error, format_args!("{error}; trying again"));
+        }
+        Some(Instant::now() + MEMORY_WAIT)
     }
 
     /// Reads a batch from a segment, for the next call of `Queue::next`. `Some`: not before this time.

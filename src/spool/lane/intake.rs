@@ -6,6 +6,7 @@ use crate::batch::Batch;
 use crate::config::{Durability, Overflow};
 use crate::error::Result;
 use crate::item::Item;
+use crate::os::memory;
 use crate::spool::journal::{Appended, Refusal};
 use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::settings::LaneSettings;
@@ -106,9 +107,11 @@ impl Lane {
                 Overflow::DropOldest => self.make_queue_room(deadline)?,
             }
         }
-        let mut batch = Batch::new(self.id(), 0, item.key_name());
+        let (id, bytes) = (self.id(), item.json().len());
+        memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 4 * bytes)?;
+        let mut batch = Batch::with_capacity(id, 0, item.key_name(), 1, bytes);
         batch.push(item.json());
-        let outcome = self.intake.oversize.store(batch, || self.mover.wake());
+        let outcome = self.intake.oversize.store(batch, deadline, || self.mover.wake());
         outcome.unwrap_or_else(|| Err(shut_down()))
     }
 

@@ -36,14 +36,11 @@ pub(crate) fn hold(named: &HeldPath) -> Result<Option<HeldPath>> {
             return refused("is not a folder; a lane that is a link is not followed".into());
         }
         Err(e) => Err(e),
-        Ok(held) => held.stat().map(|stat| (held, stat.st_uid)),
+        Ok(held) => held.stat().map(|stat| (held, stat.st_uid, stat.st_gid)),
     };
-    let (held, owner) = held.map_err(|e| Error::io(format!("look at {named}"), e))?;
-    let me = process::user_id();
-    if owner != me {
-        return refused(format!(
-            "belongs to user {owner}, not to {me}: run as user {owner}, or give it away with chown -R"
-        ));
+    let (held, owner, group) = held.map_err(|e| Error::io(format!("look at {named}"), e))?;
+    if owner != process::user_id() {
+        return refused(process::not_ours(owner, group));
     }
     Ok(Some(held))
 }

@@ -1,6 +1,7 @@
 //! Oversize: the slot through which an item that is too long for the ring reaches the committer.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,15 +22,29 @@ enum Oversize {
     Waiting(Batch),
     /// The committer has it.
     Working,
+    /// The committer has it, and nobody waits for it any more.
+    GivenUp,
+    /// It is in the spool. Whether that survives a power cut is not known yet.
+    Stored,
     /// For the caller.
     Done(Result<()>),
     /// The committer has ended.
     Closed,
 }
 
+/// How long it may take to bring an item of `bytes` bytes to stable storage: a disk that is slower does not keep up.
+fn writing_time(bytes: u64) -> Duration {
+    Duration::from_secs(1) + Duration::from_millis(bytes >> 13)
+}
+
 impl OversizeSlot {
     /// Hands `batch` to the committer, which `wake` wakes, and waits for the outcome. `None`: the slot is closed.
-    pub(super) fn store(&self, batch: Batch, wake: impl Fn()) -> Option<Result<()>> {
+    ///
+    /// It waits until `deadline`, and once the committer has begun for `writing_time` more.
+    ///
+    /// After `Full` the item is not stored and will not be.
+    pub(super) fn store(&self, batch: Batch, deadline: Instant, wake: impl Fn()) -> Option<Result<()>> {
+        let bytes = batch.items_bytes();
         let mut state = self.lock();
         let mut mine = Some(batch);
         loop {
@@ -46,8 +61,37 @@ impl OversizeSlot {
                 }
                 (_, unsent) => mine = unsent,
             }
-            state = self.changed.wait(state).unpoisoned();
+            let is_taken = mine.is_none() && !matches!(*state, Oversize::Waiting(_));
+            let deadline = if is_taken { deadline + writing_time(bytes) } else { deadline };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Err(self.leave(&mut state, mine.is_none(), bytes)));
+            }
+            state = self.changed.wait_timeout(state, left).unpoisoned().0;
         }
+    }
+
+    /// At the deadline of a caller, whose item is in the slot if `is_mine` says so.
+    fn leave(&self, state: &mut Oversize, is_mine: bool, bytes: u64) -> Error {
+        let left = match state {
+            Oversize::Waiting(_) if is_mine => Oversize::Free,
+            Oversize::Working if is_mine => Oversize::GivenUp,
+            Oversize::Stored if is_mine => {
+                *state = Oversize::GivenUp;
+                let what = format!("an item of {bytes} bytes is stored, but not yet safe from a power cut");
+                return Error::new(ErrorKind::Io, what);
+            }
+            _ => {
+                return Error::new(
+                    ErrorKind::Full,
+                    format!("others wait to store items of more than {bytes} bytes"),
+                );
+            }
+        };
+        *state = left;
+        self.changed.notify_all();
+        let what = format!("an item of {bytes} bytes could not be stored in time: the disk does not keep up");
+        Error::new(ErrorKind::Full, what)
     }
 
     /// The batch that waits, if one does. `finish` is due for it.
@@ -62,18 +106,28 @@ impl OversizeSlot {
         }
     }
 
+    /// Whether the caller still waits for the batch that `take` gave. From here on it is stored.
+    pub(crate) fn begin_storing(&self) -> bool {
+        let mut state = self.lock();
+        let is_awaited = matches!(*state, Oversize::Working);
+        if is_awaited {
+            *state = Oversize::Stored;
+        }
+        is_awaited
+    }
+
     /// Tells the caller what became of the batch that `take` gave.
     pub(crate) fn finish(&self, outcome: Result<()>) {
-        *self.lock() = Oversize::Done(outcome);
+        let mut state = self.lock();
+        *state = if matches!(*state, Oversize::GivenUp) { Oversize::Free } else { Oversize::Done(outcome) };
+        drop(state);
         self.changed.notify_all();
     }
 
     /// After a panic of the committer: lets the caller of a batch that was taken and not finished go.
     pub(crate) fn give_up(&self) {
-        let mut state = self.lock();
-        if matches!(*state, Oversize::Working) {
-            *state = Oversize::Done(Err(Error::new(ErrorKind::Internal, "the item was given up in a panic")));
-            self.changed.notify_all();
+        if matches!(*self.lock(), Oversize::Working | Oversize::Stored | Oversize::GivenUp) {
+            self.finish(Err(Error::new(ErrorKind::Internal, "the item was given up in a panic")));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Segments: the ordered folders of a lane that hold what no longer fits in the journal.
 
 pub(super) mod contents;
+pub(super) mod pool;
 mod readahead;
 pub(super) mod reading;
 pub(super) mod scan;

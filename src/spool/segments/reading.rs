@@ -95,7 +95,7 @@ impl Reading {
 
     fn in_database(&self, segment: &Segment) -> Option<Box<StoredBatch>> {
         let (id, bytes) = segment.read(self.seq).ok()??;
-        self.decode(&bytes.ok()?).filter(|_| id == self.seq)
+        self.decode(&bytes.ok()?).ok()?.filter(|_| id == self.seq)
     }
 
     /// Looks for it in what is remembered of some files, which are read first if that was not done yet.
@@ -113,7 +113,9 @@ impl Reading {
         yield_now();
         let value = scan.value(self.seq)?;
         yield_now();
-        if let Some(stored) = value.and_then(|value| self.decode(&value)) {
+        if let Some(value) = value
+            && let Some(stored) = self.decode(&value)?
+        {
             return Ok(Some(stored));
         }
         *next = scan.next_id(self.seq).map_or(*next, |id| id.min(*next));
@@ -144,9 +146,13 @@ impl Reading {
         }
     }
 
-    fn decode(&self, value: &[u8]) -> Option<Box<StoredBatch>> {
-        let stored = StoredBatch::decode(&self.lane, self.seq, value).ok()?;
-        (stored.end() <= self.end).then(|| stored.into())
+    /// `None`: it is damaged. An error: it can't be read now.
+    fn decode(&self, value: &[u8]) -> Result<Option<Box<StoredBatch>>> {
+        match StoredBatch::decode(&self.lane, self.seq, value) {
+            Ok(stored) => Ok((stored.end() <= self.end).then(|| stored.into())),
+            Err(why) if why.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(why) => Err(why),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
+use crate::os::memory;
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
 use crate::spool::held_path::{Access, HeldPath};
 
@@ -89,6 +90,8 @@ impl Scan {
     /// The value `id`, when each of its fragments is whole. An error: it can't be read now.
     pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
         let Some(pieces) = self.values.get(&id) else { return Ok(None) };
+        let most = pieces.count as usize * MAX_FRAGMENT_BYTES;
+        memory::ensure(format_args!("read item {id} from a segment"), 3 * most)?;
         let mut value = Vec::new();
         let mut bytes = Vec::new();
         for index in 0..pieces.count {

@@ -60,7 +60,7 @@ pub(crate) struct Segment {
 const KEY_BYTES: usize = 10;
 
 impl Segment {
-    /// Makes the segment `dir`, durably. sled never opens one that is there: see `scan`.
+    /// Makes the segment `dir`, durably, once `pool` has found sled's threads. sled never opens one that is there: see `scan`.
     pub(crate) fn create(dir: &HeldPath) -> Result<Self> {
         if !claim_sled() {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
@@ -177,6 +177,65 @@ impl Drop for Segment {
             let _ = catch_unwind(AssertUnwindSafe(|| drop((trees, db))));
             self.closed_in_child = None;
         });
+    }
+}
+
+/// A database of no use but to see whether sled's threads write it; removed when dropped, which waits for them.
+pub(super) struct Scratch {
+    dir: HeldPath,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
+    file: File,
+    /// Where sled finds its files.
+    _route: Route,
+    closed_in_child: Option<ClosedInChild>,
+}
+
+/// sled writes a scratch database each time that this much was put.
+const SCRATCH_SEGMENT_BYTES: usize = 4 << 10;
+/// Less than a quarter of it: more would go to a file of its own, without a thread.
+const SCRATCH_VALUE_BYTES: usize = 700;
+
+impl Scratch {
+    pub(super) fn create(dir: &HeldPath) -> Result<Self> {
+        // What a crash left.
+        dir.remove()?;
+        dir.create()?;
+        fork::exclude(|| {
+            let route = dir.route()?;
+            let path = dir.join(DATABASE);
+            let file = path.open_file(Access::Create).map_err(|e| Error::io(format!("make {path}"), e))?;
+            let config = sled_config(route.path()).segment_size(SCRATCH_SEGMENT_BYTES);
+            let db = above_standard(|| guarded(dir, "make", || config.open()))?;
+            // From here on no error is returned: it would drop the database, which waits for its threads.
+            drop(dir.make_private());
+            let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
+            Ok(Self { dir: dir.clone(), db: Some(db), file, _route: route, closed_in_child })
+        })
+    }
+
+    /// Puts a value, and waits for no thread. One that equals the last one would be no work.
+    pub(super) fn put(&self, byte: u8) -> Result<()> {
+        let value = [byte; SCRATCH_VALUE_BYTES];
+        let Some(db) = &self.db else { return Ok(()) };
+        guarded(&self.dir, "write to", || db.insert([0], &value[..]).map(drop))
+    }
+
+    /// Whether a thread has written what was put.
+    pub(super) fn is_written(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.len() > 0)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        fork::exclude(|| {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+            self.closed_in_child = None;
+        });
+        // What stays is removed with the lane.
+        drop(self.dir.remove());
     }
 }
 

@@ -8,6 +8,7 @@ mod ground;
 mod limits;
 mod long;
 mod order;
+mod other_users;
 mod overflow;
 mod permissions;
 mod rejected_store;

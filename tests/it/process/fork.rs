@@ -32,6 +32,44 @@ fn a_hundred_queued_items_are_sent_once_after_a_fork() {
 }
 
 #[test]
+fn a_child_of_a_raw_clone_has_a_lane_of_its_own() {
+    let (dir, ingest) = (TempDir::new("fork-clone"), accepting());
+    let (program, spool) = (Host::compile(&dir), dir.join("spool"));
+    let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &[]));
+    assert_eq!(host.ask("enqueue parent 100"), "0 100");
+    for n in 0..3 {
+        let child = format!("enqueue child{n} 10; flush 60000; fork enqueue grandchild{n} 5; free");
+        assert_eq!(host.ask(&format!("clone {child}")), "0 10");
+        assert_eq!([host.line(), host.line()], ["0", "0 5"]);
+        assert_eq!([host.line(), host.line(), host.line()], ["0", "0", "0"], "both ended well");
+    }
+    assert_eq!(host.ask("enqueue after 10"), "0 10");
+    assert_eq!(host.ask("flush 60000"), "0");
+    host.end();
+    let mut reader = Host::start(&program, &settings(&spool, &ingest.url(), &["adopt_interval_ms=50"]));
+    wait_for_items(&ingest, 100 + 3 * 15 + 10);
+    assert_eq!(reader.ask("flush 60000"), "0");
+    let others = ["child0", "child1", "child2"].map(|name| (name, 10));
+    let theirs = ["grandchild0", "grandchild1", "grandchild2"].map(|name| (name, 5));
+    assert_each_once(&ingest, &[&others[..], &theirs[..], &[("parent", 100), ("after", 10)]].concat());
+    reader.end();
+}
+
+#[test]
+fn a_child_keeps_no_lane_of_its_parent_locked_however_many_there_are() {
+    let (dir, spool) = (TempDir::new("fork-many"), TempDir::new("fork-many-spool"));
+    let program = compile_c("tests/c/many_lanes.c", dir.path());
+    let mut parent = Host::run(caller(program).arg(spool.path()));
+    let child = parent.line();
+    parent.end();
+    let lanes = status(spool.path())["lanes"].as_array().unwrap().clone();
+    testkit::host::kill(&child);
+    assert!(lanes.len() > 512, "{} lanes", lanes.len());
+    let locked = lanes.iter().filter(|lane| !lane["owner_pid"].is_null()).count();
+    assert_eq!(locked, 0, "of {} lanes", lanes.len());
+}
+
+#[test]
 fn what_a_child_leaves_is_delivered_by_the_parent() {
     let (dir, ingest) = (TempDir::new("fork-left"), accepting());
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));

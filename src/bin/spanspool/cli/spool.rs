@@ -64,6 +64,14 @@ impl Spool {
         Ok(SpoolView::open(self.dir()?)?)
     }
 
+    /// The settings, as `config` gives them, for a command that makes something in the spool. Its owner must be able to use
+    /// that.
+    pub fn config_to_change(&self, defaults: &[(&str, &str)]) -> Result<Config, Failure> {
+        let config = self.config(defaults)?;
+        SpoolView::check_user(self.dir()?)?;
+        Ok(config)
+    }
+
     fn settings(&self) -> Result<Vec<(&str, &OsStr)>, Failure> {
         self.set.iter().map(|setting| pair(setting)).collect()
     }

@@ -46,7 +46,8 @@ const SHOWN_CHARS: usize = 300;
 impl Check {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
         let view = self.spool.view()?;
-        let repaired = if self.repair { spanspool::repair(&self.spool.config(&[])?)? } else { Vec::new() };
+        let repaired =
+            if self.repair { spanspool::repair(&self.spool.config_to_change(&[])?)? } else { Vec::new() };
         let lanes = view.check()?;
         if self.json {
             json::write_line(&Report::of(&repaired, &lanes), out)?;

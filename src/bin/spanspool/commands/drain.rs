@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
 use spanspool::{
-    BatchTraceProcessor, Config, Destination, ErrorKind, LaneStatus, Level, SpoolView, Stats, UnreadableLane,
+    BatchTraceProcessor, Config, Destination, ErrorKind, ForeignLane, LaneStatus, Level, SpoolView, Stats,
+    UnreadableLane,
 };
 
 use crate::cli::human::{count, counted, duration};
@@ -64,7 +65,7 @@ impl Drain {
             let why = "'--set exporter=none' delivers nothing; allowed: backend, console";
             return Err(Failure::Usage(why.into()));
         }
-        let mut config = self.spool.config(DEFAULTS)?;
+        let mut config = self.spool.config_to_change(DEFAULTS)?;
         if let Some(path) = &self.api_key_file {
             config.set("api_key", &key_file::read(path)?)?;
         }
@@ -91,6 +92,9 @@ impl Drain {
             write_json(&lanes, &unreadable, out)?;
         } else {
             write_text(&before, &lanes, &unreadable, &route, started.elapsed(), out)?;
+            for ForeignLane { id, reason } in view.foreign()? {
+                writeln!(out, "lane {id} {reason}")?;
+            }
         }
         let after = totals(&lanes);
         Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
@@ -129,7 +133,9 @@ fn flush_until_empty(
         }
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
-        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged);
+        let foreign = view.foreign()?;
+        let is_ours = |id: &str| foreign.iter().all(|lane| lane.id != id);
+        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && is_ours(&lane.id));
         let done = !damaged && totals(&route.lanes(view)?).pending == 0;
         if done || Instant::now() >= deadline {
             return Ok(());
@@ -180,7 +186,8 @@ impl Route {
 
     /// The lanes that this process owns or may adopt.
     fn lanes(&self, view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
-        let mut lanes = view.lanes()?;
+        let (mut lanes, foreign) = (view.lanes()?, view.foreign()?);
+        lanes.retain(|lane| foreign.iter().all(|other| other.id != lane.id));
         lanes.retain(|lane| is_ours(lane) && self.takes(&lane.destination));
         Ok(lanes)
     }

@@ -47,7 +47,7 @@ struct Count {
 
 impl Enqueue {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
-        let mut config = self.spool.config(&[])?;
+        let mut config = self.spool.config_to_change(&[])?;
         config.set("exporter", "none")?;
         let max_item_bytes = config.max_item_bytes();
         let reader: Box<dyn BufRead> = match self.file.as_path() {

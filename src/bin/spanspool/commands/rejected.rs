@@ -86,6 +86,7 @@ impl Rejected {
                 write_count("requeued", requeue(&spool, &selection.ids)?, json, out)?;
             }
             Action::Purge { selection, .. } => {
+                spool.config_to_change(&[])?;
                 write_count("purged", view.purge(&selection.ids)?, json, out)?;
             }
         }
@@ -102,7 +103,7 @@ impl Rejected {
 
 /// Requeues the items with these ids; an empty list means all, as it does for the library.
 fn requeue(spool: &Spool, ids: &[String]) -> Result<u64, Failure> {
-    let mut config = spool.config(&[])?;
+    let mut config = spool.config_to_change(&[])?;
     config.set("exporter", "none")?;
     let processor = BatchTraceProcessor::open(config)?;
     let requeued = processor.requeue_rejected(ids)?;
