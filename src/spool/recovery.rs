@@ -169,8 +169,11 @@ impl DamagedLane {
                 each_of(&stored, each)?;
             }
         }
-        for record in journal.records(known.head.pos) {
-            each(&record.key_name, &record.json)?;
+        for record in journal.records(known.head.pos)? {
+            let record = record?;
+            if !each(&record.key_name, &record.json)? {
+                break;
+            }
         }
         let accepted = journal.counter(HeaderCounter::Accepted);
         // The counter has no check of its own: what can't be is not believed.
