@@ -117,21 +117,25 @@ impl Committer<'_> {
     fn encode(&self, plan: &Plan, oversize: Option<&mut Batch>) -> Result<Vec<(u64, Vec<u8>)>> {
         let journal = self.stores.journal();
         let mut values = Vec::new();
-        let mut keep = |stored: StoredBatch| {
+        let mut keep = |stored: &StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
             journal.prefault();
             Ok(())
         };
-        plan.batches(journal, self.lane.id(), self.lane.settings().limits, &mut keep)?;
+        plan.batches(journal, self.lane.id(), self.lane.settings().limits, |stored| keep(&stored))?;
         if let Some(batch) = oversize {
             batch.renumber(plan.end.seq);
             let now = now_unix_ms();
-            keep(StoredBatch {
-                batch: batch.clone(),
+            // Lent, not copied: it is long.
+            let mut stored = StoredBatch {
+                batch: std::mem::replace(batch, Batch::new("", 0, "")),
                 bytes_before: plan.end.bytes,
                 oldest_unix_ms: now,
                 newest_unix_ms: now,
-            })?;
+            };
+            let kept = keep(&stored);
+            std::mem::swap(batch, &mut stored.batch);
+            kept?;
         }
         Ok(values)
     }
