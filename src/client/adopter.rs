@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
@@ -13,6 +13,11 @@ use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
+
+/// Empty lanes that are removed together.
+const MOST_DRAINED: usize = 16;
+/// How long empty lanes wait for the next one to be empty.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
@@ -95,10 +100,11 @@ impl Search {
 
     fn look(self: &Arc<Self>) -> Result<()> {
         let log = &self.config.log;
-        Lane::sweep_up(&self.lanes, log)?;
-        self.requeue_known();
         loop {
-            let found = self.round()?;
+            let names = self.lanes.names()?;
+            Lane::sweep_up(&self.lanes, &names, log)?;
+            self.requeue_known();
+            let found = self.round(names);
             for name in found.unusable {
                 let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, log) else { continue };
                 if self.is_stopped() || self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
@@ -114,33 +120,44 @@ impl Search {
     }
 
     /// Looks at each lane once. When there is an orphan to deliver, another thread goes on with the rest.
-    fn round(self: &Arc<Self>) -> Result<Found> {
-        let round = Arc::new(Round::new(Lane::names_in(&self.lanes)?));
+    fn round(self: &Arc<Self>, names: Vec<String>) -> Found {
+        let round = Arc::new(Round::new(names));
         let helpers = Arc::new(Threads::default());
         self.work(&round, &helpers);
         while !helpers.wait_for(0) {}
-        Ok(round.take_found())
+        round.take_found()
     }
 
     fn work(self: &Arc<Self>, round: &Arc<Round>, helpers: &Arc<Threads>) {
         let settings = LaneSettings::new(&self.config);
+        let mut drained = Vec::new();
         while !self.is_stopped()
             && let Some(name) = round.next()
         {
             match Lane::take_orphan(&name, &self.lanes, &settings, &self.config.log) {
-                Ok(None) => {}
-                Err(_) => round.found_unusable(name),
+                Ok(None) => continue,
+                Err(_) => {
+                    round.found_unusable(name);
+                    continue;
+                }
                 Ok(Some(lane)) => {
                     round.found_orphan();
                     if lane.stats().pending > 0 && round.may_join() {
                         self.add_helper(round, helpers);
                     }
-                    if let Err(error) = self.adopt(Arc::new(lane)) {
+                    if let Err(error) = self.adopt(lane.into(), &mut drained) {
                         round.give_up(error);
                     }
-                    self.requeue_known();
                 }
             }
+            if drained.len() >= MOST_DRAINED
+                && let Err(error) = self.absorb(&mut drained)
+            {
+                round.give_up(error);
+            }
+        }
+        if let Err(error) = self.absorb(&mut drained) {
+            round.give_up(error);
         }
     }
 
@@ -164,8 +181,8 @@ impl Search {
         }
     }
 
-    /// Delivers `lane`. Once it is empty, its ledger and rejected items go to this client's lane, and it is removed.
-    fn adopt(&self, lane: Arc<Lane>) -> Result<()> {
+    /// Delivers `lane`. Once it is empty, it is one of the `drained`. They do not wait for one that takes long.
+    fn adopt(&self, lane: Arc<Lane>, drained: &mut Vec<Arc<Lane>>) -> Result<()> {
         let pending = lane.stats().pending;
         let (id, log) = (lane.id().to_owned(), &self.config.log);
         if pending > 0 {
@@ -179,14 +196,34 @@ impl Search {
                 1,
             )?);
             let current = Current::begin(self, &runner);
-            let drained = !self.is_stopped() && runner.flush(None).is_ok();
+            let mut is_drained = || -> Result<bool> {
+                if !self.is_stopped() && runner.flush(Some(Instant::now() + PATIENCE)).is_ok() {
+                    return Ok(true);
+                }
+                self.absorb(drained)?;
+                Ok(!self.is_stopped() && runner.flush(None).is_ok())
+            };
+            let is_drained = is_drained();
             drop(current);
-            if !runner.stop() || !drained {
+            if !runner.stop() || !is_drained? {
                 return Ok(());
             }
         }
-        self.own.absorb(&lane)?;
-        log.line(Level::Debug, format_args!("lane {id} is drained and removed"));
+        drained.push(lane);
+        Ok(())
+    }
+
+    /// Moves ledgers and rejected items of lanes that are empty to this client's lane, and removes them.
+    fn absorb(&self, drained: &mut Vec<Arc<Lane>>) -> Result<()> {
+        if drained.is_empty() {
+            return Ok(());
+        }
+        let lanes = std::mem::take(drained);
+        self.own.absorb(&lanes)?;
+        for lane in lanes {
+            self.config.log.line(Level::Debug, format_args!("lane {} is drained and removed", lane.id()));
+        }
+        self.requeue_known();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::config::{Level, Log};
@@ -55,19 +55,12 @@ impl Lane {
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
     fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
-        let names = Self::names_in(lanes)?.into_iter();
-        Ok(names.filter_map(|id| Self::take_orphan(&id, lanes, settings, log).ok().flatten()).next())
+        let names = lanes.names()?.into_iter();
+        Ok(names.filter_map(|name| Self::take_orphan(&name, lanes, settings, log).ok().flatten()).next())
     }
 
-    /// The names of all lanes in `lanes`.
-    pub(crate) fn names_in(lanes: &HeldPath) -> Result<Vec<String>> {
-        let mut names = lanes.names()?;
-        names.retain(|name| is_lane(name));
-        Ok(names)
-    }
-
-    /// Takes over the lane `id` if nobody owns it. An error, which is logged once: it can't be used, and is left as it
-    /// is.
+    /// Takes over the lane `id` if there is one and nobody owns it. An error, which is logged once: it can't be used, and
+    /// is left as it is.
     pub(crate) fn take_orphan(
         id: &str,
         lanes: &HeldPath,
@@ -76,7 +69,7 @@ impl Lane {
     ) -> Result<Option<Self>> {
         let named = lanes.join(id);
         // Of many lanes most are owned: that is seen with the fewest calls.
-        if lock::is_folder_locked(&named) {
+        if !is_lane(id) || lock::is_folder_locked(&named) {
             return Ok(None);
         }
         match take_over(&named, |dir, lock| Self::open(id, lanes, dir, lock, settings, log)) {
@@ -97,9 +90,9 @@ impl Lane {
         }
     }
 
-    /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
-    pub(crate) fn sweep_up(lanes: &HeldPath, log: &Log) -> Result<()> {
-        let names = lanes.names()?;
+    /// Removes what a crash left of lanes that were being made or removed, if there is such among `names`, which are all
+    /// in `lanes`. What can't be removed is left as it is.
+    pub(crate) fn sweep_up(lanes: &HeldPath, names: &[String], log: &Log) -> Result<()> {
         // While lanes are being made, one without a lock need not be dead: the next time will do.
         if names.iter().any(|name| has_end(name, MAKING))
             && let Some(_folder) = LaneLock::take_folder(lanes, false)?
@@ -142,27 +135,38 @@ impl Lane {
         Err(Error::new(ErrorKind::Locked, format!("other processes keep taking new lanes in {lanes}")))
     }
 
-    /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
-    pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
-        // A power cut must not put rejected items back on their way there while they are here.
-        drained.stores.journal().release()?;
-        // Until the ledger is taken over, below, the items count as rejected where they were.
-        drained.stores.rejected().look_into_files(|| true)?;
-        let (_, evicted) = self.take_rejected(drained.stores.rejected().files())?;
-        self.stores.quarantine().take_over(drained.identity.dir())?;
-        // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
-        let tally = drained.stats().tally();
-        self.count_adopted_items(tally);
-        drained.stores.lock_queue().absorbed(drained.stores.journal());
-        self.count_evicted(evicted);
+    /// Takes over the ledgers and the rejected items of lanes without pending items, and removes these lanes. What many
+    /// of them need to be on stable storage is synced once for all.
+    pub(crate) fn absorb(&self, drained: &[Arc<Lane>]) -> Result<()> {
+        for lane in drained {
+            // A power cut must not put rejected items back on their way there while they are here.
+            lane.stores.journal().release()?;
+            lane.stores.rejected().look_into_files(|| true)?;
+            // Until the ledger is taken over, below, the items count as rejected where they were.
+            let (_, evicted) = self.take_rejected(lane.stores.rejected().files())?;
+            self.stores.quarantine().take_over(lane.identity.dir())?;
+            // Two stores to memory, one after the other: a death in the disk's work around them changes no sum over all
+            // lanes.
+            let tally = lane.stats().tally();
+            self.count_adopted_items(tally);
+            lane.stores.lock_queue().absorbed(lane.stores.journal());
+            self.count_evicted(evicted);
+        }
         // A power cut must not take the ledger of a lane that is gone.
         self.stores.journal().release()?;
-        let named = drained.identity.named();
-        let gone = named.with_extension(REMOVING);
-        named.rename(&gone)?;
-        // Another process that sweeps up may be removing it too; what is left is swept up next time.
-        if let Err(error) = gone.remove() {
-            self.log.line(Level::Debug, format_args!("{error}"));
+        let mut gone = Vec::new();
+        for lane in drained {
+            let named = lane.identity.named();
+            let to = named.with_extension(REMOVING);
+            named.rename_only(&to).map_err(|e| Error::io(format!("rename {named} to {to}"), e))?;
+            gone.push(to);
+        }
+        self.lanes().sync()?;
+        for lane in gone {
+            // Another process that sweeps up may be removing it too; what is left is swept up next time.
+            if let Err(error) = lane.remove() {
+                self.log.line(Level::Debug, format_args!("{error}"));
+            }
         }
         self.stores.count_disk();
         Ok(())
