@@ -34,6 +34,8 @@ const TREE_FRAGMENTS: usize = 8;
 /// The same in a tree of longer values: sled's cache keeps 256 pages in memory, however long they are.
 const TREE_FRAGMENTS_OF_LONG: usize = 2;
 const LONG_BYTES: usize = 16 << 20;
+/// After as many trees of longer values sled writes what it has: what it has not written stays in memory.
+const UNWRITTEN_TREES_OF_LONG: usize = 32;
 
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
@@ -115,7 +117,8 @@ impl Segment {
         let db = self.db()?;
         let mut trees = self.lock_trees();
         guarded(&self.dir, "write to", || {
-            while let Some((first_key, bytes)) = fragments.next() {
+            for made in 1.. {
+                let Some((first_key, bytes)) = fragments.next() else { break };
                 let tree = db.open_tree(first_key)?;
                 let mut pieces = sled::Batch::default();
                 pieces.insert(&first_key, bytes);
@@ -124,6 +127,9 @@ impl Segment {
                 }
                 tree.apply_batch(pieces)?;
                 trees.insert(first_key, tree);
+                if is_long && made % UNWRITTEN_TREES_OF_LONG == 0 {
+                    db.flush()?;
+                }
             }
             db.flush()
         })?;

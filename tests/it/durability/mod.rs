@@ -5,6 +5,7 @@ mod formats;
 mod ground;
 mod limits;
 mod long;
+mod memory;
 mod order;
 mod permissions;
 mod rejected_store;
