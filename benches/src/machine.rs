@@ -64,6 +64,17 @@ pub fn cpu_s() -> f64 {
     (ticks(11) + ticks(12)) as f64 / 100.0
 }
 
+/// CPU time that the threads of this name have taken so far, in seconds.
+pub fn thread_cpu_s(name: &str) -> f64 {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let is_named = |task: &fs::DirEntry| {
+        fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    // In nanoseconds: `stat` has hundredths of a second.
+    let on_cpu = |task: fs::DirEntry| number(fs::read_to_string(task.path().join("schedstat")).ok());
+    tasks.filter(is_named).map(on_cpu).sum::<u64>() as f64 / 1e9
+}
+
 /// Bytes written to the disk of `dir` since boot, by any process.
 pub fn device_bytes_written(dir: &Path) -> u64 {
     let Ok(meta) = fs::metadata(dir) else { return 0 };

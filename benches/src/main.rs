@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use machine::Machine;
-use sections::{SECTIONS, backlog, growth};
+use sections::{SECTIONS, backlog, growth, memory};
 use sheet::Sheet;
 
 /// The result of any part of this program.
@@ -40,6 +40,10 @@ fn main() -> Result<ExitCode> {
         Some("backlog-deliver") => backlog::deliver(dir, number(2))?,
         Some("growth-fill") => growth::fill(dir, number(2))?,
         Some("growth-deliver") => growth::deliver(dir, number(2))?,
+        Some("memory-damage") => memory::damage(dir, number(2))?,
+        Some("memory-recover") => memory::recover(dir)?,
+        Some("memory-item") => memory::item(dir, number(2))?,
+        Some("memory-send") => memory::send(dir)?,
         _ => return measure(&arguments),
     }
     Ok(ExitCode::SUCCESS)

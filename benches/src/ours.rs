@@ -40,7 +40,16 @@ pub fn offline(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProces
 
 /// A client with an exporter that accepts everything at once.
 pub fn accepted(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
-    Ok(BatchTraceProcessor::with_exporter(config(dir, settings)?, Arc::new(AcceptAll))?)
+    with_exporter(dir, settings, Arc::new(AcceptAll))
+}
+
+/// A client with this exporter.
+pub fn with_exporter(
+    dir: &Path,
+    settings: &[(&str, &str)],
+    exporter: Arc<dyn TracingExporter>,
+) -> Result<BatchTraceProcessor> {
+    Ok(BatchTraceProcessor::with_exporter(config(dir, settings)?, exporter)?)
 }
 
 /// A client that posts to `url`.

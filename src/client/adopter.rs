@@ -15,6 +15,11 @@ use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 
+/// Empty lanes that are removed together.
+const MOST_DRAINED: usize = 16;
+/// How long empty lanes wait for the next one to be empty.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
 /// Dropping it stops the threads.
@@ -103,10 +108,11 @@ impl Search {
     fn look(self: &Arc<Self>) -> Result<()> {
         let log = &self.config.log;
         let settings = LaneSettings::new(&self.config, self.exporter.destination());
-        Lane::sweep_up(&self.lanes, log)?;
-        self.requeue_known();
         loop {
-            let found = self.round(&settings)?;
+            let names = self.lanes.names()?;
+            Lane::sweep_up(&self.lanes, &names, log)?;
+            self.requeue_known();
+            let found = self.round(names, &settings);
             for name in found.unusable {
                 let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, &settings, log) else {
                     continue;
@@ -122,39 +128,43 @@ impl Search {
     }
 
     /// Looks at each lane once. When there is an orphan to deliver, another thread goes on with the rest.
-    fn round(self: &Arc<Self>, settings: &LaneSettings) -> Result<Found> {
-        let round = Arc::new(Round::new(Lane::names_in(&self.lanes)?));
+    fn round(self: &Arc<Self>, names: Vec<String>, settings: &LaneSettings) -> Found {
+        let round = Arc::new(Round::new(names));
         let helpers = Arc::new(Threads::default());
         self.work(&round, settings, &helpers);
         while !helpers.wait_for(0) {}
-        Ok(round.take_found())
+        round.take_found()
     }
 
     fn work(self: &Arc<Self>, round: &Arc<Round>, settings: &LaneSettings, helpers: &Arc<Threads>) {
         let begin = Instant::now();
+        let mut drained = Vec::new();
         while !self.is_stopped()
             && let Some(name) = round.next()
         {
             match Lane::take_orphan(&name, &self.lanes, settings, &self.config.log) {
-                Ok(None) => {}
-                Err(_) => round.found_unusable(name),
+                Ok(None) => continue,
+                Err(_) => {
+                    round.found_unusable(name);
+                    continue;
+                }
                 Ok(Some(lane)) => {
                     if lane.stats().pending > 0 && round.may_join() {
                         self.add_helper(round, settings, helpers);
                     }
                     // There may be new orphans by now.
                     let others_wait = || round.has_more() || begin.elapsed() > self.config.adopt_interval;
-                    match self.adopt(&Arc::new(lane), others_wait) {
-                        Ok(_) => round.is_worth_another(),
-                        Err(error) => {
-                            let log = &self.config.log;
-                            log.line(Level::Warn, format_args!("lane {name} can't be adopted now: {error}"));
-                        }
+                    if let Err(error) = self.adopt(lane.into(), round, &mut drained, others_wait) {
+                        let log = &self.config.log;
+                        log.line(Level::Warn, format_args!("lane {name} can't be adopted now: {error}"));
                     }
-                    self.requeue_known();
                 }
             }
+            if drained.len() >= MOST_DRAINED {
+                self.absorb(&mut drained, round);
+            }
         }
+        self.absorb(&mut drained, round);
     }
 
     fn add_helper(self: &Arc<Self>, round: &Arc<Round>, settings: &LaneSettings, helpers: &Arc<Threads>) {
@@ -179,10 +189,15 @@ impl Search {
         }
     }
 
-    /// Delivers `lane`. Once it is empty, its ledger and rejected items go to this client's lane, and it is removed.
-    ///
-    /// `false`: that was not done, as when it gets no further and `gives_way` says that another lane waits.
-    fn adopt(&self, lane: &Arc<Lane>, gives_way: impl FnMut() -> bool) -> Result<bool> {
+    /// Delivers `lane`, until it gets no further and `gives_way` says that another one waits. Once it is empty, it is one of
+    /// the `drained`. They do not wait for one that takes long.
+    fn adopt(
+        &self,
+        lane: Arc<Lane>,
+        round: &Round,
+        drained: &mut Vec<Arc<Lane>>,
+        gives_way: impl FnMut() -> bool,
+    ) -> Result<()> {
         let pending = lane.stats().pending;
         let (id, log) = (lane.id(), &self.config.log);
         if pending > 0 {
@@ -201,15 +216,36 @@ impl Search {
                 1,
             )?);
             let current = Current::begin(self, &runner);
-            let drained = !self.is_stopped() && runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
+            let mut is_drained = !self.is_stopped() && runner.drain(PATIENCE, || true);
+            if !is_drained && !self.is_stopped() {
+                self.absorb(drained, round);
+                is_drained = runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
+                round.is_worth_another();
+            }
             drop(current);
-            if !runner.stop() || !drained {
-                return Ok(false);
+            if !runner.stop() || !is_drained {
+                return Ok(());
             }
         }
-        self.own.absorb(lane)?;
-        log.line(Level::Debug, format_args!("lane {id} is drained and removed"));
-        Ok(true)
+        drained.push(lane);
+        Ok(())
+    }
+
+    /// Moves ledgers and rejected items of lanes that are empty to this client's lane, and removes them.
+    fn absorb(&self, drained: &mut Vec<Arc<Lane>>, round: &Round) {
+        if drained.is_empty() {
+            return;
+        }
+        let (lanes, log) = (std::mem::take(drained), &self.config.log);
+        if let Err(error) = self.own.absorb(&lanes) {
+            log.line(Level::Warn, format_args!("taking over empty lanes: {error}"));
+            return;
+        }
+        round.is_worth_another();
+        for lane in lanes {
+            log.line(Level::Debug, format_args!("lane {} is drained and removed", lane.id()));
+        }
+        self.requeue_known();
     }
 
     fn is_stopped(&self) -> bool {

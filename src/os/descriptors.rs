@@ -8,6 +8,8 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::os::fork;
 use crate::os::lock::Unpoison;
@@ -22,6 +24,10 @@ struct Placeholders {
 }
 
 static PLACEHOLDERS: Mutex<Placeholders> = Mutex::new(Placeholders { users: 0, files: Vec::new() });
+/// As many users have placeholders: 0 once these are gone.
+static USERS: AtomicUsize = AtomicUsize::new(0);
+/// Counts how often placeholders were about to be made.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs `open`, which gets no standard descriptor even if the host has closed them.
 ///
@@ -37,12 +43,17 @@ struct Using;
 impl Using {
     /// `None`: no placeholder is needed.
     fn begin() -> Option<Self> {
+        if are_open_without_placeholders() {
+            return None;
+        }
         fork::exclude(|| {
             let mut placeholders = PLACEHOLDERS.lock().unpoisoned();
             if placeholders.users == 0 && (0..FIRST_FREE).all(is_open) {
                 return None;
             }
             placeholders.users += 1;
+            USERS.store(placeholders.users, Release);
+            MADE.fetch_add(1, Release);
             placeholders.fill();
             Some(Self)
         })
@@ -57,6 +68,7 @@ impl Drop for Using {
             if placeholders.users == 0 {
                 placeholders.files.clear();
             }
+            USERS.store(placeholders.users, Release);
         });
     }
 }
@@ -70,6 +82,12 @@ impl Placeholders {
             self.files.push(file);
         }
     }
+}
+
+/// Whether the host has all standard descriptors, as most have: then nobody has to wait for anybody.
+fn are_open_without_placeholders() -> bool {
+    let made = MADE.load(Acquire);
+    USERS.load(Acquire) == 0 && (0..FIRST_FREE).all(is_open) && MADE.load(Acquire) == made
 }
 
 fn is_open(fd: RawFd) -> bool {

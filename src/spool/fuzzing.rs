@@ -46,7 +46,9 @@ fn stored(bytes: &[u8]) {
 }
 
 fn rejected_group(value: &[u8]) {
-    let Some(file) = fragment::split(7, value).map(|pieces| pieces.concat()) else { return };
+    let Some(file) = fragment::split(7, value).map(|pieces| pieces.flatten().collect::<Vec<u8>>()) else {
+        return;
+    };
     let Some(group) = rejection::decode(&file) else { return };
     let again = rejection::decode(&rejection::encode(7, &group).unwrap());
     assert_eq!(again, Some(group));
@@ -55,8 +57,7 @@ fn rejected_group(value: &[u8]) {
 /// A place, a byte, then a value: its fragments give it back, and one damaged byte is noticed or after the end.
 fn kept(data: &[u8]) {
     let Some((place, value)) = data.split_at_checked(4) else { return };
-    let pieces = fragment::split(7, value).unwrap();
-    let mut file = pieces.concat();
+    let mut file: Vec<u8> = fragment::split(7, value).unwrap().flatten().collect();
     let join = |file: &[u8]| fragment::join(7, fragment::cut(file));
     assert_eq!(join(&file).unwrap(), value);
     let at = usize::from_le_bytes([place[0], place[1], place[2], 0, 0, 0, 0, 0]) % file.len();
@@ -72,7 +73,7 @@ pub fn scan(data: &[u8]) {
     let Some((places, rest)) = data.split_at_checked(4) else { return };
     let place = |at: usize| usize::from(u16::from_le_bytes([places[at], places[at + 1]]));
     let (value, garbage) = rest.split_at(rest.len().min(place(0)));
-    let planted = fragment::split(7, value).unwrap().concat();
+    let planted: Vec<u8> = fragment::split(7, value).unwrap().flatten().collect();
     let (before, after) = garbage.split_at(garbage.len().min(place(2)));
     let bytes = [before, &planted, after].concat();
 

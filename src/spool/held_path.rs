@@ -230,6 +230,13 @@ impl HeldPath {
         Ok(above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty()))?)
     }
 
+    /// As `open_folder`, for a moment, with fewer system calls: what it opens may be a standard descriptor, and nobody can
+    /// write to a folder.
+    pub(crate) fn glance_at_folder(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty())?)
+    }
+
     /// Makes this folder where it is absent, for our user only, whatever the umask. The folder around it must exist.
     pub(crate) fn create(&self) -> Result<()> {
         let make = || -> io::Result<()> {

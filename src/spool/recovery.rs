@@ -176,8 +176,11 @@ impl DamagedLane {
                 _ => {}
             }
         }
-        for record in journal.records(known.head.pos) {
-            each(&record.key_name, &record.json)?;
+        for record in journal.records(known.head.pos)? {
+            let record = record?;
+            if !each(&record.key_name, &record.json)? {
+                break;
+            }
         }
         let accepted = journal.counter(HeaderCounter::Accepted);
         // The counter has no check of its own: what can't be is not believed.

@@ -5,7 +5,11 @@ mod delivery;
 mod enqueue;
 mod footprint;
 pub mod growth;
+mod lanes;
+mod limits;
+pub mod memory;
 mod power;
+mod rejected;
 mod sustained;
 mod threads;
 
@@ -23,7 +27,7 @@ pub struct Section {
 }
 
 /// All sections, in the order of a whole run.
-pub const SECTIONS: [Section; 8] = [
+pub const SECTIONS: [Section; 12] = [
     Section { name: "footprint", run: footprint::run },
     Section { name: "enqueue", run: enqueue::run },
     Section { name: "threads", run: threads::run },
@@ -32,6 +36,10 @@ pub const SECTIONS: [Section; 8] = [
     Section { name: "backlog", run: backlog::run },
     Section { name: "growth", run: growth::run },
     Section { name: "sustained", run: sustained::run },
+    Section { name: "rejected", run: rejected::run },
+    Section { name: "lanes", run: lanes::run },
+    Section { name: "limits", run: limits::run },
+    Section { name: "memory", run: memory::run },
 ];
 
 impl Section {

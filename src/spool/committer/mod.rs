@@ -178,6 +178,15 @@ impl<'a> Committer<'a> {
         journal.release()
     }
 
+    /// The same when no item will be accepted any more: what is settled needs no place in the ring.
+    fn sync_at_end(&mut self) -> Result<()> {
+        let journal = self.stores.journal();
+        if journal.checkpoint().head.pos < journal.tail().pos {
+            return self.sync_all();
+        }
+        journal.release()
+    }
+
     /// Sees to it that the lane has its place on the disk.
     fn hold_ground(&mut self) -> Result<()> {
         if self.lane.hold_ground()? {
@@ -252,7 +261,7 @@ impl<'a> Committer<'a> {
     fn wind_up(&mut self) {
         self.store_oversize();
         self.lane.oversize().close();
-        let synced = self.renew_journal().and_then(|()| self.sync_all());
+        let synced = self.renew_journal().and_then(|()| self.sync_at_end());
         self.log_failure(synced);
         let outcome = self.remove_passed(true);
         self.log_failure(outcome);

@@ -131,21 +131,25 @@ impl Committer<'_> {
         let what = format_args!("write a segment of lane {}", self.lane.id());
         memory::ensure(what, 3 * bytes as usize + 2 * SLED_SEGMENT_BYTES)?;
         let mut values = Vec::new();
-        let mut keep = |stored: StoredBatch| {
+        let mut keep = |stored: &StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
             journal.prefault();
             Ok(())
         };
-        plan.batches(journal, self.lane.id(), &mut keep)?;
+        plan.batches(journal, self.lane.id(), &mut |stored| keep(&stored))?;
         if let Some(batch) = oversize {
             batch.renumber(plan.end.seq);
             let now = journal.now_ms();
-            keep(StoredBatch {
-                batch: batch.clone(),
+            // Lent, not copied: it is long.
+            let mut stored = StoredBatch {
+                batch: std::mem::replace(batch, Batch::new("", 0, "")),
                 bytes_before: plan.end.bytes,
                 oldest_unix_ms: now,
                 newest_unix_ms: now,
-            })?;
+            };
+            let kept = keep(&stored);
+            std::mem::swap(batch, &mut stored.batch);
+            kept?;
         }
         Ok(values)
     }

@@ -2,7 +2,7 @@
 
 use bincode::config::{Configuration, standard};
 use bincode::error::DecodeError;
-use bincode::{Decode, decode_from_slice};
+use bincode::{BorrowDecode, borrow_decode_from_slice};
 
 /// The encoding of all values.
 pub(crate) const ENCODING: Configuration = standard();
@@ -16,14 +16,14 @@ const MAX_BYTES: usize = 2 << 30;
 
 /// Reads a value from the beginning of `bytes`. A damaged length in it asks for roughly no more memory than a value of
 /// as many bytes could need. The limit is part of a type, so it comes in steps.
-pub(crate) fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     let len = bytes.len();
     if len <= SMALL {
-        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * SMALL }>())
+        borrow_decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * SMALL }>())
     } else if len <= MEDIUM {
-        decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * MEDIUM }>())
+        borrow_decode_from_slice(bytes, ENCODING.with_limit::<{ GROWTH * MEDIUM }>())
     } else {
-        decode_from_slice(bytes, ENCODING.with_limit::<MAX_BYTES>())
+        borrow_decode_from_slice(bytes, ENCODING.with_limit::<MAX_BYTES>())
     }
     .map(|(value, _)| value)
 }

@@ -32,15 +32,15 @@ pub(crate) enum Flaw {
     Version(u8),
 }
 
-/// Cuts the value `id` into fragments, in order; `None` when it is too long.
-pub(crate) fn split(id: u64, value: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// Cuts the value `id` into fragments, in order, each when it is asked for; `None` when it is too long.
+pub(crate) fn split(id: u64, value: &[u8]) -> Option<impl Iterator<Item = Vec<u8>>> {
     let room = MAX_FRAGMENT_BYTES - HEADER;
     let count = u16::try_from(value.len().div_ceil(room).max(1)).ok()?;
     let mut pieces = value.chunks(room);
     Some(
-        (0..count)
-            .map(|index| Fragment { id, index, count, payload: pieces.next().unwrap_or_default() }.encode())
-            .collect(),
+        (0..count).map(move |index| {
+            Fragment { id, index, count, payload: pieces.next().unwrap_or_default() }.encode()
+        }),
     )
 }
 

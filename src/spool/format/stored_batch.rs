@@ -1,6 +1,6 @@
 //! Stored batch: a batch as a segment holds it: bincode, the items compressed with LZ4.
 
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Encode};
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,8 +19,9 @@ pub(crate) struct StoredBatch {
     pub(crate) oldest_unix_ms: u64,
 }
 
-#[derive(Encode, Decode)]
-struct Encoded {
+/// What is long in it is borrowed: an item may take a good part of the memory.
+#[derive(Encode, BorrowDecode)]
+struct Encoded<'a> {
     key_name: String,
     bytes_before: u64,
     oldest_unix_ms: u64,
@@ -28,7 +29,7 @@ struct Encoded {
     item_bytes: Vec<u32>,
     packing: u8,
     joined_bytes: u32,
-    packed: Vec<u8>,
+    packed: &'a [u8],
 }
 
 const PLAIN: u8 = 0;
@@ -49,9 +50,8 @@ impl StoredBatch {
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let joined = self.batch.joined();
-        let squeezed = lz4_flex::block::compress(joined);
-        let (packing, packed) =
-            if squeezed.len() < joined.len() { (LZ4, squeezed) } else { (PLAIN, joined.to_vec()) };
+        let squeezed = Some(lz4_flex::block::compress(joined)).filter(|packed| packed.len() < joined.len());
+        let (packing, packed) = squeezed.as_ref().map_or((PLAIN, joined), |packed| (LZ4, packed));
         let encoded = Encoded {
             key_name: self.batch.key_name().to_owned(),
             bytes_before: self.bytes_before,
@@ -74,7 +74,7 @@ impl StoredBatch {
                 format!("batch {first} of lane {lane} cannot be read back: {what}"),
             )
         };
-        let encoded: Encoded = codec::decode(bytes).map_err(|e| damaged(&e.to_string()))?;
+        let encoded: Encoded<'_> = codec::decode(bytes).map_err(|e| damaged(&e.to_string()))?;
         let Encoded { packing, packed, joined_bytes, .. } = encoded;
         let joined_bytes = joined_bytes as usize;
         match packing {
@@ -86,10 +86,10 @@ impl StoredBatch {
         memory::ensure(format_args!("read batch {first} of lane {lane}"), 2 * joined_bytes)?;
         let unpack = |joined: &mut [u8]| {
             if packing == PLAIN {
-                joined.copy_from_slice(&packed);
+                joined.copy_from_slice(packed);
                 return Some(());
             }
-            let unpacked = lz4_flex::block::decompress_into(&packed, joined).ok()?;
+            let unpacked = lz4_flex::block::decompress_into(packed, joined).ok()?;
             (unpacked == joined.len()).then_some(())
         };
         let batch =

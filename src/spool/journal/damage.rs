@@ -11,6 +11,9 @@ use super::record::{Frame, MIN_BYTES, State};
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::LogPosition;
 
+/// Of damaged stretches as much is kept elsewhere at a time: all of a journal may be one.
+const MOST_KEPT_BYTES: u64 = 16 << 20;
+
 /// A damaged stretch: where it begins, and the log position after it.
 pub(super) struct Gap {
     pub(super) from: u64,
@@ -134,7 +137,11 @@ impl Damage {
     pub(super) fn note(&self, map: &Map, from: u64, to: u64) {
         let mut known = self.lock();
         if known.seen.insert(from) {
-            known.unkept.push((from, map.slot(from).bytes(0, (to - from) as usize).to_vec()));
+            let noted: usize = known.unkept.iter().map(|(_, bytes)| bytes.len()).sum();
+            let len = (to - from).min(MOST_KEPT_BYTES.saturating_sub(noted as u64));
+            if len > 0 {
+                known.unkept.push((from, map.slot(from).bytes(0, len as usize).to_vec()));
+            }
         }
     }
 

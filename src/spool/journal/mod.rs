@@ -69,6 +69,8 @@ pub(crate) struct Journal {
     /// The checkpoint's cursor, for callers: decoding a checkpoint takes longer than the rest of an enqueue.
     cursor: AtomicU64,
     synced: Synced,
+    /// The sequence of a checkpoint that is on stable storage.
+    durable_checkpoint: AtomicU64,
     /// Records before this position are from an earlier life: a power cut may have left them not whole.
     unchecked_before: u64,
     /// The synced tail that it was opened with: its seq is certain.
@@ -185,6 +187,8 @@ impl Journal {
             released: AtomicU64::new(released),
             cursor: AtomicU64::new(checkpoint.cursor),
             synced: Synced::new(checkpoint.head.pos),
+            // Whether the last one of an earlier life is is not known.
+            durable_checkpoint: AtomicU64::new(u64::MAX),
             unchecked_before: at.pos,
             anchor: checkpoint.tail,
             damage: Damage::new(gaps),
@@ -388,10 +392,14 @@ impl Journal {
         self.cursor.load(Acquire)
     }
 
-    /// Makes the checkpoint durable, then frees the ring space before its head.
+    /// Makes the checkpoint durable, if it is not, then frees the ring space before its head.
     pub(crate) fn release(&self) -> Result<()> {
-        let head = self.checkpoint().head.pos;
-        self.sync_header()?;
+        let checkpoint = self.checkpoint();
+        let head = checkpoint.head.pos;
+        if self.durable_checkpoint.load(Acquire) != checkpoint.sequence {
+            self.sync_header()?;
+            self.durable_checkpoint.store(checkpoint.sequence, Release);
+        }
         let tail = self.lock_tail();
         // Another thread may have released more meanwhile.
         let before = self.released.fetch_max(head, Release);

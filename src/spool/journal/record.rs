@@ -209,36 +209,62 @@ fn link(previous: u32, pos: u64, len: u32, salt: u64) -> u32 {
 
 /// A whole record found in the bytes of a ring.
 pub(crate) struct CarvedRecord {
-    pub(crate) pos: u64,
     pub(crate) key_name: String,
     pub(crate) json: Vec<u8>,
 }
 
-impl CarvedRecord {
-    /// The committed and whole record at offset `at` of a ring of `ring_bytes` bytes, which `twice` holds two times,
-    /// one after the other.
-    pub(super) fn find(twice: &[u8], at: usize, ring_bytes: u64) -> Option<Self> {
-        let (header, rest) = twice.get(at..)?.split_at_checked(HEADER)?;
+/// What may be a record's header, found in the bytes of a ring.
+pub(super) struct CarvedFrame {
+    frame: Frame,
+    checksum: u32,
+}
+
+impl CarvedFrame {
+    pub(super) const BYTES: u64 = HEADER as u64;
+
+    /// The header of a committed record that `bytes`, which stand at offset `at` of a ring of `ring_bytes` bytes, begin
+    /// with.
+    pub(super) fn find(bytes: &[u8], at: u64, ring_bytes: u64) -> Option<Self> {
+        let header = bytes.first_chunk::<HEADER>()?;
         let word = |offset: usize| {
             let word = header.get(offset..).and_then(|rest| rest.first_chunk::<8>());
             word.map_or(0, |word| u64::from_ne_bytes(*word))
         };
-        let (pos, len, state, accepted) =
-            (word(AT_POS), word(AT_CHAIN) >> 32, word(AT_STATE), word(AT_ACCEPTED));
-        if pos % ring_bytes != at as u64 || len == 0 || size_of(len as usize) > ring_bytes || state >> 32 != 1
-        {
+        let (state, chain, pos) = (word(AT_STATE), word(AT_CHAIN), word(AT_POS));
+        let len = chain >> 32;
+        if state >> 32 != 1 || len == 0 || size_of(len as usize) > ring_bytes || pos % ring_bytes != at {
             return None;
         }
+        let accepted = word(AT_ACCEPTED);
         let frame = Frame {
             pos,
-            chain: word(AT_CHAIN) as u32,
+            chain: chain as u32,
             len: len as u32,
             accepted_unix_ms: accepted & ((1 << 48) - 1),
             key_name_len: (accepted >> 48) as u8,
         };
-        let payload = rest.get(..len as usize).filter(|payload| frame.is_whole(payload, state as u32))?;
-        let (name, json) = payload.split_at_checked(frame.key_name_len.into())?;
-        let key_name = std::str::from_utf8(name).ok()?.to_owned();
-        Some(Self { pos, key_name, json: json.to_vec() })
+        Some(Self { frame, checksum: state as u32 })
+    }
+
+    pub(super) fn pos(&self) -> u64 {
+        self.frame.pos
+    }
+
+    pub(super) fn payload_bytes(&self) -> u64 {
+        self.frame.len.into()
+    }
+
+    /// Whether `payload` is what was committed.
+    pub(super) fn is_whole(&self, payload: &[u8]) -> bool {
+        self.frame.is_whole(payload, self.checksum)
+    }
+
+    /// The record, if `payload` is what was committed.
+    pub(super) fn record(&self, mut payload: Vec<u8>) -> Option<CarvedRecord> {
+        if !self.is_whole(&payload) {
+            return None;
+        }
+        let json = payload.split_off(payload.len().min(self.frame.key_name_len.into()));
+        Some(CarvedRecord { key_name: String::from_utf8(payload).ok()?, json })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::config::{Level, Log};
@@ -48,7 +48,7 @@ impl Lane {
 
     /// Takes over the first lane of `lanes` that nobody owns and that new items may be added to, or makes one.
     pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
-        for id in Self::names_in(lanes)? {
+        for id in lanes.names()? {
             let may_own = |recorded: &Recorded| {
                 recorded.destination == settings.destination
                     || settings.may_own(&recorded.destination) && recorded.is_changeable
@@ -62,15 +62,8 @@ impl Lane {
         Self::make(lanes, settings, log)
     }
 
-    /// The names of all lanes in `lanes`.
-    pub(crate) fn names_in(lanes: &HeldPath) -> Result<Vec<String>> {
-        let mut names = lanes.names()?;
-        names.retain(|name| is_lane(name));
-        Ok(names)
-    }
-
-    /// Takes over the lane `id` if nobody owns it and its items may be delivered. An error, which is logged once: it
-    /// can't be used, and is left as it is.
+    /// Takes over the lane `id` if there is one, nobody owns it and its items may be delivered. An error, which is logged
+    /// once: it can't be used, and is left as it is.
     pub(crate) fn take_orphan(
         id: &str,
         lanes: &HeldPath,
@@ -89,7 +82,7 @@ impl Lane {
     ) -> Result<Option<Self>> {
         let named = lanes.join(id);
         // Of many lanes most are owned: that is seen with the fewest calls.
-        if lock::is_folder_locked(&named) {
+        if !is_lane(id) || lock::is_folder_locked(&named) {
             return Ok(None);
         }
         let is_wanted = |dir: &HeldPath| destination::recorded(&dir.join("journal")).map(|it| is_wanted(&it));
@@ -130,9 +123,9 @@ impl Lane {
         }
     }
 
-    /// Removes what a crash left of lanes that were being made or removed. What can't be removed is left as it is.
-    pub(crate) fn sweep_up(lanes: &HeldPath, log: &Log) -> Result<()> {
-        let names = lanes.names()?;
+    /// Removes what a crash left of lanes that were being made or removed, if there is such among `names`, which are all
+    /// in `lanes`. What can't be removed is left as it is.
+    pub(crate) fn sweep_up(lanes: &HeldPath, names: &[String], log: &Log) -> Result<()> {
         // While lanes are being made, one without a lock need not be dead: the next time will do.
         if names.iter().any(|name| has_end(name, MAKING))
             && let Some(_folder) = LaneLock::take_folder(lanes, false)?
@@ -175,31 +168,42 @@ impl Lane {
         Err(Error::new(ErrorKind::Locked, format!("other processes keep taking new lanes in {lanes}")))
     }
 
-    /// Takes over the ledger and the rejected items of `drained`, a lane without pending items, and removes it.
-    pub(crate) fn absorb(&self, drained: &Lane) -> Result<()> {
-        // A power cut must not put rejected items back on their way there while they are here.
-        drained.stores.journal().release()?;
-        // Until the ledger is taken over, below, the items count as rejected where they were.
-        drained.stores.rejected().look_into_files(|| true)?;
-        let (_, evicted) = self.take_rejected(drained.stores.rejected().files())?;
-        self.stores.quarantine().take_over(drained.identity.dir())?;
-        // Two stores to memory, one after the other: a death in the disk's work below changes no sum over all lanes.
-        let tally = drained.stats().tally();
-        self.count_adopted_items(tally);
-        for counter in [HeaderCounter::BatchesSent, HeaderCounter::Retries] {
-            self.add_counter(counter, drained.counter(counter));
-            drained.set_counter(counter, 0);
+    /// Takes over the ledgers and the rejected items of lanes without pending items, and removes these lanes. What many
+    /// of them need to be on stable storage is synced once for all.
+    pub(crate) fn absorb(&self, drained: &[Arc<Lane>]) -> Result<()> {
+        for lane in drained {
+            // A power cut must not put rejected items back on their way there while they are here.
+            lane.stores.journal().release()?;
+            lane.stores.rejected().look_into_files(|| true)?;
+            // Until the ledger is taken over, below, the items count as rejected where they were.
+            let (_, evicted) = self.take_rejected(lane.stores.rejected().files())?;
+            self.stores.quarantine().take_over(lane.identity.dir())?;
+            // Two stores to memory, one after the other: a death in the disk's work around them changes no sum over all
+            // lanes.
+            let tally = lane.stats().tally();
+            self.count_adopted_items(tally);
+            for counter in [HeaderCounter::BatchesSent, HeaderCounter::Retries] {
+                self.add_counter(counter, lane.counter(counter));
+                lane.set_counter(counter, 0);
+            }
+            lane.stores.lock_queue().absorbed(lane.stores.journal());
+            self.count_evicted(evicted);
         }
-        drained.stores.lock_queue().absorbed(drained.stores.journal());
-        self.count_evicted(evicted);
         // A power cut must not take the ledger of a lane that is gone.
         self.stores.journal().release()?;
-        let named = drained.identity.named();
-        let gone = named.with_extension(REMOVING);
-        named.rename(&gone)?;
-        // Another process that sweeps up may be removing it too; what is left is swept up next time.
-        if let Err(error) = gone.remove() {
-            self.log.line(Level::Debug, format_args!("{error}"));
+        let mut gone = Vec::new();
+        for lane in drained {
+            let named = lane.identity.named();
+            let to = named.with_extension(REMOVING);
+            named.rename_only(&to).map_err(|e| Error::io(format!("rename {named} to {to}"), e))?;
+            gone.push(to);
+        }
+        self.lanes().sync()?;
+        for lane in gone {
+            // Another process that sweeps up may be removing it too; what is left is swept up next time.
+            if let Err(error) = lane.remove() {
+                self.log.line(Level::Debug, format_args!("{error}"));
+            }
         }
         self.stores.count_disk();
         Ok(())

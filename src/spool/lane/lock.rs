@@ -53,7 +53,7 @@ pub(crate) fn is_owned(dir: &HeldPath) -> bool {
 /// Whether a living process has the folder `named` locked: as good as owned, but an older release locks only the file.
 pub(crate) fn is_folder_locked(named: &HeldPath) -> bool {
     // A child of `fork` must not keep the lock that is tried.
-    fork::exclude(|| is_locked(named.open_folder().map(File::from)))
+    fork::exclude(|| is_locked(named.glance_at_folder().map(File::from)))
 }
 
 /// Whether another process has an exclusive lock on it. A shared lock is tried: it asks for no permission to write.

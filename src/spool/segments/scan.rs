@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn whole_fragments_are_found_wherever_they_stand() {
-        let pieces = fragment::split(7, &[b'S'; 100_000]).unwrap_or_default();
+        let pieces: Vec<Vec<u8>> = fragment::split(7, &[b'S'; 100_000]).into_iter().flatten().collect();
         let mut bytes = b"SPFR in front of it SS".to_vec();
         bytes.extend(&pieces[0]);
         bytes.extend(b"SP");

@@ -31,6 +31,12 @@ const SLED_CACHE_BYTES: u64 = 8 << 20;
 /// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
 const TREE_FRAGMENTS: usize = 8;
 
+/// The same in a tree of longer values: sled's cache keeps 256 pages in memory, however long they are.
+const TREE_FRAGMENTS_OF_LONG: usize = 2;
+const LONG_BYTES: usize = 16 << 20;
+/// After as many trees of longer values sled writes what it has: what it has not written stays in memory.
+const UNWRITTEN_TREES_OF_LONG: usize = 32;
+
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
 
@@ -96,26 +102,34 @@ impl Segment {
     ///
     /// After an error the segment must not be appended to again; it may hold some of the values.
     pub(crate) fn append(&self, values: &[(u64, Vec<u8>)]) -> Result<()> {
-        let mut fragments = Vec::new();
+        let mut split = Vec::with_capacity(values.len());
         for (id, value) in values {
             let pieces = fragment::split(*id, value).ok_or_else(|| {
                 let what = format!("batch {id} of {} bytes is too long to store", value.len());
                 Error::new(ErrorKind::Internal, what)
             })?;
-            fragments.extend((0..).zip(pieces).map(|(index, bytes)| (key(*id, index), bytes)));
+            split.push((0..).zip(pieces).map(|(index, bytes)| (key(*id, index), bytes)));
         }
+        // Made as they are written: those of a long item would take as much memory again.
+        let mut fragments = split.into_iter().flatten();
+        let is_long = values.iter().any(|(_, value)| value.len() > LONG_BYTES);
+        let in_tree = if is_long { TREE_FRAGMENTS_OF_LONG } else { TREE_FRAGMENTS };
         let db = self.db()?;
         let mut trees = self.lock_trees();
         guarded(&self.dir, "write to", || {
-            while let Some((first_key, _)) = fragments.first() {
-                let first_key = *first_key;
+            for made in 1.. {
+                let Some((first_key, bytes)) = fragments.next() else { break };
                 let tree = db.open_tree(first_key)?;
                 let mut pieces = sled::Batch::default();
-                for (key, bytes) in fragments.drain(..fragments.len().min(TREE_FRAGMENTS)) {
+                pieces.insert(&first_key, bytes);
+                for (key, bytes) in fragments.by_ref().take(in_tree - 1) {
                     pieces.insert(&key, bytes);
                 }
                 tree.apply_batch(pieces)?;
                 trees.insert(first_key, tree);
+                if is_long && made % UNWRITTEN_TREES_OF_LONG == 0 {
+                    db.flush()?;
+                }
             }
             db.flush()
         })?;

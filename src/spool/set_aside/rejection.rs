@@ -115,7 +115,7 @@ pub(crate) fn encode(first: u64, group: &Rejection) -> Result<Vec<u8>> {
         |what: String| Error::new(ErrorKind::Internal, format!("cannot encode item {first}: {what}"));
     let value = bincode::encode_to_vec(group, codec::ENCODING).map_err(|e| failed(e.to_string()))?;
     fragment::split(first, &value)
-        .map(|pieces| pieces.concat())
+        .map(|pieces| pieces.flatten().collect())
         .ok_or_else(|| failed("it is too long".into()))
 }
 

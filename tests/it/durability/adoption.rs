@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
+use spanspool::{Batch, BatchTraceProcessor, Outcome, TracingExporter};
 use testkit::cli::spanspool;
+use testkit::client::{config, enqueue, number_of, open_offline};
 use testkit::host::{
     Host, accepting, assert_each_once, kill, lane_names, settings, status, total, wait_for_items,
 };
@@ -81,6 +85,63 @@ fn two_adopters_share_the_orphans_and_send_each_item_once() {
     assert_eq!(
         (total(&after, "accepted"), total(&after, "delivered")),
         (40 * ORPHANS as u64, 40 * ORPHANS as u64)
+    );
+}
+
+/// Holds back the first two batches until it is told to go on.
+#[derive(Default)]
+struct Stuck {
+    state: Mutex<StuckState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct StuckState {
+    held_back: usize,
+    goes_on: bool,
+    arrived: Vec<u64>,
+}
+
+impl Stuck {
+    fn arrived(&self) -> usize {
+        self.state.lock().unwrap().arrived.len()
+    }
+}
+
+impl TracingExporter for Stuck {
+    fn export(&self, batch: &Batch, _deadline: Option<Instant>) -> Outcome {
+        let mut state = self.state.lock().unwrap();
+        if state.held_back < 2 {
+            state.held_back += 1;
+            state = self.changed.wait_while(state, |state| !state.goes_on).unwrap();
+        }
+        state.arrived.extend(batch.items().map(|item| number_of(std::str::from_utf8(item).unwrap())));
+        Outcome::Accepted { status: 200 }
+    }
+}
+
+#[test]
+fn an_orphan_that_is_not_accepted_yet_delays_no_other() {
+    const LANES: u64 = 8;
+    let dir = TempDir::new("adopt-stuck");
+    let spool = dir.join("spool");
+    let dead: Vec<BatchTraceProcessor> = (0..LANES).map(|_| open_offline(&spool, &[])).collect();
+    dead.iter().zip(0..).for_each(|(client, n)| enqueue(client, [n]));
+    drop(dead);
+    let stuck = Arc::new(Stuck::default());
+    let config = config(&spool, "http://127.0.0.1:9/", &[("adopt_interval_ms", "50")]);
+    let client = BatchTraceProcessor::with_exporter(config, stuck.clone()).unwrap();
+    // One of the two that are held back may be of the client's own lane.
+    eventually("the others arrive", || stuck.arrived() as u64 == LANES - 2);
+    stuck.state.lock().unwrap().goes_on = true;
+    stuck.changed.notify_all();
+    eventually("all arrive", || stuck.arrived() as u64 == LANES);
+    eventually("the lanes are removed", || lane_names(&spool).len() == 1);
+    let stats = client.stats().unwrap();
+    assert_eq!(
+        (stats.accepted, stats.delivered, stats.lanes_adopted),
+        (LANES, LANES, LANES - 1),
+        "{stats:?}"
     );
 }
 

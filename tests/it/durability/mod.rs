@@ -7,6 +7,7 @@ mod full_store;
 mod ground;
 mod limits;
 mod long;
+mod memory;
 mod order;
 mod other_users;
 mod overflow;

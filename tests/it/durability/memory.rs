@@ -1,0 +1,42 @@
+//! A damaged journal costs little more memory than it takes when it is whole.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use testkit::TempDir;
+use testkit::client::{lane_dir, long_item, open_offline};
+use testkit::host::{Host, accepting, lane_names, settings, wait_for_items};
+use testkit::wait::eventually;
+
+/// The most memory that the process `pid` has held, in MiB.
+fn peak_mib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn a_damaged_journal_is_recovered_in_little_memory() {
+    const JOURNAL_MIB: u64 = 96;
+    const ITEMS: u64 = 400;
+    let (dir, ingest) = (TempDir::new("memory-damage"), accepting());
+    let (program, spool) = (Host::compile(&dir), dir.join("spool"));
+    let client = open_offline(&spool, &[("journal_bytes", &*format!("{JOURNAL_MIB} MiB"))]);
+    for n in 0..ITEMS {
+        client.enqueue(long_item(n, 100 << 10).as_bytes()).unwrap();
+    }
+    drop(client);
+    let journal = OpenOptions::new().write(true).open(lane_dir(&spool).join("journal")).unwrap();
+    journal.write_all_at(&[0; 512], 0).unwrap();
+    let damaged = lane_names(&spool).remove(0);
+
+    let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &["adopt_interval_ms=50"]));
+    eventually("the lane is recovered", || {
+        lane_names(&spool) != [&*damaged] && lane_names(&spool).len() == 1
+    });
+    wait_for_items(&ingest, ITEMS as usize);
+    let peak = peak_mib(host.pid());
+    // Its own journal and segments, and what a program has anyway, are less than the damaged journal.
+    assert!(peak < 2 * JOURNAL_MIB, "{peak} MiB for a damaged journal of {JOURNAL_MIB} MiB");
+    host.end();
+}
