@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 
-use super::record::CarvedRecord;
+use super::record::{CarvedRecord, Frame};
 use super::*;
 use crate::config::Destination;
 use crate::config::Validation;
+use crate::item::Item;
 use crate::spool::checkpoint::Tally;
 use crate::spool::queue::batching::{self, BatchLimits};
 

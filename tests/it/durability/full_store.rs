@@ -27,7 +27,7 @@ fn ingest() -> (Ingest, Arc<AtomicBool>) {
 }
 
 fn start(dir: &TempDir, faults: &Faults, endpoint: &str) -> Host {
-    let mut command = caller(&compile_c("tests/c/host.c", dir.path()));
+    let mut command = caller(compile_c("tests/c/host.c", dir.path()));
     let own = ["journal_bytes=64KiB", "schedule_delay_ms=10", "base_delay_ms=10", "max_delay_ms=20"];
     command.args(settings(&dir.join("spool"), endpoint, &own));
     command.arg(format!("log={}", dir.join("log").display()));
@@ -77,7 +77,7 @@ fn a_refused_item_keeps_nothing_back_while_the_disk_is_full() {
         assert_eq!(host.ask("flush 60000"), "0");
         assert_eq!(host.ask("stats"), format!("{} {} 2 0 0", 912 + after, 910 + after));
         let log = std::fs::read_to_string(dir.join("log")).unwrap();
-        assert!((1..=1 + after as usize).contains(&log.matches("No space left").count()), "{log}");
+        assert!((1..=1 + after as usize).contains(&log.matches("rejected: No space left").count()), "{log}");
         let list = ["rejected", "list", "--json", "--spool-dir", spool.to_str().unwrap()];
         let listed = succeed(&mut spanspool(&list)).stdout;
         assert_eq!(String::from_utf8(listed).unwrap().matches("bad-").count(), 2);

@@ -49,9 +49,8 @@ fn a_child_of_a_raw_clone_has_a_lane_of_its_own() {
     let mut reader = Host::start(&program, &settings(&spool, &ingest.url(), &["adopt_interval_ms=50"]));
     wait_for_items(&ingest, 100 + 3 * 15 + 10);
     assert_eq!(reader.ask("flush 60000"), "0");
-    let others = ["child0", "child1", "child2"].map(|name| (name, 10));
-    let theirs = ["grandchild0", "grandchild1", "grandchild2"].map(|name| (name, 5));
-    assert_each_once(&ingest, &[&others[..], &theirs[..], &[("parent", 100), ("after", 10)]].concat());
+    // One that is freed while it delivers what a child left leaves that to be sent again.
+    assert_same_batches(&ingest.requests());
     reader.end();
 }
 
@@ -192,8 +191,8 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
     let again = "flush 60000; enqueue again 50 1000; flush 60000; stats; free";
     let answer = parent.ask(&format!("fork enqueue child 1000 1000; {again}"));
     let accepted = number(answer.strip_prefix("20 ").unwrap());
-    // An item takes 1000 bytes and what is written round it, at most 100 more.
-    assert!(accepted * 1100 > RING_BYTES, "{accepted} of 1000 items were accepted");
+    // An item takes 1000 bytes and what is written round it, at most 100 more. An eighth of the ring is kept free.
+    assert!(accepted * 1100 > RING_BYTES / 8 * 7, "{accepted} of 1000 items were accepted");
     assert_eq!([parent.line(), parent.line(), parent.line()], ["0", "0 50", "0"]);
     assert_eq!(parent.line(), format!("{0} {0} 0 0 0", accepted + 50));
     assert_eq!([parent.line(), parent.line()], ["0", "0"]);
