@@ -26,6 +26,7 @@ mod primitives;
 mod read;
 mod record;
 mod renew;
+mod resize;
 mod sync;
 mod view;
 

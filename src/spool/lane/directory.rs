@@ -13,7 +13,7 @@ use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
-use crate::spool::lane::open::create_journal;
+use crate::spool::lane::open::{create_journal, resize_journal};
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
 use crate::spool::set_aside::rejected::RejectedStore;
@@ -45,9 +45,10 @@ impl Lane {
         self.identity.lanes()
     }
 
-    /// Takes over the first lane of `lanes` that nobody owns, or makes one.
+    /// Takes over the first lane of `lanes` that nobody owns and that can have a journal of the size that is set, or makes
+    /// one.
     pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
-        match Self::next_orphan(lanes, settings, log)? {
+        match Self::first_orphan(lanes, settings, log, |dir| resize_journal(dir, settings, log))? {
             Some(lane) => Ok(lane),
             None => Self::make(lanes, settings, log),
         }
@@ -55,9 +56,22 @@ impl Lane {
 
     /// Takes over the first lane in `lanes` that nobody owns. One that can't be used is left as it is.
     pub(crate) fn next_orphan(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Option<Self>> {
+        Self::first_orphan(lanes, settings, log, |_| true)
+    }
+
+    fn first_orphan(
+        lanes: &HeldPath,
+        settings: &LaneSettings,
+        log: &Log,
+        suits: impl Fn(&HeldPath) -> bool,
+    ) -> Result<Option<Self>> {
         for id in lanes.names()?.into_iter().filter(|name| is_lane(name)) {
             let named = lanes.join(&id);
-            match take_over(&named, |dir, lock| Self::open(&id, lanes, dir, lock, settings, log)) {
+            let open = |dir: &HeldPath, lock| match suits(dir) {
+                true => Self::open(&id, lanes, dir, lock, settings, log).map(Some),
+                false => Ok(None),
+            };
+            match take_over(&named, open).map(Option::flatten) {
                 Ok(None) => {}
                 Ok(lane) => return Ok(lane),
                 Err(_) if is_gone(&named) => {}
