@@ -91,6 +91,16 @@ pub(crate) const SLOT_WORDS: usize = 22;
 const MAX_WORD: u64 = 1 << 60;
 
 impl Checkpoint {
+    /// How many of the settled items another lane counts, which has absorbed this one.
+    pub(crate) fn counted_elsewhere(&self) -> u64 {
+        if self.tally == Tally::default() { self.cursor } else { 0 }
+    }
+
+    /// Settled items of which it is not known what became of them, or of which too many are counted.
+    pub(crate) fn unaccounted(&self) -> u64 {
+        (self.cursor - self.counted_elsewhere()).abs_diff(self.tally.total())
+    }
+
     pub(crate) fn to_words(self) -> [u64; SLOT_WORDS] {
         let mut words = [0; SLOT_WORDS];
         words[..3].copy_from_slice(&[self.sequence, self.cursor, self.settled_bytes]);

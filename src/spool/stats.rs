@@ -110,14 +110,17 @@ impl Stats {
         let counter = |counter, least: u64| {
             Some(live(counter)).filter(|n| *n - least.min(*n) <= MOST_PENDING).unwrap_or(least)
         };
-        let pending = counter(HeaderCounter::Accepted, checkpoint.head.seq).saturating_sub(checkpoint.cursor);
+        // Not the sum of what became of them: so that a wrong sum is seen.
+        let accepted = counter(HeaderCounter::Accepted, checkpoint.head.seq).max(checkpoint.cursor);
+        let pending = accepted - checkpoint.cursor;
         let oldest_unix_ms = match pending {
             0 => 0,
             _ if checkpoint.cursor < checkpoint.head.seq => live(HeaderCounter::OldestUnixMs),
             _ => oldest_in_journal(),
         };
         Self {
-            accepted: tally.total() + pending - requeued,
+            accepted: (accepted - checkpoint.counted_elsewhere() + checkpoint.adopted.total())
+                .saturating_sub(requeued),
             delivered: tally.delivered,
             rejected: tally.rejected - requeued,
             dropped_overflow: tally.dropped_overflow,

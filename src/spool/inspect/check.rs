@@ -36,6 +36,8 @@ pub struct LaneCheck {
     pub lost: u64,
     /// Whether a repair can do something about it: not for other format versions, and not while somebody owns the lane.
     pub repairable: bool,
+    /// The counters say of too many or too few settled items what became of them. No item is lost by that.
+    pub ledger_is_off: bool,
     /// Names of what is in quarantine: damaged files that were dealt with already. These are no findings.
     pub quarantine: Vec<String>,
     /// Bytes that those take on disk.
@@ -65,11 +67,18 @@ impl LaneCheck {
             check.find("journal", unreadable.why().message());
             check.repairable &= unreadable.is_repairable();
         } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
+            let unaccounted = journal.checkpoint().unaccounted();
+            if unaccounted > 0 {
+                check.ledger_is_off = true;
+                check.find("journal", &format!("the ledger is off by {unaccounted} items"));
+            }
             check.owner_pid = owned.then(|| journal.counter(HeaderCounter::OwnerPid) as u32);
             check.look_at_items(dir, &journal)?;
         } else {
             return Ok(None);
         }
+        // A repair moves what can be read: it does not know more of the others.
+        check.repairable &= !check.ledger_is_off || check.findings.len() > 1;
         for first in RejectedFiles::new(id, dir.join("rejected")).damaged()? {
             check.find(
                 &format!("rejected/{}", seq_name(first)),

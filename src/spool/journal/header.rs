@@ -100,6 +100,12 @@ pub(super) fn initialise(map: &Map, made_unix_ms: u64, salt: u64, lane: u64, goe
     map.header_word(AT_MAGIC).store(MAGIC, Release);
 }
 
+/// Notes the ring's size in the fixed part that was copied from another file.
+pub(super) fn note_ring_bytes(map: &Map) {
+    map.header_word(AT_RING_BYTES).store(map.ring_bytes(), Relaxed);
+    map.header_word(AT_CHECK).store(fixed_check(|at| map.header_word(at).load(Relaxed)), Relaxed);
+}
+
 /// Checks the fixed part; `path` is for the error.
 pub(super) fn validate(map: &Map, path: &std::path::Path) -> Result<()> {
     let corrupt =

@@ -28,6 +28,7 @@ mod primitives;
 mod read;
 mod record;
 mod renew;
+mod resize;
 mod sync;
 mod view;
 

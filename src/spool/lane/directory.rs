@@ -14,7 +14,7 @@ use crate::spool::journal::destination::{self, Recorded};
 use crate::spool::journal::{HeaderCounter, now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
-use crate::spool::lane::open::create_journal;
+use crate::spool::lane::open::{create_journal, resize_journal};
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::recovery::DamagedLane;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
@@ -46,15 +46,16 @@ impl Lane {
         self.identity.lanes()
     }
 
-    /// Takes over the first lane of `lanes` that nobody owns and that new items may be added to, or makes one.
+    /// Takes over the first lane of `lanes` that nobody owns, that new items may be added to and that can have a journal of
+    /// the size that is set, or makes one.
     pub(crate) fn take(lanes: &HeldPath, settings: &LaneSettings, log: &Log) -> Result<Self> {
+        let may_own = |recorded: &Recorded| {
+            recorded.destination == settings.destination
+                || settings.may_own(&recorded.destination) && recorded.is_changeable
+        };
         for id in lanes.names()? {
-            let may_own = |recorded: &Recorded| {
-                recorded.destination == settings.destination
-                    || settings.may_own(&recorded.destination) && recorded.is_changeable
-            };
-            let taken = Self::take_if(may_own, &id, lanes, settings, log);
-            if let Ok(Some(lane)) = taken {
+            let suits = |dir: &HeldPath| resize_journal(dir, settings, log);
+            if let Ok(Some(lane)) = Self::take_if(may_own, suits, &id, lanes, settings, log) {
                 lane.redirect(&settings.destination)?;
                 return Ok(lane);
             }
@@ -70,11 +71,13 @@ impl Lane {
         settings: &LaneSettings,
         log: &Log,
     ) -> Result<Option<Self>> {
-        Self::take_if(|recorded| settings.adopts(&recorded.destination), id, lanes, settings, log)
+        Self::take_if(|recorded| settings.adopts(&recorded.destination), |_| true, id, lanes, settings, log)
     }
 
+    /// `suits` is asked once the lane is locked.
     fn take_if(
         is_wanted: impl Fn(&Recorded) -> bool,
+        suits: impl Fn(&HeldPath) -> bool,
         id: &str,
         lanes: &HeldPath,
         settings: &LaneSettings,
@@ -89,7 +92,7 @@ impl Lane {
         // Asked before it is locked, too: who looks for such lanes must not find it locked by one who does not.
         let taken = is_wanted(&named).and_then(|wanted| match wanted {
             true => take_over(&named, |dir, lock| {
-                if !is_wanted(dir)? {
+                if !is_wanted(dir)? || !suits(dir) {
                     return Ok(None);
                 }
                 Self::open(id, lanes, dir, lock, settings, log).map(Some)

@@ -1,6 +1,6 @@
 //! Open: from a lane's locked folder to a lane.
 
-use crate::config::{Destination, Durability, Log};
+use crate::config::{Destination, Durability, Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, Journal};
@@ -83,6 +83,15 @@ pub(super) fn create_journal(lane: &HeldPath, settings: &LaneSettings) -> Result
         &settings.destination,
     )?;
     fresh.rename(&path)
+}
+
+/// Gives the journal of the lane in `dir`, which is locked, the size that is set. `false`: it holds too much for that.
+pub(super) fn resize_journal(dir: &HeldPath, settings: &LaneSettings, log: &Log) -> bool {
+    let prewrite = settings.durability == Durability::Power;
+    Journal::resize(&dir.join("journal"), settings.journal_bytes, prewrite).unwrap_or_else(|error| {
+        log.line(Level::Warn, format_args!("the journal keeps its size: {error}"));
+        true
+    })
 }
 
 /// Opens the lane's journal. A lane without one is begun anew, unless it was in use: without a journal nobody knows

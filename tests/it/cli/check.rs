@@ -85,6 +85,46 @@ fn a_tail_that_is_damaged_besides_an_item_costs_no_other_item() {
     assert_eq!(run(&["cat", "--spool-dir", &dir]).with(0).out, "{\"id\":\"a\"}\n{\"id\":\"c\"}\n");
 }
 
+/// CRC-32 as in zlib.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        let bit = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        (0..8).fold(crc ^ u32::from(*byte), bit)
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+#[test]
+fn a_ledger_that_does_not_add_up_is_seen() {
+    const AT_ACTIVE: usize = 512;
+    const AT_SLOTS: [usize; 2] = [576, 832];
+    const DROPPED: usize = 13 * 8;
+    const CHECK: usize = 21 * 8;
+    let (folder, dir) = (TempDir::new("cli"), "spool");
+    let dir = folder.argument(dir);
+    let settings = ["max_queue_size=2", "overflow=drop_oldest", "max_batch_size=1", "exporter=none"];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let enqueue: Vec<&str> = ["enqueue", "--spool-dir", &dir].into_iter().chain(settings).collect();
+    run_with_input(&enqueue, THREE.as_bytes()).with(0);
+    assert!(check(&dir, &[]).with(0).out.contains("whole, 2 pending items can be read"));
+    change(&dir, b"SPANJRNL", |bytes, _| {
+        let at = AT_SLOTS[usize::from(bytes[AT_ACTIVE] & 1)];
+        let slot = &mut bytes[at..];
+        assert_eq!(slot[DROPPED], 1);
+        slot[DROPPED] = 6;
+        let crc = crc32(&slot[..CHECK]);
+        slot[CHECK..CHECK + 4].copy_from_slice(&crc.to_le_bytes());
+    });
+    let status = run(&["status", "--spool-dir", &dir, "--json"]).with(0).json();
+    assert_eq!(
+        (&status["accepted"], &status["pending"], &status["dropped_overflow"]),
+        (&3.into(), &2.into(), &6.into())
+    );
+    let said = check(&dir, &["--repair"]).with(1);
+    assert!(said.out.contains("the ledger is off by 5 items"), "{}", said.out);
+    assert!(said.out.contains("2 pending items can be read, 0 can't"), "{}", said.out);
+}
+
 #[test]
 fn a_lane_that_cannot_be_read_is_shown_and_had_back() {
     let (_folder, dir) = spool();

@@ -5,6 +5,7 @@ mod clock;
 mod formats;
 mod full_store;
 mod ground;
+mod journal_size;
 mod limits;
 mod long;
 mod memory;

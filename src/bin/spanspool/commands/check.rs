@@ -84,6 +84,7 @@ fn write_lane(lane: &LaneCheck, out: &mut dyn Write) -> Result<(), Failure> {
     if !lane.is_whole() {
         let hint = match lane.repairable {
             true => "'spanspool check --repair' recovers what is intact",
+            false if lane.ledger_is_off => "only its counters are wrong: its items can be read",
             false => "it can't be repaired now: a process owns it, or another version made it",
         };
         writeln!(out, "    {hint}")?;
