@@ -12,6 +12,9 @@ use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::{Lane, shut_down};
 
+/// How long the committer may take to see an oversize item, for callers that do not wait at all.
+const TAKING_TIME: Duration = Duration::from_millis(50);
+
 /// The limits of what a lane accepts, and the way in for items that are too long for the ring.
 pub(super) struct Intake {
     max_queue_size: Option<u64>,
@@ -90,7 +93,7 @@ impl Lane {
         memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 4 * bytes)?;
         let mut batch = Batch::with_capacity(id, 0, item.key_name(), 1, bytes);
         batch.push(item.json());
-        let deadline = Instant::now() + self.intake.enqueue_timeout;
+        let deadline = Instant::now() + self.intake.enqueue_timeout + TAKING_TIME;
         let outcome = self.intake.oversize.store(batch, deadline, || self.mover.wake());
         outcome.unwrap_or_else(|| Err(shut_down()))
     }

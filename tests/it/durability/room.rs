@@ -2,6 +2,7 @@
 
 use testkit::TempDir;
 use testkit::client::{disk_usage, long_item, open_offline};
+use testkit::wait::eventually;
 
 /// A segment takes more room than what is put into it: pieces of a long item leave gaps, and sled has its own books.
 #[test]
@@ -20,4 +21,17 @@ fn an_item_that_only_just_fits_does_not_take_the_spool_over_its_limit() {
         assert!(used <= limit, "{used} bytes on disk");
     }
     assert_eq!(refused, 2, "there is room for the items alone");
+}
+
+/// What is longer than half of the journal goes to the disk during the call, also for callers that wait for no room.
+#[test]
+fn a_long_item_is_stored_though_its_caller_does_not_wait_for_room() {
+    let dir = TempDir::new("room-long");
+    let settings = [("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "0")];
+    let client = open_offline(&dir.join("spool"), &settings);
+    let item = long_item(0, 1 << 20);
+    // Not at the first try where the machine is busy: a refused item is not stored.
+    eventually("it is stored", || client.enqueue(item.as_bytes()).is_ok());
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.accepted, stats.pending), (1, 1));
 }
