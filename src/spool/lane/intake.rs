@@ -16,6 +16,8 @@ use crate::spool::lane::{Lane, shut_down};
 const DROP_PATIENCE: Duration = Duration::from_millis(80);
 /// How long it waits before it looks again for something that can be dropped.
 const DROP_AGAIN_AFTER: Duration = Duration::from_micros(200);
+/// How long the committer may take to see an oversize item, for callers that do not wait at all.
+const TAKING_TIME: Duration = Duration::from_millis(50);
 
 /// The limits of what a lane accepts, and the way in for items that are too long for the ring.
 pub(super) struct Intake {
@@ -111,6 +113,7 @@ impl Lane {
         memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 4 * bytes)?;
         let mut batch = Batch::with_capacity(id, 0, item.key_name(), 1, bytes);
         batch.push(item.json());
+        let deadline = deadline.max(Instant::now() + TAKING_TIME);
         let outcome = self.intake.oversize.store(batch, deadline, || self.mover.wake());
         outcome.unwrap_or_else(|| Err(shut_down()))
     }

@@ -73,6 +73,7 @@ impl Segments {
         if cursor >= head {
             dir.create()?;
         }
+        pool::sweep_up(dir);
         let mut segments = Self::look(lane, dir)?;
         if segments.misplaced && !segments.is_held(cursor, head) {
             drop(dir.join(MISPLACED).remove_file());

@@ -31,6 +31,14 @@ static HAS_THREADS: AtomicBool = AtomicBool::new(false);
 /// The scratch database whose writes wait for a thread.
 static STALLED: Mutex<Option<Scratch>> = Mutex::new(None);
 
+/// Removes what a death left of a scratch database. What stays is in nobody's way.
+pub(super) fn sweep_up(segments: &HeldPath) {
+    let left = segments.join(SCRATCH);
+    if left.is_folder() {
+        drop(Scratch::remove(&left));
+    }
+}
+
 /// Sees to it that sled has a thread. An error: there is none now, and a later call may find one.
 ///
 /// `segments`: the folder of the segments, made where it is absent.

@@ -213,7 +213,7 @@ const SCRATCH_VALUE_BYTES: usize = 700;
 impl Scratch {
     pub(super) fn create(dir: &HeldPath) -> Result<Self> {
         // What a crash left.
-        dir.remove()?;
+        Self::remove(dir)?;
         dir.create()?;
         fork::exclude(|| {
             let route = dir.route()?;
@@ -222,10 +222,15 @@ impl Scratch {
             let config = sled_config(route.path()).segment_size(SCRATCH_SEGMENT_BYTES);
             let db = above_standard(|| guarded(dir, "make", || config.open()))?;
             // From here on no error is returned: it would drop the database, which waits for its threads.
-            drop(dir.make_private());
             let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
             Ok(Self { dir: dir.clone(), db: Some(db), file, _route: route, closed_in_child })
         })
+    }
+
+    pub(super) fn remove(dir: &HeldPath) -> Result<()> {
+        // sled makes its folders as the umask says, which may keep us from what is in them.
+        drop(dir.make_private());
+        dir.remove()
     }
 
     /// Puts a value, and waits for no thread. One that equals the last one would be no work.
@@ -249,7 +254,7 @@ impl Drop for Scratch {
             self.closed_in_child = None;
         });
         // What stays is removed with the lane.
-        drop(self.dir.remove());
+        drop(Self::remove(&self.dir));
     }
 }
 

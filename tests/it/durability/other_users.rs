@@ -101,7 +101,7 @@ fn drain_ends_though_there_is_a_lane_of_another_user() {
     run_with_input(&["enqueue", "--spool-dir", spool.to_str().unwrap()], b"{\"id\":\"ours-0\"}").with(0);
     let endpoint = format!("endpoint={}", ingest.url());
     let drained = run(&["drain", "--spool-dir", spool.to_str().unwrap(), "--set", &endpoint]).with(1);
-    assert!(drained.out.contains(&format!("lane {theirs} {AS_ROOT}")), "{}", drained.out);
+    assert!(drained.err.contains(&format!("lane {theirs} {AS_ROOT}")), "{}", drained.err);
     assert_each_once(&ingest, &[("ours", 1)]);
 }
 

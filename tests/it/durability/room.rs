@@ -93,3 +93,16 @@ fn limits_at_their_largest_are_none() {
         assert_all_delivered(&client, 5000);
     }
 }
+
+/// What is longer than half of the journal goes to the disk during the call, also for callers that wait for no room.
+#[test]
+fn a_long_item_is_stored_though_its_caller_does_not_wait_for_room() {
+    let dir = TempDir::new("room-long");
+    let settings = [("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "0")];
+    let client = open_offline(&dir.join("spool"), &settings);
+    let item = long_item(0, 1 << 20);
+    // Not at the first try where the machine is busy: a refused item is not stored.
+    eventually("it is stored", || client.enqueue(item.as_bytes()).is_ok());
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.accepted, stats.pending), (1, 1));
+}

@@ -17,7 +17,7 @@ use crate::cli::human::{count, counted, duration};
 use crate::cli::key_file;
 use crate::cli::ledger::{equation, totals};
 use crate::cli::outcome::{Done, Failure};
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, warn};
 use crate::cli::report::{waiting, write_json, write_unreadable};
 use crate::cli::spool::Spool;
 
@@ -92,9 +92,9 @@ impl Drain {
             write_json(&lanes, &unreadable, out)?;
         } else {
             write_text(&before, &lanes, &unreadable, &route, started.elapsed(), out)?;
-            for ForeignLane { id, reason } in view.foreign()? {
-                writeln!(out, "lane {id} {reason}")?;
-            }
+        }
+        for ForeignLane { id, reason } in view.foreign()? {
+            warn(&format!("spanspool drain: lane {id} {reason}"));
         }
         let after = totals(&lanes);
         Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
