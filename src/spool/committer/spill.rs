@@ -31,8 +31,7 @@ impl Committer<'_> {
         if self.is_short_of_room() {
             return Ok(false);
         }
-        let moved = self.spill(None)?;
-        Ok(moved || self.spill_was_refused())
+        Ok(self.spill(None)? || self.begin_to_drop())
     }
 
     /// Stores the oversize item that a caller waits with, if one does.
@@ -147,7 +146,9 @@ impl Committer<'_> {
     /// Writes `values` durably into the segment being written. Returns those that were: none of them when they would pass a
     /// limit, not the oldest when these had to be dropped for the others.
     fn append(&mut self, mut values: Vec<(u64, Vec<u8>)>, may_drop: bool) -> Result<Vec<(u64, Vec<u8>)>> {
-        if values.is_empty() || !self.fit(&mut values, may_drop) {
+        let fits = values.is_empty() || self.fit(&mut values, may_drop);
+        self.overflow.note_refusal(!fits);
+        if !fits {
             return Ok(Vec::new());
         }
         let Some((first, _)) = values.first() else { return Ok(values) };
