@@ -25,11 +25,18 @@ pub(super) struct Overflow {
     is_stuck: bool,
     /// Old batches are dropped for what is moved: one batch at a time.
     is_tight: bool,
+    /// The last spill found no room.
+    was_refused: bool,
     /// What the spool took when a spill found no room in it.
     refused_at: Option<u64>,
 }
 
 impl Overflow {
+    /// Notes whether a spill found no room.
+    pub(super) fn note_refusal(&mut self, was_refused: bool) {
+        self.was_refused = was_refused;
+    }
+
     /// Notes what came of an attempt to make room.
     pub(super) fn note(&mut self, outcome: &Result<bool>) {
         self.is_stuck = match outcome {
@@ -63,7 +70,10 @@ impl Committer<'_> {
         }
         if !self.overflow.is_tight() {
             let taken = self.stores.count_disk();
-            return self.overflow.refused_at.is_some_and(|at| taken >= at);
+            self.overflow.refused_at.take_if(|at| taken < *at);
+            let is_short = self.overflow.refused_at.is_some();
+            self.lane.mover().set_full(is_short || self.lane.mover().is_full());
+            return is_short;
         }
         if journal.is_awaited() {
             return false;
@@ -72,8 +82,11 @@ impl Committer<'_> {
         self.overflow.is_tight
     }
 
-    /// A spill found no room. Returns whether to try again and drop old batches for it, because somebody waits.
-    pub(super) fn spill_was_refused(&mut self) -> bool {
+    /// A spill moved nothing. Returns whether to try again and drop old batches for it, because somebody waits.
+    pub(super) fn begin_to_drop(&mut self) -> bool {
+        if !self.overflow.was_refused {
+            return false;
+        }
         if !self.drops() {
             self.overflow.refused_at = Some(self.stores.count_disk());
             return false;

@@ -33,8 +33,7 @@ impl Committer<'_> {
         if self.is_short_of_room() {
             return Ok(false);
         }
-        let moved = self.spill(None)?;
-        Ok(moved || self.spill_was_refused())
+        Ok(self.spill(None)? || self.begin_to_drop())
     }
 
     /// Stores the oversize item that a caller waits with, if one does.
@@ -164,7 +163,9 @@ impl Committer<'_> {
         may_drop: bool,
         is_oversize: bool,
     ) -> Result<Vec<(u64, Vec<u8>)>> {
-        if values.is_empty() || !self.fit(&mut values, may_drop) {
+        let fits = values.is_empty() || self.fit(&mut values, may_drop);
+        self.overflow.note_refusal(!fits);
+        if !fits {
             return Ok(Vec::new());
         }
         let Some((first, _)) = values.first() else { return Ok(values) };

@@ -191,7 +191,7 @@ fn a_child_of_a_process_that_used_segments_fills_its_journal_and_no_more() {
     let again = "flush 60000; enqueue again 50 1000; flush 60000; stats; free";
     let answer = parent.ask(&format!("fork enqueue child 1000 1000; {again}"));
     let accepted = number(answer.strip_prefix("20 ").unwrap());
-    // An item takes 1000 bytes and what is written round it, at most 100 more. An eighth of the ring is kept free.
+    // An item takes 1000 bytes and what is written round it, at most 100 more. An eighth of the ring is not for callers.
     assert!(accepted * 1100 > RING_BYTES / 8 * 7, "{accepted} of 1000 items were accepted");
     assert_eq!([parent.line(), parent.line(), parent.line()], ["0", "0 50", "0"]);
     assert_eq!(parent.line(), format!("{0} {0} 0 0 0", accepted + 50));
