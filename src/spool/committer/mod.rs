@@ -251,7 +251,7 @@ impl<'a> Committer<'a> {
 
     /// Looks through the rejected store, of which little is known at first, until there is something else to do.
     fn look_into_rejected(&self, seen: u64) {
-        let outcome = self.stores.rejected().look_into_files(|| self.lane.mover().seen() == seen);
+        let outcome = self.stores.rejected().look_into_files_while(|| self.lane.mover().seen() == seen);
         if let Err(error) = outcome {
             self.lane.log().line(Level::Debug, format_args!("{error}"));
         }

@@ -27,6 +27,7 @@ mod prefault;
 mod primitives;
 mod read;
 mod record;
+mod release;
 mod renew;
 mod resize;
 mod sync;
@@ -252,29 +253,6 @@ impl Journal {
     /// The oldest item that is not settled.
     pub(crate) fn cursor(&self) -> u64 {
         self.cursor.load(Acquire)
-    }
-
-    /// Makes the checkpoint durable, if it is not, then frees the ring space before its head.
-    pub(crate) fn release(&self) -> Result<()> {
-        let checkpoint = self.checkpoint();
-        let head = checkpoint.head.pos;
-        if self.durable_checkpoint.load(Acquire) != checkpoint.sequence {
-            self.sync_header()?;
-            self.durable_checkpoint.store(checkpoint.sequence, Release);
-        }
-        let tail = self.lock_tail();
-        // Another thread may have released more meanwhile.
-        let before = self.released.fetch_max(head, Release);
-        self.set_counter(HeaderCounter::Released, head.max(before));
-        if tail.waiting > 0 {
-            self.room.notify_all();
-        }
-        Ok(())
-    }
-
-    /// Whether there is ring space that `release` would free.
-    pub(crate) fn can_release(&self) -> bool {
-        self.checkpoint().head.pos > self.released.load(Acquire)
     }
 
     /// The time by the lane's clock, in milliseconds.

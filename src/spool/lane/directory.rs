@@ -177,7 +177,7 @@ impl Lane {
         for lane in drained {
             // A power cut must not put rejected items back on their way there while they are here.
             lane.stores.journal().release()?;
-            lane.stores.rejected().look_into_files(|| true)?;
+            lane.stores.rejected().look_into_files()?;
             // Until the ledger is taken over, below, the items count as rejected where they were.
             let (_, evicted) = self.take_rejected(lane.stores.rejected().files())?;
             self.stores.quarantine().take_over(lane.identity.dir())?;

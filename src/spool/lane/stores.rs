@@ -27,6 +27,8 @@ pub(crate) struct Stores {
     /// 4. the journal's tail,
     /// 5. one of: the journal's file, its list of damage, the scan of a segment, the trees of the open segment.
     ///
+    /// The index of the rejected store is locked with the requeue's lock at most.
+    ///
     /// No other lock is taken while a wakeup's is held. The oversize slot's lock is held together with a wakeup's only.
     queue: Mutex<Queue>,
     /// The cursor or the head has moved, segments are gone, or the lane has ended. Goes with the queue's lock.

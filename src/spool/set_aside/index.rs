@@ -182,10 +182,15 @@ impl Index {
         self.groups.iter().filter(|(_, group)| awaits(group)).map(|(first, _)| *first).collect()
     }
 
-    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on. Returns how many items that were.
-    /// The folder is to be synced.
-    pub(super) fn evict(&mut self, files: &RejectedFiles, most: u64, kept: u64) -> Result<u64> {
-        let mut evicted = 0;
+    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on. Adds to `evicted` how many items
+    /// that were, whatever the outcome. The folder is to be synced.
+    pub(super) fn evict(
+        &mut self,
+        files: &RejectedFiles,
+        most: u64,
+        kept: u64,
+        evicted: &mut u64,
+    ) -> Result<()> {
         while self.bytes() > most {
             let Some((first, group)) = self.groups.range(..kept).next() else { break };
             let (first, mut items) = (*first, group.items);
@@ -195,11 +200,11 @@ impl Index {
             // What another process took out is not counted as dropped.
             if files.path(first).exists().unwrap_or(true) {
                 files.path(first).remove_file()?;
-                evicted += items;
+                *evicted += items;
             }
             self.forget(first);
         }
-        Ok(evicted)
+        Ok(())
     }
 }
 

@@ -70,10 +70,20 @@ impl RejectedStore {
         self.listed().map(drop)
     }
 
-    /// Looks into the files that are not known yet, as long as `go_on` says so.
-    pub(crate) fn look_into_files(&self, go_on: impl Fn() -> bool) -> Result<()> {
-        while go_on() {
-            let mut index = self.listed()?;
+    /// Looks into the files that are not known yet.
+    pub(crate) fn look_into_files(&self) -> Result<()> {
+        let mut index = self.listed()?;
+        while index.look_into_next(&self.files)? {}
+        self.publish(&index);
+        Ok(())
+    }
+
+    /// The same as long as `go_on` says so and nobody else works on the store, who may wait for a disk.
+    pub(crate) fn look_into_files_while(&self, go_on: impl Fn() -> bool) -> Result<()> {
+        while go_on()
+            && let Some(mut index) = self.try_lock()
+        {
+            self.list(&mut index)?;
             let is_done = !index.look_into_next(&self.files)?;
             self.publish(&index);
             if is_done {
@@ -87,11 +97,9 @@ impl RejectedStore {
     pub(crate) fn disk_bytes(&self) -> u64 {
         // While somebody works on the store, what was known before has to do.
         if let Some(mut index) = self.try_lock() {
-            let looked = match index.is_listed() {
-                false => index.list_and_tidy(&self.files, self.unsettled_from),
-                true if index.is_old() => index.look_again(&self.files),
-                true => Ok(()),
-            };
+            let listed = self.list(&mut index);
+            let looked =
+                listed.and_then(|()| if index.is_old() { index.look_again(&self.files) } else { Ok(()) });
             // What can't be looked at counts as before.
             drop(looked);
             self.publish(&index);
@@ -120,9 +128,9 @@ impl RejectedStore {
         let items = rejection.items.len() as u64;
         let mut index = self.listed()?;
         let most = room.max_bytes.min(room.left_bytes).saturating_sub(needed);
-        let evicted = index.evict(&self.files, most, u64::MAX);
+        let outcome = index.evict(&self.files, most, u64::MAX, &mut put.evicted);
         self.publish(&index);
-        put.evicted = evicted?;
+        outcome?;
         if index.bytes() + needed > room.left_bytes {
             put.evicted += items;
             return Ok(());
@@ -163,7 +171,8 @@ impl RejectedStore {
             moved += items;
             fresh += group.seqs();
         }
-        let evicted = index.evict(&self.files, room.max_bytes.min(room.left_bytes), newest)?;
+        let mut evicted = 0;
+        index.evict(&self.files, room.max_bytes.min(room.left_bytes), newest, &mut evicted)?;
         self.publish(&index);
         self.files.sync()?;
         drained.sync()?;
@@ -173,7 +182,7 @@ impl RejectedStore {
     /// The groups that wait for a key that is `wanted`.
     pub(crate) fn awaiting(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<u64>> {
         self.listed()?.look_again(&self.files)?;
-        self.look_into_files(|| true)?;
+        self.look_into_files()?;
         Ok(self.lock().awaiting(wanted))
     }
 
@@ -187,11 +196,17 @@ impl RejectedStore {
     /// The index, after the first look through the folder.
     fn listed(&self) -> Result<MutexGuard<'_, Index>> {
         let mut index = self.lock();
+        self.list(&mut index)?;
+        Ok(index)
+    }
+
+    /// Looks through the folder, if that was not done yet.
+    fn list(&self, index: &mut Index) -> Result<()> {
         if !index.is_listed() {
             index.list_and_tidy(&self.files, self.unsettled_from)?;
-            self.publish(&index);
+            self.publish(index);
         }
-        Ok(index)
+        Ok(())
     }
 
     fn publish(&self, index: &Index) {

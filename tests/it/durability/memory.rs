@@ -4,9 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use testkit::TempDir;
-use testkit::client::{lane_dir, long_item, open_offline};
+use testkit::client::{arrived, lane_dir, long_item, open_offline};
 use testkit::host::{Host, accepting, lane_names, settings};
-use testkit::ingest::items_of;
 use testkit::wait::eventually;
 
 /// The most memory that the process `pid` has held, in MiB.
@@ -35,7 +34,7 @@ fn a_damaged_journal_is_recovered_in_little_memory() {
     eventually("the lane is recovered", || {
         lane_names(&spool) != [&*damaged] && lane_names(&spool).len() == 1
     });
-    eventually("all items arrive", || ingest.requests().iter().flat_map(items_of).count() as u64 >= ITEMS);
+    eventually("all arrive", || arrived(&ingest).len() as u64 == ITEMS);
     let peak = peak_mib(host.pid());
     // Its own journal and segments, and what a program has anyway, are less than the damaged journal.
     assert!(peak < 2 * JOURNAL_MIB, "{peak} MiB for a damaged journal of {JOURNAL_MIB} MiB");
