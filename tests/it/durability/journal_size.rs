@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use testkit::TempDir;
-use testkit::client::{
-    Received, assert_ledger, enqueue, lane_dir, lanes, long_item, open, open_offline, segment_dirs,
-};
-use testkit::ingest::Ingest;
+use testkit::client::{Received, assert_ledger, enqueue, lane_dir, lanes, long_item, open, segment_dirs};
+use testkit::ingest::{Answer, Ingest};
 use testkit::wait::{PATIENCE, eventually};
 
 const KIB: u64 = 1024;
@@ -21,10 +22,13 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
     for (before, after) in [(128, 1024), (1024, 128), (192, 256)] {
         let dir = TempDir::new("journal-size");
         let spool = dir.join("spool");
-        let received = Received::default();
+        let (received, is_down) = (Received::default(), Arc::new(AtomicBool::new(false)));
         let ingest = Ingest::start({
-            let received = received.clone();
-            move |request| received.take(request)
+            let (received, is_down) = (received.clone(), is_down.clone());
+            move |request| match is_down.load(Relaxed) {
+                true => Answer::status(503),
+                false => received.take(request),
+            }
         });
         let ingest = ingest.unwrap();
         let (before_kib, after_kib) = (format!("{before} KiB"), format!("{after} KiB"));
@@ -35,7 +39,8 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         enqueue(&client, 0..20_000);
         client.flush(PATIENCE).unwrap();
         drop(client);
-        let client = open_offline(&spool, &old);
+        is_down.store(true, Relaxed);
+        let client = open(&spool, &ingest.url(), &old);
         assert_eq!(journal_bytes(&spool), before * KIB);
         enqueue(&client, 20_000..20_200);
         // These do not fit into a ring of 64 KiB, and those of the last case into any half.
@@ -47,7 +52,7 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         enqueue(&client, 20_300..20_310);
         drop(client);
 
-        let client = open_offline(&spool, &new);
+        let client = open(&spool, &ingest.url(), &new);
         let expected = if before == 1024 { [128 * KIB, 1024 * KIB] } else { [after * KIB; 2] };
         let sizes: Vec<u64> = lanes(&spool).iter().map(|lane| size_of(&spool, &lane.id)).collect();
         assert!(
@@ -58,6 +63,7 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         assert_ledger(&stats);
         enqueue(&client, 20_310..20_320);
         drop(client);
+        is_down.store(false, Relaxed);
         let client = open(&spool, &ingest.url(), &new);
         eventually("all is delivered", || received.items().len() == 20_320);
         client.flush(PATIENCE).unwrap();
