@@ -26,7 +26,7 @@ impl TracingExporter for Picky {
         if !batch.key_name().is_empty() && !self.has_key.load(SeqCst) {
             return Outcome::NoKey;
         }
-        let is_even = |item: &[u8]| number_of(std::str::from_utf8(item).unwrap()) % 2 == 0;
+        let is_even = |item: &[u8]| number_of(std::str::from_utf8(item).unwrap()).is_multiple_of(2);
         if batch.key_name().is_empty() && batch.items().any(is_even) {
             return Outcome::Refused(Answer { status: 400, body: b"no".to_vec() });
         }
