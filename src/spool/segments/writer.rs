@@ -31,11 +31,8 @@ const SLED_CACHE_BYTES: u64 = 8 << 20;
 /// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
 const TREE_FRAGMENTS: usize = 8;
 
-/// The same in a tree of longer values: sled's cache keeps 256 pages in memory, however long they are.
-const TREE_FRAGMENTS_OF_LONG: usize = 2;
-const LONG_BYTES: usize = 16 << 20;
-/// After as many trees of longer values sled writes what it has: what it has not written stays in memory.
-const UNWRITTEN_TREES_OF_LONG: usize = 32;
+/// Trees of a long value after which sled writes what it has.
+const FLUSHED_TREES: usize = 8;
 
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
@@ -112,22 +109,21 @@ impl Segment {
         }
         // Made as they are written: those of a long item would take as much memory again.
         let mut fragments = split.into_iter().flatten();
-        let is_long = values.iter().any(|(_, value)| value.len() > LONG_BYTES);
-        let in_tree = if is_long { TREE_FRAGMENTS_OF_LONG } else { TREE_FRAGMENTS };
         let db = self.db()?;
         let mut trees = self.lock_trees();
         guarded(&self.dir, "write to", || {
-            for made in 1.. {
+            for tree_count in 1.. {
                 let Some((first_key, bytes)) = fragments.next() else { break };
                 let tree = db.open_tree(first_key)?;
                 let mut pieces = sled::Batch::default();
                 pieces.insert(&first_key, bytes);
-                for (key, bytes) in fragments.by_ref().take(in_tree - 1) {
+                for (key, bytes) in fragments.by_ref().take(TREE_FRAGMENTS - 1) {
                     pieces.insert(&key, bytes);
                 }
                 tree.apply_batch(pieces)?;
                 trees.insert(first_key, tree);
-                if is_long && made % UNWRITTEN_TREES_OF_LONG == 0 {
+                if tree_count % FLUSHED_TREES == 0 {
+                    // What is not in the file yet stays in memory.
                     db.flush()?;
                 }
             }
