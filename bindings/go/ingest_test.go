@@ -107,6 +107,10 @@ func open(t testing.TB, config spanspool.Config) *spanspool.Client {
 	if config.SpoolDir == "" {
 		config.SpoolDir = t.TempDir()
 	}
+	if config.Settings == nil {
+		// The next client of a test may have another ingest.
+		config.Settings = map[string]string{"adopt": "any"}
+	}
 	client, err := spanspool.Open(config)
 	if err != nil {
 		t.Fatal(err)

@@ -120,6 +120,13 @@ pub fn status(spool: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Delivers what is left in `spool` to `endpoint`, wherever it was to go.
+pub fn drain(spool: &Path, endpoint: &str) {
+    let (spool, endpoint) = (spool.to_str().unwrap(), format!("endpoint={endpoint}"));
+    let all = ["--timeout-ms", "60000", "--set=adopt=any", "--set", &endpoint];
+    succeed(&mut spanspool(&[&["drain", "--spool-dir", spool], &all[..]].concat()));
+}
+
 /// A counter of [`status`] over all lanes.
 pub fn total(status: &Value, counter: &str) -> u64 {
     status[counter].as_u64().unwrap()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use testkit::faults::{Faults, Word};
 use testkit::host::{
-    Host, accepting, assert_each_once, lane_names, settings, silent, status, total, wait_for_items,
+    Host, accepting, assert_each_once, drain, lane_names, settings, silent, status, total, wait_for_items,
 };
 use testkit::wait::eventually;
 use testkit::{TempDir, caller, compile_c, succeed};
@@ -25,21 +25,6 @@ fn start(dir: &TempDir, spool: &Path, endpoint: &str, more: &[&str]) -> Host {
     let log = format!("log={}", dir.join("log").display());
     let all: Vec<&str> = SMALL.iter().chain(more).copied().chain([log.as_str()]).collect();
     Host::start(&Host::compile(dir), &settings(spool, endpoint, &all))
-}
-
-/// Delivers what is left in `spool`.
-fn drain(spool: &Path, endpoint: &str) {
-    let program = Path::new(env!("CARGO_BIN_EXE_spanspool"));
-    let mut command = caller(program);
-    command.args([
-        "drain",
-        "--spool-dir",
-        spool.to_str().unwrap(),
-        "--timeout-ms",
-        "60000",
-        "--set=adopt=any",
-    ]);
-    succeed(command.args(["--set", &format!("endpoint={endpoint}")]));
 }
 
 /// Deletes the folder, and what is made anew in it meanwhile.

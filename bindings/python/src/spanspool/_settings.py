@@ -51,6 +51,7 @@ class Settings(TypedDict, total=False):
     max_item_bytes: Bytes | None
     validation: Literal["full", "none"] | None
     sanitize: Literal["auto", "always", "never"] | None
+    adopt: Literal["same", "any"] | None
     adopt_interval: Seconds | None
     max_rejected_bytes: Bytes | None
     ca_file: Path | None

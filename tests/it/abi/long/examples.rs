@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::host::{Host, accepting, ids_of, silent, status, total, wait_for_items};
+use testkit::host::{Host, accepting, drain, ids_of, silent, status, total, wait_for_items};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::{TempDir, caller, compile_c, compile_cpp, have, lib_dir, root, succeed, tool};
 
@@ -150,6 +150,7 @@ fn cpp_server_ends_gracefully() {
     drop(unheard);
 
     let ingest = accepting();
+    drain(&spool, &ingest.url());
     assert_eq!(serve(&program, &spool, &ingest), "all delivered");
     wait_for_items(&ingest, 22);
     assert_eq!(total(&status(&spool), "pending"), 0);

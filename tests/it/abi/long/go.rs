@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
-use testkit::host::{Host, accepting, ids_of, silent, status, total, wait_for_items};
+use testkit::host::{Host, accepting, drain, ids_of, silent, status, total, wait_for_items};
 use testkit::ingest::{Ingest, items_of};
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
 
@@ -142,6 +142,7 @@ fn go_service_ends_gracefully() {
     drop(unheard);
 
     let ingest = accepting();
+    drain(&spool, &ingest.url());
     assert_eq!(serve(&program, &spool, &ingest, 5), "all delivered");
     wait_for_items(&ingest, 20);
     assert_eq!(ingest.requests().iter().flat_map(ids_of).count(), 20);
