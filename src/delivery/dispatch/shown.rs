@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Dispatch;
+use super::{Dispatch, KeyGate};
 use crate::delivery::gate::{News, Why};
 use crate::spool::ExportState;
 
@@ -26,7 +26,10 @@ pub(in crate::delivery) struct Status<'a> {
 impl Dispatch {
     pub(in crate::delivery) fn status(&self, now: Instant) -> Status<'_> {
         let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
-        let at_key = || self.keys.values().filter(|key| !key.jobs.is_empty()).find_map(|key| key.gate.why());
+        // The batch that is to probe a key is in hand before its request begins.
+        let is_awaited =
+            |key: &&KeyGate| !key.jobs.is_empty() || key.refused.is_none() && !self.in_hand.is_empty();
+        let at_key = || self.keys.values().filter(is_awaited).find_map(|key| key.gate.why());
         // A gate that is due is shut until a request says otherwise.
         let waiting = match self.gate.why() {
             Some(_) if is_sending && self.gate.wait(now).is_none_or(|_| self.gate.is_probing()) => None,
