@@ -127,8 +127,10 @@ impl Committer<'_> {
         let journal = self.stores.journal();
         let bytes = plan.end.pos.saturating_sub(journal.checkpoint().head.pos)
             + oversize.as_ref().map_or(0, |batch| batch.items_bytes());
-        let what = format_args!("write a segment of lane {}", self.lane.id());
-        memory::ensure(what, 3 * bytes as usize + 2 * SLED_SEGMENT_BYTES)?;
+        memory::ensure(
+            format_args!("write a segment of lane {}", self.lane.id()),
+            3 * bytes as usize + 2 * SLED_SEGMENT_BYTES,
+        )?;
         let mut values = Vec::new();
         let mut keep = |stored: &StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));

@@ -161,8 +161,8 @@ impl Lane {
 
     /// `Some`: there is no memory for a batch and its request now, nor before this time.
     fn wait_for_memory(&self) -> Option<Instant> {
-        let what = format_args!("send a batch of lane {}", self.id());
-        let outcome = memory::ensure(what, 3 * self.settings.limits.body_bytes);
+        let bytes = 3 * self.settings.limits.body_bytes;
+        let outcome = memory::ensure(format_args!("send a batch of lane {}", self.id()), bytes);
         let was_short = self.hand_out.short_of_memory.swap(outcome.is_err(), Relaxed);
         let error = outcome.err()?;
         if !was_short {
