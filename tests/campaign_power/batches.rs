@@ -23,7 +23,12 @@ fn a_batch_that_was_sent_is_the_same_batch_after_a_power_cut() {
     let ingest = Witness::start();
     ingest.set_mood(Mood::Down);
     // Nothing but the sending of the batch is a reason to sync.
-    let settings = [("durability", "power"), ("sync_interval_ms", NEVER_MS), ("schedule_delay_ms", NEVER_MS)];
+    let settings = [
+        ("durability", "power"),
+        ("sync_interval_ms", NEVER_MS),
+        ("schedule_delay_ms", NEVER_MS),
+        ("adopt", "any"),
+    ];
     let client = open(&disk.live().join("spool"), &ingest.url(), &settings);
     for n in 0..3 {
         client.enqueue(item(n).as_bytes()).unwrap();
@@ -33,7 +38,7 @@ fn a_batch_that_was_sent_is_the_same_batch_after_a_power_cut() {
 
     let remains = disk.mount(disk.capture());
     let after = Witness::start();
-    let smaller = [("max_batch_size", "2"), ("durability", "power")];
+    let smaller = [("max_batch_size", "2"), ("durability", "power"), ("adopt", "any")];
     let recovered = open(&remains.folder().join("spool"), &after.url(), &smaller);
     recovered.flush(PATIENCE).unwrap();
     drop(recovered);
@@ -48,7 +53,7 @@ fn a_number_that_a_power_cut_took_comes_back_under_another_key() {
     }
     let disk = Disk::new(Kind::Ext4, true);
     let ingest = Witness::start();
-    let settings = [("sync_interval_ms", NEVER_MS)];
+    let settings = [("sync_interval_ms", NEVER_MS), ("adopt", "any")];
     let client = open(&disk.live().join("spool"), &ingest.url(), &settings);
     client.enqueue(item(1).as_bytes()).unwrap();
     client.flush(PATIENCE).unwrap();

@@ -76,6 +76,8 @@ impl Run {
         settings.push(("schedule_delay_ms", (1 + noise.below(30)).to_string()));
         settings.push(("max_in_flight", (1 + 3 * noise.below(2)).to_string()));
         settings.push(("adopt_interval_ms", "50".into()));
+        // What a cut leaves goes to an ingest of its own.
+        settings.push(("adopt", "any".into()));
         settings.push(("base_delay_ms", "5".into()));
         settings.push(("max_delay_ms", "50".into()));
         let spool = disk.live().join(SPOOL);

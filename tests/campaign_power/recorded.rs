@@ -69,6 +69,7 @@ impl Run {
             ("max_in_flight", in_flight),
             ("schedule_delay_ms", "3"),
             ("adopt_interval_ms", "20"),
+            ("adopt", "any"),
         ]);
         settings.extend([("base_delay_ms", "5"), ("max_delay_ms", "20"), ("sync_interval_ms", "50")]);
         let spool = live.path().join(SPOOL);
