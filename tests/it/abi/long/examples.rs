@@ -74,19 +74,22 @@ fn c_offline_device_keeps_its_readings_through_a_kill() {
         return;
     }
     let (dir, ingest) = (TempDir::new("offline-device"), accepting());
+    let (port, url) = (ingest.port(), ingest.url());
+    // The device is away from the network.
+    ingest.stop();
     let program = compile_c("examples/c/offline_device.c", dir.path());
     let spool = dir.join("spool");
-    let start = |url: &str| Host::run(caller(&program).arg(&spool).arg(url));
+    let start = || Host::run(caller(&program).arg(&spool).arg(&url));
 
-    // Nobody listens on port 9: the device is away from the network.
-    let mut device = start("http://127.0.0.1:9/");
+    let mut device = start();
     for n in 1..=20 {
         let answer = device.ask(&format!("reading \"{n}\" of C:\\\t"));
         assert_eq!(answer, format!("kept: {n} pending, 0 delivered, 0 dropped"));
     }
     device.kill();
 
-    let mut device = start(&ingest.url());
+    let ingest = Ingest::start_on(port, |_| Answer::status(200)).unwrap();
+    let mut device = start();
     device.ask("the last one");
     assert_eq!(device.ask("online"), "sent: 0 pending, 21 delivered, 0 dropped");
     device.end();
