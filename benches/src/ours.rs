@@ -38,6 +38,15 @@ pub fn offline(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProces
     Ok(BatchTraceProcessor::open(config)?)
 }
 
+/// How long it takes to open the spool in `dir`.
+pub fn opening_ns(dir: &Path) -> Result<f64> {
+    let begin = Instant::now();
+    let client = offline(dir, &[])?;
+    let ns = begin.elapsed().as_nanos() as f64;
+    drop(client);
+    Ok(ns)
+}
+
 /// A client with an exporter that accepts everything at once.
 pub fn accepted(dir: &Path, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
     with_exporter(dir, settings, Arc::new(AcceptAll))

@@ -19,6 +19,8 @@ use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 const MOST_DRAINED: usize = 16;
 /// How long empty lanes wait for the next one to be empty.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
@@ -27,9 +29,6 @@ pub(crate) struct Adopter {
     search: Arc<Search>,
     threads: Threads,
 }
-
-/// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
-const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 struct Search {
     config: Config,

@@ -6,7 +6,7 @@ use crate::config::Endpoint;
 
 /// Where items go: the exporter, and for the HTTP ingest its scheme, host, port and path. It has no key in it.
 ///
-/// Items that were accepted with `exporter=none` have none: they are for whoever adopts them.
+/// Items that were accepted with `exporter=none` have none: any client may deliver them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Destination(String);
 
@@ -14,7 +14,7 @@ impl Destination {
     /// The longest text of a destination, in bytes.
     pub(crate) const MAX_BYTES: usize = 9000;
 
-    /// That of items which are for whoever adopts them.
+    /// That of items which any client may deliver.
     pub fn anybody() -> Self {
         Self(String::new())
     }
@@ -39,12 +39,12 @@ impl Destination {
         Self(text.to_owned())
     }
 
-    /// `backend URL`, `console` or `custom NAME`; empty when items are for whoever adopts them.
+    /// `backend URL`, `console` or `custom NAME`; empty when any client may deliver the items.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the items are for whoever adopts them.
+    /// Whether any client may deliver the items.
     pub fn is_anybody(&self) -> bool {
         self.0.is_empty()
     }

@@ -106,10 +106,17 @@ pub(crate) enum Validation {
 /// Which lanes of dead processes a client delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Adopt {
-    /// Those of its own destination, and those that are for whoever adopts them.
+    /// Those of its own destination, and those that any client may deliver.
     Same,
     /// All.
     Any,
+}
+
+impl Adopt {
+    /// Whether a client whose items go to `own` may deliver those that go to `other`.
+    pub(crate) fn allows(self, own: &Destination, other: &Destination) -> bool {
+        self == Self::Any || other.is_anybody() || own == other
+    }
 }
 
 /// Whether the ingest's field limits are applied to what is sent.
@@ -178,6 +185,11 @@ impl Config {
     /// The longest item that is taken, in bytes: the setting `max_item_bytes`.
     pub fn max_item_bytes(&self) -> usize {
         self.max_item_bytes
+    }
+
+    /// Whether a client with these settings delivers what another one left for `destination`.
+    pub fn adopts(&self, destination: &Destination) -> bool {
+        self.adopt.allows(&self.destination(), destination)
     }
 
     /// Where items go with these settings.

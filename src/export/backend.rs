@@ -74,22 +74,13 @@ impl BackendSpanExporter {
         let url = url.parse::<Uri>().map_err(|e| invalid(format!("endpoint: {e}")).caused_by(e))?;
         let names = Names::default();
         let mut obstacle = None;
-        let proxy = proxy(&config.endpoint, env).unwrap_or_else(|why| {
-            obstacle = Some(why);
-            None
-        });
+        let proxy = or_obstacle(proxy(&config.endpoint, env), &mut obstacle);
         let or_env = |setting: &Option<String>, name| match setting {
             Some(text) => Ok(Some(text.clone())),
             None => env_text(name, env),
         };
-        let mut note = |text: std::result::Result<Option<String>, String>| {
-            text.unwrap_or_else(|why| {
-                obstacle = Some(why);
-                None
-            })
-        };
-        let organization = note(or_env(&config.organization, "OPENAI_ORG_ID"));
-        let project = note(or_env(&config.project, "OPENAI_PROJECT_ID"));
+        let organization = or_obstacle(or_env(&config.organization, "OPENAI_ORG_ID"), &mut obstacle);
+        let project = or_obstacle(or_env(&config.project, "OPENAI_PROJECT_ID"), &mut obstacle);
         Ok(Self {
             destination: Destination::backend(&config.endpoint),
             agent: new_agent(agent_config(config, proxy)?, &names),
@@ -401,6 +392,14 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::try_from(value).map_err(|_| unfit("its value"))?;
     value.set_sensitive(true);
     Ok((HeaderName::try_from(name).map_err(|_| unfit("its name"))?, value))
+}
+
+/// What was found in the environment, if it can be used. If not, why is an obstacle.
+fn or_obstacle<T>(found: std::result::Result<Option<T>, String>, obstacle: &mut Option<String>) -> Option<T> {
+    found.unwrap_or_else(|why| {
+        *obstacle = Some(why);
+        None
+    })
 }
 
 fn retry(reason: String) -> Outcome {

@@ -26,7 +26,7 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     drop(ours::offline(&empty, &[])?);
     let mut rounds = Vec::new();
     for _ in 0..OPENINGS {
-        rounds.push((opening_ns(&full)?, opening_ns(&empty)?));
+        rounds.push((ours::opening_ns(&full)?, ours::opening_ns(&empty)?));
     }
     sheet.rounds("init on 10 GiB vs an empty spool", &rounds, ns, Reach::AtMost(2.0));
     let server = Server::start(0)?;
@@ -49,14 +49,6 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     ];
     sheet.figures("10 GiB of sample items", &figures);
     Ok(())
-}
-
-fn opening_ns(spool: &Path) -> Result<f64> {
-    let begin = Instant::now();
-    let client = ours::offline(spool, &[])?;
-    let ns = begin.elapsed().as_nanos() as f64;
-    drop(client);
-    Ok(ns)
 }
 
 /// In a child: fills `spool` with `json_bytes` bytes.

@@ -61,7 +61,7 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     }
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((opening_ns(&many)?, opening_ns(&empty)?));
+        rounds.push((ours::opening_ns(&many)?, ours::opening_ns(&empty)?));
     }
     let what = |what: &str| format!("{what} with {FILES} rejected files vs an empty store");
     sheet.rounds(&what("init"), &rounds, ns, Reach::AtMost(2.0));
@@ -117,14 +117,6 @@ fn set_one_aside(client: &BatchTraceProcessor) -> Result<f64> {
     client.enqueue_as("held", &items::span(1))?;
     client.flush(PATIENCE)?;
     Ok(begin.elapsed().as_nanos() as f64)
-}
-
-fn opening_ns(spool: &Path) -> Result<f64> {
-    let begin = Instant::now();
-    let client = ours::offline(spool, &[])?;
-    let ns = begin.elapsed().as_nanos() as f64;
-    drop(client);
-    Ok(ns)
 }
 
 /// The rejected files of the spool's only lane.

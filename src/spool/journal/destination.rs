@@ -1,7 +1,7 @@
 //! Destination: where a journal's header records that the lane's items go.
 //!
 //! ```text
-//!  4096  checksum and length of the text; 0: the items are for whoever adopts them
+//!  4096  checksum and length of the text; 0: any client may deliver the items
 //!  4104  the text, at most 9000 bytes
 //! ```
 //! It is written before anybody can see the journal, and changed only by an owner that may adopt the lane.
@@ -28,6 +28,11 @@ pub(super) fn store(map: &Map, destination: &Destination) {
         map.header_word(AT_TEXT + 8 * i).store(u64::from_ne_bytes(word), Relaxed);
     }
     map.header_word(AT_CHECK).store(check(text), Release);
+}
+
+/// The destination of the journal in `map`, whose header was checked.
+pub(super) fn of(map: &Map) -> Destination {
+    load(|at| map.header_word(at).load(Acquire)).unwrap_or_default()
 }
 
 /// The destination in a header; `None`: what says so is damaged.
@@ -59,7 +64,7 @@ pub(crate) struct Recorded {
 }
 
 /// Where the items of the journal `path` go, whatever else is wrong with it. Those of one that is absent, or whose
-/// record of it is damaged, are for whoever adopts them.
+/// record of it is damaged, may be delivered by any client.
 pub(crate) fn recorded(path: &HeldPath) -> Result<Recorded> {
     let mut start = Vec::new();
     let most = (AT_TEXT + Destination::MAX_BYTES.next_multiple_of(8)) as u64;
@@ -84,11 +89,11 @@ pub(crate) fn recorded(path: &HeldPath) -> Result<Recorded> {
 impl Journal {
     /// Where the items go.
     pub(crate) fn destination(&self) -> Destination {
-        load(|at| self.map.header_word(at).load(Acquire)).unwrap_or_default()
+        of(&self.map)
     }
 
     /// Records, durably, that the items go to `destination` from now on. Whenever that is cut short, they go there, to
-    /// where they went, or to whoever adopts them.
+    /// where they went, or wherever a client takes them.
     pub(crate) fn redirect(&self, destination: &Destination) -> Result<()> {
         let sync = || self.file().sync_data().map_err(|e| self.sync_failed(e));
         self.map.header_word(AT_CHECK).store(0, Release);

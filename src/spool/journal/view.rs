@@ -124,7 +124,7 @@ impl JournalView {
 
     /// Where the items go.
     pub(crate) fn destination(&self) -> Destination {
-        destination::load(|at| self.map.header_word(at).load(Acquire)).unwrap_or_default()
+        destination::of(&self.map)
     }
 
     pub(crate) fn reason(&self) -> String {

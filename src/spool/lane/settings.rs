@@ -65,6 +65,6 @@ impl LaneSettings {
 
     /// Whether items that go to `destination` may be delivered with these settings.
     pub(crate) fn adopts(&self, destination: &Destination) -> bool {
-        self.adopt == Adopt::Any || destination.is_anybody() || *destination == self.destination
+        self.adopt.allows(&self.destination, destination)
     }
 }

@@ -1,4 +1,4 @@
-//! Destinations: what a process left goes where that process sent, whoever shares the spool with it.
+//! Destinations: what a process left goes where that process sent, also when other programs share the spool.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -61,6 +61,16 @@ fn multiply(spool: &Path, count: u64) {
     }
 }
 
+/// A spool in `dir` with one item that was delivered, and one that was refused and stands there `others` more times.
+fn with_many_rejected(dir: &TempDir, others: u64) -> PathBuf {
+    let spool = dir.join("spool");
+    let client = open_picky(&spool, &[]);
+    enqueue(&client, 0..2);
+    client.flush(PATIENCE).unwrap();
+    multiply(&spool, others);
+    spool
+}
+
 #[test]
 fn rejected_items_take_no_more_than_the_spool_may() {
     const LIMIT: u64 = 1 << 20;
@@ -163,12 +173,7 @@ fn two_that_take_items_out_of_one_file_do_not_put_them_back() {
 fn a_key_finds_its_items_among_many_rejected_ones() {
     const OTHERS: u64 = 2000;
     let dir = TempDir::new("rejected-many");
-    let spool = dir.join("spool");
-    let client = open_picky(&spool, &[]);
-    enqueue(&client, 0..2);
-    client.flush(PATIENCE).unwrap();
-    multiply(&spool, OTHERS);
-    drop(client);
+    let spool = with_many_rejected(&dir, OTHERS);
     let client = open_picky(&spool, &[]);
     for n in 0..10 {
         client.enqueue_as("team", item(n).as_bytes()).unwrap();
@@ -186,12 +191,7 @@ fn a_key_finds_its_items_among_many_rejected_ones() {
 fn all_rejected_items_go_back_on_their_way_once() {
     const OTHERS: u64 = 2000;
     let dir = TempDir::new("rejected-requeue");
-    let spool = dir.join("spool");
-    let client = open_picky(&spool, &[]);
-    enqueue(&client, 0..2);
-    client.flush(PATIENCE).unwrap();
-    multiply(&spool, OTHERS);
-    drop(client);
+    let spool = with_many_rejected(&dir, OTHERS);
     let client = open_offline(&spool, &[]);
     let begin = Instant::now();
     assert_eq!(client.requeue_rejected(&[]).unwrap(), OTHERS + 1);

@@ -51,6 +51,9 @@ fn a_child_of_a_raw_clone_has_a_lane_of_its_own() {
     assert_eq!(reader.ask("flush 60000"), "0");
     // One that is freed while it delivers what a child left leaves that to be sent again.
     assert_same_batches(&ingest.requests());
+    for (id, times) in arrivals(&ingest) {
+        assert!(times == 1 || id.starts_with("grandchild"), "{id} came {times} times");
+    }
     reader.end();
 }
 

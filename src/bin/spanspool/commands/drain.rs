@@ -108,7 +108,7 @@ fn deliver(route: &Route, view: &SpoolView, deadline: Instant, progress: &Progre
         let flushers: Vec<_> = route.processors().map(flush).collect();
         let mut total = 0;
         while !flushers.iter().all(|flusher| flusher.is_finished()) {
-            let lanes = route.lanes(view)?;
+            let lanes = route.lanes(view, &view.foreign()?)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
             let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
@@ -134,9 +134,8 @@ fn flush_until_empty(
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
         let foreign = view.foreign()?;
-        let is_ours = |id: &str| foreign.iter().all(|lane| lane.id != id);
-        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && is_ours(&lane.id));
-        let done = !damaged && totals(&route.lanes(view)?).pending == 0;
+        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && !is_foreign(&lane.id, &foreign));
+        let done = !damaged && totals(&route.lanes(view, &foreign)?).pending == 0;
         if done || Instant::now() >= deadline {
             return Ok(());
         }
@@ -144,18 +143,16 @@ fn flush_until_empty(
     }
 }
 
-/// Where this run delivers to: a processor for each destination.
-struct Route {
-    by_destination: BTreeMap<Destination, BatchTraceProcessor>,
-    takes_all: bool,
-}
+/// Where this run delivers to: settings and a processor for each destination.
+struct Route(Vec<(Config, BatchTraceProcessor)>);
 
 impl Route {
     /// To where `config` says, if the command line says so in `spool`; else to where the items of `lanes` go.
     fn new(spool: &Spool, config: Config, lanes: &[LaneStatus]) -> Result<Self, Failure> {
+        let is_told = |key| Ok::<_, Failure>(spool.setting(key)?.is_some());
         let takes_all = spool.setting("adopt")?.is_some_and(|which| which == "any");
         let mut configs = BTreeMap::new();
-        if !takes_all && spool.setting("endpoint")?.is_none() && spool.setting("exporter")?.is_none() {
+        if !takes_all && !is_told("endpoint")? && !is_told("exporter")? {
             for destination in lanes.iter().filter(|lane| is_ours(lane)).map(|lane| &lane.destination) {
                 let mut config = config.clone();
                 let (key, value) = match destination.endpoint() {
@@ -165,32 +162,33 @@ impl Route {
                     None => continue,
                 };
                 config.set(key, value)?;
-                configs.insert(destination.clone(), config);
+                configs.insert(destination, config);
             }
         }
-        if configs.is_empty() {
-            configs.insert(config.destination(), config);
-        }
-        let open = |(destination, config)| Ok((destination, BatchTraceProcessor::open(config)?));
-        let by_destination = configs.into_iter().map(open).collect::<Result<_, Failure>>()?;
-        Ok(Self { by_destination, takes_all })
+        let configs = if configs.is_empty() { vec![config] } else { configs.into_values().collect() };
+        let open = |config: Config| Ok((config.clone(), BatchTraceProcessor::open(config)?));
+        Ok(Self(configs.into_iter().map(open).collect::<Result<_, Failure>>()?))
     }
 
     fn processors(&self) -> impl Iterator<Item = &BatchTraceProcessor> {
-        self.by_destination.values()
+        self.0.iter().map(|(_, processor)| processor)
     }
 
     fn takes(&self, destination: &Destination) -> bool {
-        self.takes_all || destination.is_anybody() || self.by_destination.contains_key(destination)
+        self.0.iter().any(|(config, _)| config.adopts(destination))
     }
 
-    /// The lanes that this process owns or may adopt.
-    fn lanes(&self, view: &SpoolView) -> Result<Vec<LaneStatus>, Failure> {
-        let (mut lanes, foreign) = (view.lanes()?, view.foreign()?);
-        lanes.retain(|lane| foreign.iter().all(|other| other.id != lane.id));
-        lanes.retain(|lane| is_ours(lane) && self.takes(&lane.destination));
+    /// The lanes that this process owns or may adopt, but for those of other users.
+    fn lanes(&self, view: &SpoolView, foreign: &[ForeignLane]) -> Result<Vec<LaneStatus>, Failure> {
+        let mut lanes = view.lanes()?;
+        lanes.retain(|lane| !is_foreign(&lane.id, foreign) && is_ours(lane) && self.takes(&lane.destination));
         Ok(lanes)
     }
+}
+
+/// Whether the lane `id` is another user's.
+fn is_foreign(id: &str, foreign: &[ForeignLane]) -> bool {
+    foreign.iter().any(|lane| lane.id == id)
 }
 
 /// Whether no other process owns `lane`.
