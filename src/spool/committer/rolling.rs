@@ -43,19 +43,24 @@ impl RollingWriter {
         self.open.as_ref().is_none_or(|open| open.bytes > 0 && open.bytes + bytes > self.max_bytes)
     }
 
-    /// Appends `values` durably, in a new segment at `path` when `must_roll` says so.
+    /// Appends `values` durably, in a new segment at `path` when `must_roll` says so. `first` is the item that they begin
+    /// with, or the first one that is missing before them: its segment is where it is looked for.
     ///
     /// After an error the segment is given up. What it held is safe; what was to be added is still in the journal.
-    pub(crate) fn append(&mut self, values: &[(u64, Vec<u8>)], path: impl Fn(u64) -> HeldPath) -> Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        first: u64,
+        values: &[(u64, Vec<u8>)],
+        path: impl Fn(u64) -> HeldPath,
+    ) -> Result<()> {
         let bytes: u64 = values.iter().map(|(_, value)| value.len() as u64).sum();
-        let Some((first, _)) = values.first() else { return Ok(()) };
         if self.must_roll(bytes) {
             self.open = None;
-            let dir = path(*first);
+            let dir = path(first);
             dir.remove()?;
             pool::ensure_threads(dir.parent().as_ref().unwrap_or(&dir))?;
             let made = Segment::create(&dir).inspect_err(|_| drop(dir.remove()))?;
-            self.open = Some(Open { first: *first, segment: Arc::new(made), bytes: 0 });
+            self.open = Some(Open { first, segment: Arc::new(made), bytes: 0 });
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         let outcome = open.segment.append(values);

@@ -170,19 +170,22 @@ impl Committer<'_> {
         if !fits {
             return Ok(Vec::new());
         }
-        let Some((first, _)) = values.first() else { return Ok(values) };
+        if values.is_empty() {
+            return Ok(values);
+        }
         let stores = self.stores;
+        let first = stores.lock_queue().checkpoint().head.seq;
         let before = self.writer.current().map(|(first, _)| first);
         if self.writer.must_roll(bytes_of(&values)) {
             self.writer.close(stores.lock_queue().segments_mut());
         }
         let path = |first| stores.lock_queue().segments_mut().path(first);
-        let mut appended = self.writer.append(&values, path);
+        let mut appended = self.writer.append(first, &values, path);
         if is_oversize && appended.is_ok() && !self.lane.oversize().begin_storing() {
             self.writer.close(stores.lock_queue().segments_mut());
             appended = Err(Error::new(ErrorKind::Full, "nobody waits for the item any more"));
         }
-        appended.inspect_err(|_| self.give_up_segment(before, *first))?;
+        appended.inspect_err(|_| self.give_up_segment(before, first))?;
         Ok(values)
     }
 

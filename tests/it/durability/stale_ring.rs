@@ -130,3 +130,24 @@ fn items_that_were_settled_and_are_gone_stay_counted() {
     assert_eq!((stats.accepted, stats.delivered, stats.pending), (3, 3, 0), "{stats:?}");
     assert_eq!(ingest.requests().len(), 1, "the new item arrives");
 }
+
+/// Its first record is damaged before the ring is moved into a segment: no segment begins with that item.
+#[test]
+fn a_damaged_item_at_the_head_of_what_is_spilled_holds_up_no_other() {
+    const ITEMS: [&str; 3] = ["{\"n\":0}", "{\"n\":1}", "{\"n\":2}"];
+    let dir = TempDir::new("stale-damaged-head");
+    let (spool, ingest) = (dir.join("spool"), accepting());
+    let mut journals = journals(&spool, &ITEMS);
+    let mut journal_bytes = journals.remove(ITEMS.len());
+    journal_bytes[record(0)][40..].fill(b'x');
+    fs::write(journal(&spool), journal_bytes).unwrap();
+    let client = open_offline(&spool, &SETTINGS);
+    // Longer than half the ring: it goes into a segment, and all that came before it.
+    client.enqueue(format!("{{\"id\":\"long\",\"pad\":\"{}\"}}", "x".repeat(70_000)).as_bytes()).unwrap();
+    drop(client);
+    let client = open(&spool, &ingest.url(), &[("adopt", "any")]);
+    client.flush(PATIENCE).unwrap();
+    let stats: Stats = client.stats().unwrap();
+    assert_ledger(&stats);
+    assert_eq!((stats.delivered, stats.dropped_corrupt, stats.pending), (ITEMS.len() as u64, 1, 0));
+}
