@@ -90,6 +90,20 @@ def test_a_handler_that_fails_or_calls_the_client_does_no_harm(
         logger.removeHandler(handler)
 
 
+def test_only_what_is_delivered_says_that_the_ingest_accepts_items(
+    ingest: Ingest, spool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "spanspool")
+    ingest.answer = lambda request: 401
+    client = Client(spool, endpoint=ingest.url())
+    client.enqueue({"id": 1})
+    for call in client.flush, client.shutdown:
+        with pytest.raises(spanspool.TimeoutError):
+            call(0.5)
+    assert client.stats().export_state == ExportState.IDLE
+    assert [text for _, text in lines(caplog)] == ["the ingest answers 401: 1 items wait in the spool"]
+
+
 @pytest.mark.parametrize("how", ["exit", "fork", "daemon"])
 def test_logging_harms_neither_exit_nor_fork(how: str, ingest: Ingest, spool: Path) -> None:
     ingest.answer = lambda request: 401

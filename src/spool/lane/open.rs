@@ -2,6 +2,7 @@
 
 use crate::config::{Destination, Durability, Level, Log};
 use crate::error::{Error, ErrorKind, Result};
+use crate::spool::ExportState;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, Journal};
 use crate::spool::lane::Lane;
@@ -37,6 +38,8 @@ impl Lane {
             Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
         let rejected = RejectedStore::new(id, dir.join("rejected"), checkpoint.cursor);
         journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
+        // What the last owner waited for is not known to hold for this one.
+        journal.set_counter(HeaderCounter::ExportState, ExportState::Idle.into());
         let queue = Queue::open(id, segments, &journal, checkpoint);
         let quarantine = Quarantine::new(dir, settings.max_spool_bytes / QUARANTINE_SHARE);
         let stores = Stores::new(journal, queue, rejected, quarantine, log);

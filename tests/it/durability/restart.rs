@@ -11,6 +11,7 @@ use testkit::client::{
     BACKOFF, NEVER_MS, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue, lane_dir,
     lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
 };
+use testkit::host::silent;
 use testkit::ingest::{Answer, Ingest};
 use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, have, succeed, tool};
@@ -58,6 +59,26 @@ fn batch_that_was_tried_stays_the_same_under_other_settings() {
     let (tried, sent) = (busy.requests().remove(0), ingest.requests().remove(0));
     assert_eq!(batch_id(&tried), batch_id(&sent));
     assert!(tried.body == sent.body, "the bytes changed");
+}
+
+#[test]
+fn what_the_last_owner_waited_for_is_not_what_this_one_does() {
+    let dir = TempDir::new("restart");
+    let spool = dir.join("spool");
+    let busy = Ingest::start(|_| Answer::status(503)).unwrap();
+    let silent = silent();
+    let open = |url: &str| {
+        open(&spool, url, &[("base_delay_ms", NEVER_MS), ("max_delay_ms", NEVER_MS), ("adopt", "any")])
+    };
+    enqueue(&open(&busy.url()), 0..1);
+    // Once would do, if delivery did not show its own state soon.
+    for _ in 0..10 {
+        let client = open(&busy.url());
+        wait_for_state(&client, BACKOFF);
+        drop(client);
+        let stats = open(&silent.url()).stats().unwrap();
+        assert_eq!((stats.pending, stats.state().is_waiting()), (1, false));
+    }
 }
 
 #[test]

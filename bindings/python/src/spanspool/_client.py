@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import math
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ._errors import ArgumentError, SettingError, Status, error_of
+from ._errors import ArgumentError, SettingError, SpanspoolError, Status, error_of
 from ._json import encode
 from ._library import LIBRARY, last_error, phrase
 from ._reporter import Reporter
@@ -144,9 +145,7 @@ class Client:
 
     def stats(self) -> Stats:
         """The counters as they are now; after `shutdown` as they were at its end."""
-        stats = self._read_stats()
-        self._reporter.look(stats)
-        return stats
+        return self._reporter.look(self._read_stats)
 
     def shutdown(self, timeout: float | None = 5.0) -> None:
         """Accepts no more items, delivers until ``timeout`` passed, and stops the threads.
@@ -224,9 +223,8 @@ class Client:
 
     def _look(self) -> None:
         """Logs what changed."""
-        raw = RawStats()
-        if LIBRARY.spanspool_get_stats(self._handle, ctypes.byref(raw), ctypes.sizeof(raw)) == Status.OK:
-            self._reporter.look(raw.stats())
+        with contextlib.suppress(SpanspoolError):
+            self._reporter.look(self._read_stats)
 
     def _check(self, status: int) -> None:
         if status:

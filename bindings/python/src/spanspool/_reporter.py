@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from ._stats import ExportState, Stats
 
@@ -35,15 +36,20 @@ class Reporter:
         self._trouble: ExportState | None = None
         self._rejected = self._dropped = self._refused_parts = self._delivered = 0
 
-    def look(self, stats: Stats) -> None:
-        """Logs what changed since the last time. Never waits and never raises."""
+    def look(self, read: Callable[[], Stats]) -> Stats:
+        """Logs what changed since the last time, by the counters that ``read`` returns. Returns them.
+
+        Never waits, and raises only what ``read`` raises.
+        """
         self.due = time.monotonic() + INTERVAL
         if self._process != os.getpid():
             # A child of fork has a lane and counters of its own, and may have inherited the lock in a locked state.
             self._start()
         if not self._lock.acquire(blocking=False):
-            return
+            return read()
         try:
+            # Under the lock, so that no thread comes with older counters than another did.
+            stats = read()
             lines = [*self._exporting(stats), *self._losses(stats)]
         finally:
             self._lock.release()
@@ -53,9 +59,10 @@ class Reporter:
             except Exception:
                 # A call that stored its item must not fail because a filter or a handler did.
                 continue
+        return stats
 
     def _exporting(self, stats: Stats) -> list[tuple[int, str]]:
-        state, delivered = stats.export_state, stats.delivered > self._delivered
+        state, has_delivered = stats.export_state, stats.delivered > self._delivered
         self._delivered = stats.delivered
         if state == ExportState.HOLD and self._trouble != ExportState.HOLD:
             self._trouble = ExportState.HOLD
@@ -64,8 +71,9 @@ class Reporter:
             self._trouble = ExportState.BACKOFF
             text = f"the ingest {_answer(stats)}: {stats.pending} items wait in the spool and are tried again"
             return [(logging.WARNING, text)]
-        well = state == ExportState.IDLE or (state == ExportState.SENDING and delivered)
-        if well and self._trouble is not None:
+        # A client that is shut down is idle, too, and so is one that had to drop its items.
+        is_well = has_delivered and state in (ExportState.IDLE, ExportState.SENDING)
+        if is_well and self._trouble is not None:
             self._trouble = None
             return [(logging.INFO, "the ingest accepts items again")]
         return []
