@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
+use crate::delivery::Outlet;
 use crate::error::Result;
-use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
@@ -34,7 +34,7 @@ struct Search {
     config: Config,
     lanes: HeldPath,
     own: Arc<Lane>,
-    exporter: Arc<dyn TracingExporter>,
+    outlet: Arc<Outlet>,
     stopped: AtomicBool,
     changed: Wakeup,
     /// Ids of the lanes that were adopted, once or again.
@@ -45,12 +45,12 @@ struct Search {
 
 impl Adopter {
     /// Starts the thread, which works for the owner of the lane `own`.
-    pub(crate) fn start(config: Config, own: Arc<Lane>, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
+    pub(crate) fn start(config: Config, own: Arc<Lane>, outlet: Arc<Outlet>) -> Result<Self> {
         let search = Arc::new(Search {
             lanes: own.lanes().clone(),
             config,
             own,
-            exporter,
+            outlet,
             stopped: AtomicBool::new(false),
             changed: Wakeup::default(),
             met: Mutex::default(),
@@ -61,10 +61,10 @@ impl Adopter {
         Ok(adopter)
     }
 
-    /// Looks at once, and makes the next request at once, without waiting for backoff or hold to end.
+    /// Looks at once, and tries again at once what adopted lanes wait for.
     pub(crate) fn wake(&self) {
         self.search.changed.raise();
-        self.search.lock_current().iter().for_each(|runner| runner.wake());
+        self.search.lock_current().iter().for_each(|runner| runner.wake_lane());
     }
 
     /// Tells the thread to end, without waiting for it.
@@ -106,7 +106,7 @@ impl Search {
 
     fn look(self: &Arc<Self>) -> Result<()> {
         let log = &self.config.log;
-        let settings = LaneSettings::new(&self.config, self.exporter.destination());
+        let settings = LaneSettings::new(&self.config, self.outlet.exporter().destination());
         loop {
             let names = self.lanes.names()?;
             Lane::sweep_up(&self.lanes, &names, log)?;
@@ -182,7 +182,7 @@ impl Search {
         if !self.own.take_late_key() {
             return;
         }
-        if let Err(error) = self.own.requeue(|name| self.exporter.has_named_key(name)) {
+        if let Err(error) = self.own.requeue(|name| self.outlet.exporter().has_named_key(name)) {
             self.own.note_late_key();
             self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
         }
@@ -207,13 +207,7 @@ impl Search {
                 );
                 self.own.count_adopted();
             }
-            let runner = Arc::new(Runner::start(
-                lane.clone(),
-                &self.own,
-                Some(self.exporter.clone()),
-                &self.config,
-                1,
-            )?);
+            let runner = Arc::new(Runner::start(lane.clone(), Some(&self.outlet), &self.config, 1)?);
             let current = Current::begin(self, &runner);
             let mut is_drained = !self.is_stopped() && runner.drain(PATIENCE, || true);
             if !is_drained && !self.is_stopped() {

@@ -20,6 +20,7 @@ use crate::client::requeuer::Requeuer;
 use crate::client::runner::Runner;
 use crate::client::side_lane::SideLane;
 use crate::config::{Config, Destination};
+use crate::delivery::Outlet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::Item;
@@ -67,11 +68,13 @@ impl Client {
         let lanes = lanes.map_or_else(|| Lane::make_all_in(&config.spool_dir), Ok)?;
         let destination = exporter.as_ref().map(|exporter| exporter.destination()).unwrap_or_default();
         let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config, destination), &config.log)?);
-        let runner = Runner::start(lane.clone(), &lane, exporter.clone(), &config, config.max_in_flight)?;
-        let outward = match exporter {
+        let outlet = exporter.map(|exporter| Arc::new(Outlet::new(exporter, lane.clone(), &config)));
+        let runner = Runner::start(lane.clone(), outlet.as_ref(), &config, config.max_in_flight)?;
+        let outward = match outlet {
             None => None,
-            Some(exporter) => {
-                let adopter = Adopter::start(config.clone(), lane.clone(), exporter.clone());
+            Some(outlet) => {
+                let exporter = outlet.exporter().clone();
+                let adopter = Adopter::start(config.clone(), lane.clone(), outlet);
                 // A request that is under way must not keep the threads that are to end.
                 let adopter = adopter.inspect_err(|_| exporter.shutdown())?;
                 let requeuer = Requeuer::new(lane.clone(), config.log.clone());

@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Outlet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::TracingExporter;
 use crate::os::thread::Threads;
 use crate::spool::{Committer, Lane, shut_down};
 
@@ -23,19 +22,16 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts the committer and, when there is an exporter, `delivery_threads` delivery threads. `own`: the client's
-    /// own lane.
+    /// Starts the committer and, when items go somewhere, `delivery_threads` delivery threads.
     ///
     /// An error leaves no thread behind.
     pub(crate) fn start(
         lane: Arc<Lane>,
-        own: &Arc<Lane>,
-        exporter: Option<Arc<dyn TracingExporter>>,
+        outlet: Option<&Arc<Outlet>>,
         config: &Config,
         delivery_threads: usize,
     ) -> Result<Self> {
-        let delivery =
-            exporter.map(|exporter| Arc::new(Delivery::new(lane.clone(), own.clone(), exporter, config)));
+        let delivery = outlet.map(|outlet| Arc::new(Delivery::new(lane.clone(), outlet.clone(), config)));
         let runner =
             Self { lane: lane.clone(), delivery, threads: Threads::default(), stopped: Arc::default() };
         let stopped = runner.stopped.clone();
@@ -52,6 +48,11 @@ impl Runner {
     /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
         self.delivery.iter().for_each(|delivery| delivery.wake());
+    }
+
+    /// Makes what this lane alone waits for be tried again at once.
+    pub(crate) fn wake_lane(&self) {
+        self.delivery.iter().for_each(|delivery| delivery.wake_lane());
     }
 
     /// Requests that begin from now on must end by `deadline`.
@@ -78,7 +79,6 @@ impl Runner {
     /// nothing was settled and `gives_up` says that this is enough.
     pub(crate) fn drain(&self, patience: Duration, mut gives_up: impl FnMut() -> bool) -> bool {
         let end_seq = self.lane.force(None);
-        self.wake();
         let mut pending = self.lane.stats().pending;
         while !self.lane.wait_settled(end_seq, Some(Instant::now() + patience)) {
             let before = std::mem::replace(&mut pending, self.lane.stats().pending);

@@ -7,8 +7,8 @@
 //!             └── ready, or waiting: for its key, for its turn after answers of 500, unproven
 //! ```
 //! All delivery threads of a lane share one, under a lock, and hold it only to ask what to do next and to report. It has
-//! the endpoint's gate, a gate for each key that the ingest put off, and the trial. Batches that wait for their own key
-//! or their own turn let others pass, within a limit of memory.
+//! the lane's passage through the gates that all lanes share, a gate for each key that the ingest put off, and the trial.
+//! Batches that wait for their own key or their own turn let others pass, within a limit of memory.
 //!
 //! Pure: it knows no thread, clock or disk. `accepted` is how many requests the endpoint has accepted.
 
@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 
 use super::gate::{Gate, Permit, Reply};
 use super::job::{Aside, Job, Refusal};
+use super::outlet::Gates;
 use super::trial::Trial;
 use crate::export::{Backoff, Outcome};
 use crate::spool::{KEY_REFUSED, StoredBatch};
+use passage::Passage;
 pub(super) use shown::{Note, Status};
 use unstored::Unstored;
 
@@ -31,8 +33,7 @@ const ERRORS_BEFORE_YIELD: u32 = 2;
 
 /// The batches of a lane that are on their way, and what they wait for.
 pub(super) struct Dispatch {
-    /// The endpoint's.
-    gate: Gate,
+    passage: Passage,
     keys: BTreeMap<String, KeyGate>,
     trial: Trial,
     /// To be sent, by their first item.
@@ -123,9 +124,10 @@ impl SetAside {
 }
 
 impl Dispatch {
-    pub(super) fn new(limits: Limits) -> Self {
+    /// The dispatch of a lane that is delivered through `gates`.
+    pub(super) fn new(limits: Limits, gates: Gates) -> Self {
         Self {
-            gate: Gate::new(limits.backoff.another(), limits.max_delay),
+            passage: Passage::new(gates),
             keys: BTreeMap::new(),
             trial: Trial::default(),
             ready: BTreeMap::new(),
@@ -153,7 +155,7 @@ impl Dispatch {
             self.in_hand.insert(job.first(), false);
             return Task::Settle(job);
         }
-        let is_passable = self.gate.wait(now).is_none();
+        let is_passable = self.passage.wait(now).is_none();
         if is_passable && let Some(job) = self.candidate(now) {
             return self.look(job);
         }
@@ -174,7 +176,7 @@ impl Dispatch {
     /// There is no batch to take.
     pub(super) fn took_nothing(&mut self, now: Instant, accepted: u64) -> Task {
         self.give_up_taking();
-        self.without_another(now, accepted, self.gate.wait(now).is_none())
+        self.without_another(now, accepted, self.passage.wait(now).is_none())
     }
 
     /// A thread asks the lane for a batch no more.
@@ -202,12 +204,13 @@ impl Dispatch {
             self.put_before_key(job);
             return Begin::Wait;
         }
-        let Ok(permit) = self.gate.enter(now) else {
+        let Ok(permit) = self.passage.enter(now) else {
             self.put(job, now);
             return Begin::Wait;
         };
         let key_permit = self.keys.get_mut(job.key_name()).and_then(|key| key.gate.enter(now).ok());
         job.since.get_or_insert(accepted);
+        job.doubt_epoch = self.passage.epoch();
         self.in_hand.insert(first, true);
         Begin::Send(Sending { job, permit, key_permit })
     }
@@ -236,10 +239,9 @@ impl Dispatch {
         self.has_changed = true;
     }
 
-    /// The next request may begin at once.
+    /// The next request may begin at once, as far as the endpoint's gate lets it.
     pub(super) fn wake(&mut self, now: Instant) {
         self.wakes += 1;
-        self.gate.wake(now);
         self.keys.values_mut().for_each(|key| key.gate.wake(now));
         self.delayed.values_mut().for_each(|job| job.not_before = None);
         self.has_changed = true;
@@ -347,7 +349,7 @@ impl Dispatch {
         let is_idle = self.in_hand.is_empty() && self.taking == 0;
         if is_passable && is_idle && self.trial.is_in_doubt() {
             self.hold(now, accepted);
-        } else if is_passable && !self.gate.is_open() && !self.trial.is_in_doubt() {
+        } else if is_passable && !self.passage.is_open() && !self.trial.is_in_doubt() {
             // Nothing else is there to probe with.
             if let Some((_, job)) = self.delayed.pop_first() {
                 return self.look(job);
@@ -363,7 +365,7 @@ impl Dispatch {
         let keys = self.keys.values().filter(|key| !key.jobs.is_empty());
         let keys = keys.filter_map(|key| key.gate.wait(now).or(due_key));
         let delays = self.delayed.values().filter_map(|job| job.not_before);
-        let to_send = self.gate.wait(now).or_else(|| keys.chain(delays).min());
+        let to_send = self.passage.wait(now).or_else(|| keys.chain(delays).min());
         to_send.into_iter().chain(self.unstored.due(now)).min()
     }
 
@@ -415,6 +417,8 @@ impl Dispatch {
     fn end_doubt(&mut self, now: Instant) {
         if self.trial.is_in_doubt() {
             self.has_changed = true;
+            let news = self.passage.end_hold();
+            self.note(None, news);
             self.trial.end().into_iter().for_each(|job| self.put(job, now));
         }
     }
@@ -433,6 +437,7 @@ pub(super) fn no_key(job: Job) -> SetAside {
 }
 
 mod outcome;
+mod passage;
 mod shown;
 mod unstored;
 

@@ -82,12 +82,6 @@ impl Drop for Permit {
     }
 }
 
-impl Permit {
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-}
-
 /// What the ingest said to a request.
 #[derive(Debug)]
 pub(super) enum Reply {
@@ -193,6 +187,13 @@ impl Gate {
             return None;
         }
         self.shut(Why::Hold(reason), now + self.probe_after)
+    }
+
+    /// There is no reason to be shut any more.
+    pub(super) fn reopen(&mut self) -> Option<News> {
+        self.epoch += 1;
+        self.open();
+        self.reported.take().map(|_| News::Opened)
     }
 
     /// Lets the next request pass at once. What is said to requests under way does not shut the gate again.

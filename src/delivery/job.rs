@@ -36,6 +36,8 @@ pub(super) struct Job {
     pub(super) since: Option<u64>,
     /// The same when it was sent last.
     pub(super) tried_at: u64,
+    /// The gate of doubt's epoch when it was sent last.
+    pub(super) doubt_epoch: u64,
     /// Answers of 500 to the next part, in a row.
     errors: u32,
     /// It was halved for answers of 500.
@@ -117,6 +119,7 @@ impl Job {
             not_before: None,
             since: None,
             tried_at: 0,
+            doubt_epoch: 0,
             errors: 0,
             is_erring: false,
             probe_item: None,

@@ -13,6 +13,7 @@
 mod dispatch;
 mod gate;
 mod job;
+mod outlet;
 mod put_off;
 mod settle;
 mod trial;
@@ -23,23 +24,22 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use dispatch::{Begin, Dispatch, Limits, Note, Sending, Status, Task};
+use dispatch::{Begin, Dispatch, Note, Sending, Status, Task};
 use gate::Why;
 use job::Job;
+pub(crate) use outlet::Outlet;
 use put_off::PutOff;
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
-use crate::export::{Backoff, Outcome, TracingExporter};
+use crate::export::Outcome;
 use crate::os::lock::Unpoison;
 use crate::spool::{ExportState, HeaderCounter, Lane, StoredBatch, Take, now_unix_ms};
 
 /// The delivery of one lane, run by as many threads as `max_in_flight` allows.
 pub(crate) struct Delivery {
     lane: Arc<Lane>,
-    /// The client's own lane, which counts what the endpoint accepted of any lane.
-    own: Arc<Lane>,
-    exporter: Arc<dyn TracingExporter>,
+    outlet: Arc<Outlet>,
     dispatch: Mutex<Dispatch>,
     put_off: PutOff,
     stopped: AtomicBool,
@@ -91,23 +91,13 @@ impl Drop for Taking<'_> {
 }
 
 impl Delivery {
-    pub(crate) fn new(
-        lane: Arc<Lane>,
-        own: Arc<Lane>,
-        exporter: Arc<dyn TracingExporter>,
-        config: &Config,
-    ) -> Self {
-        let limits = Limits {
-            backoff: Backoff::new(config.base_delay, config.max_delay, config.jitter),
-            max_delay: config.max_delay,
-            max_retries: config.max_retries,
-            max_in_flight: config.max_in_flight,
-        };
+    pub(crate) fn new(lane: Arc<Lane>, outlet: Arc<Outlet>, config: &Config) -> Self {
+        outlet.add(&lane);
+        let dispatch = Dispatch::new(outlet::limits(config), outlet.gates().clone());
         Self {
             lane,
-            own,
-            exporter,
-            dispatch: Mutex::new(Dispatch::new(limits)),
+            outlet,
+            dispatch: Mutex::new(dispatch),
             put_off: PutOff::default(),
             stopped: AtomicBool::new(false),
             deadline: Mutex::new(None),
@@ -124,7 +114,7 @@ impl Delivery {
             if self.is_stopped() {
                 return;
             }
-            let mut task = self.change(|dispatch, now| dispatch.next(now, self.accepted()));
+            let mut task = self.change(|dispatch, now| dispatch.next(now, self.outlet.accepted()));
             let mut until = None;
             if let Task::Take { beyond } = task {
                 (task, until) = self.take(beyond);
@@ -158,7 +148,7 @@ impl Delivery {
                 (if job.is_done() { Task::Settle(job) } else { Task::Look(job) }, None)
             }
             Take::Wait(time) => {
-                (self.change(|dispatch, now| dispatch.took_nothing(now, self.accepted())), time)
+                (self.change(|dispatch, now| dispatch.took_nothing(now, self.outlet.accepted())), time)
             }
         };
         taking.ended();
@@ -167,6 +157,12 @@ impl Delivery {
 
     /// Makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
+        self.outlet.wake_gates();
+        self.wake_lane();
+    }
+
+    /// The same for what this lane alone waits for.
+    pub(crate) fn wake_lane(&self) {
         self.change(|dispatch, now| dispatch.wake(now));
         self.lane.delivery_wakeup().raise();
     }
@@ -183,7 +179,7 @@ impl Delivery {
     /// Tells the threads to end after what they are doing.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Release);
-        self.wake();
+        self.lane.delivery_wakeup().raise();
     }
 
     fn is_stopped(&self) -> bool {
@@ -198,8 +194,11 @@ impl Delivery {
         let done = how(&mut dispatch, now);
         self.show(&dispatch, now);
         let (notes, has_changed) = (dispatch.take_notes(), dispatch.take_change());
+        let has_gate_changed = dispatch.take_gate_change();
         drop(dispatch);
-        if has_changed {
+        if has_gate_changed {
+            self.outlet.wake_lanes();
+        } else if has_changed {
             self.lane.delivery_wakeup().raise();
         }
         notes.into_iter().for_each(|note| self.tell(note));
@@ -211,11 +210,6 @@ impl Delivery {
         InHand { delivery: self, stored: Some(stored.clone()), wakes }
     }
 
-    /// Requests that the endpoint has accepted.
-    fn accepted(&self) -> u64 {
-        self.own.counter(HeaderCounter::BatchesSent)
-    }
-
     /// Sends the next part of `job`, if there is nothing against it.
     fn deliver(&self, mut job: Job) {
         let in_hand = self.in_hand(&job.stored);
@@ -223,7 +217,7 @@ impl Delivery {
             job.drop_rest();
             return self.settle(job, in_hand);
         }
-        match self.exporter.ready(job.key_name()) {
+        match self.outlet.exporter().ready(job.key_name()) {
             Ok(()) => {}
             Err(Outcome::NoKey) => return self.set_aside(dispatch::no_key(job), in_hand),
             Err(Outcome::Hold { reason, .. }) => {
@@ -233,7 +227,7 @@ impl Delivery {
             // No exporter has a reason to say anything else.
             Err(_) => {}
         }
-        match self.change(|dispatch, now| dispatch.begin(job, now, self.accepted())) {
+        match self.change(|dispatch, now| dispatch.begin(job, now, self.outlet.accepted())) {
             Begin::Send(sending) => self.send(sending, in_hand),
             Begin::SetAside(aside) => self.set_aside(aside, in_hand),
             Begin::Wait => in_hand.placed(),
@@ -243,17 +237,22 @@ impl Delivery {
     fn send(&self, sending: Sending, in_hand: InHand<'_>) {
         let outcome = self.export(&sending.job.part());
         match &outcome {
-            Outcome::Accepted { .. } => self.own.add_counter(HeaderCounter::BatchesSent, 1),
+            Outcome::Accepted { .. } => self.outlet.note_accepted(),
             Outcome::TooLarge(_) | Outcome::Refused(_) => {}
-            // It was broken off.
-            _ if self.is_stopped() => return in_hand.placed(),
+            _ if self.is_stopped() => {
+                // It was broken off. If it was a probe, another lane may probe now.
+                drop(sending);
+                self.outlet.wake_lanes();
+                return in_hand.placed();
+            }
             _ => {}
         }
         if let Some(status) = status_of(&outcome) {
             self.lane.set_counter(HeaderCounter::LastHttpStatus, status.into());
         }
         let is_retry = matches!(outcome, Outcome::Retry { .. });
-        let aside = self.change(|dispatch, now| dispatch.report(sending, outcome, now, self.accepted()));
+        let aside =
+            self.change(|dispatch, now| dispatch.report(sending, outcome, now, self.outlet.accepted()));
         match aside {
             Some(aside) => self.set_aside(aside, in_hand),
             None => {
@@ -268,7 +267,7 @@ impl Delivery {
     /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the
     /// thread.
     fn export(&self, part: &Batch) -> Outcome {
-        let attempt = || self.exporter.export(part, self.deadline());
+        let attempt = || self.outlet.exporter().export(part, self.deadline());
         catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             let reason = "the exporter panicked".to_owned();
             Outcome::Retry { status: 0, after: None, reason }
@@ -281,10 +280,10 @@ impl Delivery {
         let trouble = self.lane.read_trouble().or_else(|| self.store_trouble(dispatch));
         let trouble = trouble.filter(|_| status.state == ExportState::Idle);
         if let Some((reason, until)) = &trouble {
-            status = Status { state: ExportState::Backoff, reason, until: Some(*until) };
+            status = Status { state: ExportState::Backoff, reason: reason.clone(), until: Some(*until) };
         }
         if !status.reason.is_empty() {
-            self.lane.set_reason(status.reason);
+            self.lane.set_reason(&status.reason);
         }
         let next = status
             .until

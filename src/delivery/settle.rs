@@ -74,7 +74,7 @@ impl Delivery {
         let key_name = job.key_name();
         if job.rejected > 0 && !key_name.is_empty() {
             let was_woken = self.dispatch.lock().unpoisoned().wakes() != in_hand.wakes;
-            if was_woken && self.exporter.has_named_key(key_name) {
+            if was_woken && self.outlet.exporter().has_named_key(key_name) {
                 // The key may have come while its items were being set aside: too late for the call that set it to
                 // find them.
                 self.lane.note_late_key();

@@ -35,7 +35,7 @@ struct Doubt {
     left: usize,
     /// Requests that were accepted when doubt, or the last hold, began.
     since: u64,
-    /// The gate's epoch when something was refused last.
+    /// The gate of doubt's epoch when what was refused last was sent.
     epoch: u64,
     /// After a hold batches are tested with few requests.
     is_after_hold: bool,
@@ -70,10 +70,10 @@ impl Trial {
         }
     }
 
-    /// Something of `job` was refused, in the gate's epoch `epoch`, and nothing was accepted since it was sent. Gives it
-    /// back if it is to be sent on, and all of it again if another batch is under test.
-    pub(super) fn refused(&mut self, job: Job, accepted: u64, epoch: u64) -> Option<Job> {
-        let first = job.first();
+    /// Something of `job` was refused, and nothing was accepted since it was sent. Gives it back if it is to be sent on,
+    /// and all of it again if another batch is under test.
+    pub(super) fn refused(&mut self, job: Job, accepted: u64) -> Option<Job> {
+        let (first, epoch) = (job.first(), job.doubt_epoch);
         let doubt = self.doubt.get_or_insert(Doubt {
             suspect: Some(first),
             left: FIRST_TESTED,
@@ -100,7 +100,7 @@ impl Trial {
         self.doubt.as_ref().is_some_and(|doubt| doubt.left == 0)
     }
 
-    /// The gate's epoch when something was refused last.
+    /// The gate of doubt's epoch when what was refused last was sent.
     pub(super) fn epoch(&self) -> u64 {
         self.doubt.as_ref().map_or(0, |doubt| doubt.epoch)
     }

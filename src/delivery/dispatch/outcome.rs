@@ -24,12 +24,11 @@ impl Dispatch {
         now: Instant,
         accepted: u64,
     ) {
-        let epoch = permit.epoch();
         self.answer(permit, Reply::Refused, now);
         job.refused(refusal, answer);
         if refusal.is_doubtful() && !job.is_proven(accepted) {
             self.in_hand.remove(&job.first());
-            let sent_on = self.trial.refused(job, accepted, epoch);
+            let sent_on = self.trial.refused(job, accepted);
             // Others wait now, or have one more to test.
             self.has_changed = true;
             if let Some(job) = sent_on {
@@ -48,13 +47,13 @@ impl Dispatch {
         if job.part_len() > 1 || is_longest { Refusal::Size } else { Refusal::UnlikelySize }
     }
 
-    /// Everything is refused: shuts the gate.
+    /// Everything is refused: nothing of this lane is sent until it is time to probe.
     pub(super) fn hold(&mut self, now: Instant, accepted: u64) {
         let bad = self.trial.bad_item();
         let (status, said) =
             bad.map_or((0, String::new()), |bad| (bad.answer.status, quote(&bad.answer.body)));
         let reason = format!("every item is refused with {status}{said}");
-        let news = self.gate.close(self.trial.epoch(), reason, now);
+        let news = self.passage.hold(self.trial.epoch(), reason, now);
         self.note(None, news);
         self.trial.hold(accepted).into_iter().for_each(|job| self.put(job, now));
         self.has_changed = true;
@@ -83,7 +82,7 @@ impl Dispatch {
             }
             Some(1..) if others_accepted => drop(permit),
             _ if is_of_key => {
-                let before_wake = self.gate.is_before_wake(&permit);
+                let before_wake = self.passage.is_before_wake(&permit);
                 // The endpoint answers 429. Whether another key fares better than with 503 is to be probed.
                 match status {
                     429 => self.answer(permit, Reply::Refused, now),
@@ -108,7 +107,7 @@ impl Dispatch {
     /// Until when a batch waits that was answered with 500 so often, whatever the gate says.
     fn own_delay(&self, errors: Option<u32>, others_accepted: bool, now: Instant) -> Option<Instant> {
         let errors = errors?;
-        let until = self.gate.wait(now);
+        let until = self.passage.wait(now);
         match (others_accepted && errors > 0, until) {
             (true, _) => Some(now + self.limits.backoff.after(errors)),
             // Twice as long as the gate is shut: the next probe is another batch, if there is one.
@@ -126,7 +125,7 @@ impl Dispatch {
         (status, reason): (u16, String),
         now: Instant,
     ) -> Option<SetAside> {
-        let before_wake = self.gate.is_before_wake(&permit);
+        let before_wake = self.passage.is_before_wake(&permit);
         self.answer(permit, Reply::Refused, now);
         if before_wake {
             // There may be another key by now.
@@ -187,9 +186,7 @@ impl Dispatch {
     }
 
     pub(super) fn answer(&mut self, permit: Permit, reply: Reply, now: Instant) {
-        let was_open = self.gate.is_open();
-        let news = self.gate.answer(permit, reply, now);
-        self.has_changed |= was_open != self.gate.is_open() || news.is_some();
+        let news = self.passage.answer(permit, reply, now);
         self.note(None, news);
     }
 }

@@ -17,35 +17,32 @@ pub(in crate::delivery) struct Note {
 
 /// What the counters show.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::delivery) struct Status<'a> {
+pub(in crate::delivery) struct Status {
     pub(in crate::delivery) state: ExportState,
-    pub(in crate::delivery) reason: &'a str,
+    pub(in crate::delivery) reason: String,
     pub(in crate::delivery) until: Option<Instant>,
 }
 
 impl Dispatch {
-    pub(in crate::delivery) fn status(&self, now: Instant) -> Status<'_> {
+    pub(in crate::delivery) fn status(&self, now: Instant) -> Status {
         let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
         // The batch that is to probe a key is in hand before its request begins.
         let is_awaited =
             |key: &&KeyGate| !key.jobs.is_empty() || key.refused.is_none() && !self.in_hand.is_empty();
         let at_key = || self.keys.values().filter(is_awaited).find_map(|key| key.gate.why());
         // A gate that is due is shut until a request says otherwise.
-        let waiting = match self.gate.why() {
-            Some(_) if is_sending && self.gate.wait(now).is_none_or(|_| self.gate.is_probing()) => None,
-            None if !is_sending => at_key(),
+        let waiting = match self.passage.why() {
+            Some(_) if is_sending && self.passage.is_probed(now) => None,
+            None if !is_sending => at_key().map(cloned),
             why => why,
         };
-        match waiting {
-            Some((Why::Backoff(reason), until)) => {
-                Status { state: ExportState::Backoff, reason, until: Some(until) }
-            }
-            Some((Why::Hold(reason), until)) => {
-                Status { state: ExportState::Hold, reason, until: Some(until) }
-            }
-            None if is_sending => Status { state: ExportState::Sending, reason: "", until: None },
-            None => Status { state: ExportState::Idle, reason: "", until: None },
-        }
+        let (state, reason, until) = match waiting {
+            Some((Why::Backoff(reason), until)) => (ExportState::Backoff, reason, Some(until)),
+            Some((Why::Hold(reason), until)) => (ExportState::Hold, reason, Some(until)),
+            None if is_sending => (ExportState::Sending, String::new(), None),
+            None => (ExportState::Idle, String::new(), None),
+        };
+        Status { state, reason, until }
     }
 
     /// What the log is to tell since the last call.
@@ -58,16 +55,23 @@ impl Dispatch {
         std::mem::take(&mut self.has_changed)
     }
 
+    /// Whether a gate that other lanes pass has changed since the last call.
+    pub(in crate::delivery) fn take_gate_change(&mut self) -> bool {
+        self.passage.take_change()
+    }
+
     pub(super) fn note(&mut self, key: Option<String>, news: Option<News>) {
         let Some(news) = news else { return };
-        let gate = match &key {
-            None => Some(&self.gate),
-            Some(name) => self.keys.get(name).map(|key| &key.gate),
+        let why = match (news, &key) {
+            (News::Opened, _) => None,
+            (News::Shut, None) => self.passage.why(),
+            (News::Shut, Some(name)) => self.keys.get(name).and_then(|key| key.gate.why().map(cloned)),
         };
-        let why = match news {
-            News::Opened => None,
-            News::Shut => gate.and_then(|gate| gate.why()).map(|(why, _)| why.clone()),
-        };
+        let why = why.map(|(why, _)| why);
         self.notes.push(Note { key, why });
     }
+}
+
+fn cloned((why, until): (&Why, Instant)) -> (Why, Instant) {
+    (why.clone(), until)
 }

@@ -50,6 +50,7 @@ fn hold(status: u16) -> Outcome {
 /// So many simulated threads, and a lane with batches.
 struct Sim {
     dispatch: Dispatch,
+    gates: Gates,
     threads: usize,
     start: Instant,
     now: Instant,
@@ -64,6 +65,11 @@ struct Sim {
 }
 
 impl Sim {
+    fn wake(&mut self) {
+        self.gates.wake(self.now);
+        self.dispatch.wake(self.now);
+    }
+
     fn new(threads: usize, batches: impl IntoIterator<Item = (Range<u64>, &'static str)>) -> Self {
         let limits = Limits {
             backoff: Backoff::new(BASE, MAX, 0.0),
@@ -71,14 +77,15 @@ impl Sim {
             max_retries: 0,
             max_in_flight: threads,
         };
-        let now = Instant::now();
+        let (now, gates) = (Instant::now(), Gates::new(&limits));
         let stored = |(items, key): (Range<u64>, &str)| {
             let mut batch = Batch::new("lane", items.start, key);
             items.for_each(|n| batch.push(format!("{{\"n\":{n}}}").as_bytes()));
             Arc::new(StoredBatch { batch, bytes_before: 0, newest_unix_ms: 0, oldest_unix_ms: 0 })
         };
         Self {
-            dispatch: Dispatch::new(limits),
+            dispatch: Dispatch::new(limits, gates.clone()),
+            gates,
             threads,
             start: now,
             now,
@@ -150,11 +157,11 @@ impl Sim {
         self.accepted += u64::from(sign == '+');
         self.events.push(format!("{sign}{first}..{}", first + len));
         self.requests.push((self.now - LATENCY - self.start, first..first + len, sign));
-        let was_shut = self.dispatch.gate.why().is_some();
+        let was_shut = self.dispatch.passage.why().is_some();
         if let Some(aside) = self.dispatch.report(sending, outcome, self.now, self.accepted) {
             self.aside(aside);
         }
-        if !was_shut && matches!(self.dispatch.gate.why(), Some((Why::Hold(_), _))) {
+        if !was_shut && matches!(self.dispatch.passage.why(), Some((Why::Hold(_), _))) {
             self.events.push("hold".into());
         }
     }
@@ -165,11 +172,11 @@ impl Sim {
         while self.now < end {
             let mut waits = None;
             while self.under_way.len() < self.threads {
-                let open = self.dispatch.gate.why().is_none();
+                let open = self.dispatch.passage.why().is_none();
                 match self.step() {
                     Ok(()) => {}
                     Err(until) => {
-                        if open && self.dispatch.gate.why().is_some() {
+                        if open && self.dispatch.passage.why().is_some() {
                             self.events.push("hold".into());
                         }
                         waits = until;
@@ -205,16 +212,6 @@ fn batches(
 
 fn one_key(_: u64) -> &'static str {
     ""
-}
-
-#[test]
-fn what_another_lane_delivers_proves_the_endpoint_too() {
-    let mut sim = Sim::new(1, [(0..1, "")]);
-    sim.run(MAX / 2, &|_| refused());
-    assert_eq!(sim.events, ["-0..1", "hold"]);
-    sim.accepted += 1;
-    sim.run(MAX * 2, &|_| refused());
-    assert_eq!(sim.events, ["-0..1", "hold", "-0..1", "settled 0/1"]);
 }
 
 #[test]
@@ -347,7 +344,7 @@ fn a_key_that_becomes_due_while_the_lane_is_asked_is_not_slept_over() {
 fn a_refusal_of_the_key_of_before_a_wake_is_asked_for_again() {
     let mut sim = Sim::new(1, [(0..1, "team")]);
     sim.step().unwrap();
-    sim.dispatch.wake(sim.now);
+    sim.wake();
     sim.answer(&|_| hold(401));
     sim.run(MAX / 2, &|_| accepted());
     assert_eq!((sim.delivered(), sim.set_aside.len()), (1, 0));
@@ -360,7 +357,7 @@ fn while_a_refused_key_is_probed_its_batches_are_not_set_aside() {
         sim.run(MAX / 2, &|_| hold(401));
         assert_eq!(sim.set_aside.len(), 1);
         sim.now = sim.start + BASE;
-        sim.dispatch.wake(sim.now);
+        sim.wake();
         sim.lane = Sim::new(1, (1..20).map(|n| (n..n + 1, "team"))).lane;
         sim.run(MAX / 2, &|_| accepted());
         assert_eq!((sim.delivered(), sim.set_aside.len()), (19, 1));
@@ -445,3 +442,5 @@ fn a_random_ingest_loses_nothing() {
 }
 
 mod table;
+
+mod lanes;

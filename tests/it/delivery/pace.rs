@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use testkit::TempDir;
-use testkit::client::{enqueue, open};
+use testkit::client::{enqueue, open, open_offline};
 use testkit::ingest::{Answer, Ingest};
 use testkit::wait::eventually;
 
@@ -40,6 +40,32 @@ fn a_backoff_begins_anew_after_an_answer() {
     // The delay was doubled seven times: 1280 ms, of which 10 are left.
     assert!(grown >= Duration::from_millis(1280), "{grown:?}");
     assert!(anew < grown, "{anew:?} after one failure, {grown:?} after eight in a row");
+}
+
+#[test]
+fn an_ingest_that_is_down_is_probed_once_for_all_lanes() {
+    let dir = TempDir::new("pace");
+    let spool = dir.join("spool");
+    let left: Vec<_> = (0..4).map(|_| open_offline(&spool, &[])).collect();
+    for (client, n) in left.iter().zip(0..) {
+        enqueue(client, [n]);
+    }
+    for client in left {
+        client.shutdown(Duration::ZERO).unwrap_err();
+    }
+    let (ingest, times) = failing(|_| true);
+    let settings = [("base_delay_ms", "500"), ("max_delay_ms", "500")];
+    let client = open(&spool, &ingest.url(), &settings);
+    enqueue(&client, [4]);
+    eventually("all lanes are delivered", || client.stats().unwrap().lanes_adopted == 3);
+    // Each lane may have had a request under way when the gate was shut.
+    let seen = times.lock().unwrap().len() + 4;
+    eventually("some probes", || times.lock().unwrap().len() >= seen + 5);
+    let times = times.lock().unwrap().clone();
+    for pair in times[seen..].windows(2) {
+        // Half of it is room for answers that take long.
+        assert!(pair[1] - pair[0] >= Duration::from_millis(250), "{:?}", pair[1] - pair[0]);
+    }
 }
 
 #[test]

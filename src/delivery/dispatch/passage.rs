@@ -1,0 +1,107 @@
+//! Passage: what a lane's requests have to pass.
+//!
+//! That is the endpoint's gate. After everything of the lane was refused, it is the gate of doubt as well: a refusal says
+//! nothing about what other lanes send, so it holds up none of them, but the lanes on hold probe one after another.
+
+use std::time::Instant;
+
+use crate::delivery::gate::{News, Permit, Reply, Why};
+use crate::delivery::outlet::Gates;
+
+/// The way of one lane through the gates that all lanes of a client share.
+pub(super) struct Passage {
+    gates: Gates,
+    /// Everything was refused, and nothing was accepted since.
+    is_on_hold: bool,
+    /// This lane probes for all that are on hold, with several requests.
+    probe: Option<Permit>,
+    /// A gate has changed since the last look at this.
+    has_changed: bool,
+}
+
+impl Passage {
+    pub(super) fn new(gates: Gates) -> Self {
+        Self { gates, is_on_hold: false, probe: None, has_changed: false }
+    }
+
+    /// Until when no request may pass; `None`: one may.
+    pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
+        let at_doubt = || if self.is_held() { self.gates.doubt().wait(now) } else { None };
+        self.gates.endpoint().wait(now).or_else(at_doubt)
+    }
+
+    /// Lets a request pass, or says until when to wait.
+    pub(super) fn enter(&mut self, now: Instant) -> Result<Permit, Instant> {
+        if let Some(until) = self.gates.endpoint().wait(now) {
+            return Err(until);
+        }
+        if self.is_held() {
+            self.probe = Some(self.gates.doubt().enter(now)?);
+        }
+        self.gates.endpoint().enter(now)
+    }
+
+    /// Takes back the permit of a request that the ingest answered.
+    pub(super) fn answer(&mut self, permit: Permit, reply: Reply, now: Instant) -> Option<News> {
+        let mut gate = self.gates.endpoint();
+        let was_open = gate.is_open();
+        let news = gate.answer(permit, reply, now);
+        self.has_changed |= was_open != gate.is_open() || news.is_some();
+        news
+    }
+
+    /// Everything is refused, as far as what was asked in the gate of doubt's epoch `since` tells.
+    pub(super) fn hold(&mut self, since: u64, reason: String, now: Instant) -> Option<News> {
+        self.is_on_hold = true;
+        let news = self.gates.doubt().close(since, reason, now);
+        // Only now: a permit that comes back makes a gate due that waits for it.
+        self.probe = None;
+        news
+    }
+
+    /// Something was accepted, of whatever lane.
+    pub(super) fn end_hold(&mut self) -> Option<News> {
+        self.probe = None;
+        let was_on_hold = std::mem::take(&mut self.is_on_hold);
+        self.has_changed |= was_on_hold;
+        if was_on_hold { self.gates.doubt().reopen() } else { None }
+    }
+
+    /// The epoch in which what is asked now tells something about a hold.
+    pub(super) fn epoch(&self) -> u64 {
+        self.gates.doubt().epoch()
+    }
+
+    /// Whether the request with this permit began before the endpoint's gate was woken last.
+    pub(super) fn is_before_wake(&self, permit: &Permit) -> bool {
+        self.gates.endpoint().is_before_wake(permit)
+    }
+
+    /// Whether the endpoint's gate is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.gates.endpoint().is_open()
+    }
+
+    /// Whether a request under way may be the one that probes for all.
+    pub(super) fn is_probed(&self, now: Instant) -> bool {
+        let gate = self.gates.endpoint();
+        !gate.is_open() && gate.wait(now).is_none_or(|_| gate.is_probing())
+    }
+
+    /// Why nothing passes, and until when.
+    pub(super) fn why(&self) -> Option<(Why, Instant)> {
+        let cloned = |(why, until): (&Why, Instant)| (why.clone(), until);
+        let at_endpoint = self.gates.endpoint().why().map(cloned);
+        let at_doubt = || if self.is_held() { self.gates.doubt().why().map(cloned) } else { None };
+        at_endpoint.or_else(at_doubt)
+    }
+
+    /// Whether a gate has changed since the last call.
+    pub(super) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    fn is_held(&self) -> bool {
+        self.is_on_hold && self.probe.is_none()
+    }
+}

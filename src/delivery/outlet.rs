@@ -1,0 +1,118 @@
+//! Outlet: where a client's items go: the exporter, the gates before it, and the lanes that are delivered through it.
+
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Instant;
+
+use super::dispatch::Limits;
+use super::gate::Gate;
+use crate::config::Config;
+use crate::export::{Backoff, TracingExporter};
+use crate::os::lock::Unpoison;
+use crate::spool::{HeaderCounter, Lane};
+
+/// The gates that the deliveries of all lanes share: what one lane finds out holds for all.
+///
+/// Each is locked for one step, maybe while a dispatch is, never the other way round.
+#[derive(Clone)]
+pub(super) struct Gates {
+    endpoint: Arc<Mutex<Gate>>,
+    doubt: Arc<Mutex<Gate>>,
+}
+
+impl Gates {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let gate = || Arc::new(Mutex::new(Gate::new(limits.backoff.another(), limits.max_delay)));
+        Self { endpoint: gate(), doubt: gate() }
+    }
+
+    /// The gate before the endpoint.
+    pub(super) fn endpoint(&self) -> MutexGuard<'_, Gate> {
+        self.endpoint.lock().unpoisoned()
+    }
+
+    /// The gate before lanes of which everything was refused.
+    pub(super) fn doubt(&self) -> MutexGuard<'_, Gate> {
+        self.doubt.lock().unpoisoned()
+    }
+
+    /// Lets the next request pass at once.
+    pub(super) fn wake(&self, now: Instant) {
+        self.endpoint().wake(now);
+        self.doubt().wake(now);
+    }
+}
+
+/// An exporter and what its lanes have in common.
+pub(crate) struct Outlet {
+    exporter: Arc<dyn TracingExporter>,
+    /// The client's own lane, which counts what the endpoint accepted of any lane.
+    own: Arc<Lane>,
+    gates: Gates,
+    /// The lanes that are delivered, which wait for the gates.
+    lanes: Mutex<Vec<Weak<Lane>>>,
+}
+
+impl Outlet {
+    /// The outlet of the client that owns `own`.
+    pub(crate) fn new(exporter: Arc<dyn TracingExporter>, own: Arc<Lane>, config: &Config) -> Self {
+        let gates = Gates::new(&limits(config));
+        Self { exporter, own, gates, lanes: Mutex::default() }
+    }
+
+    pub(crate) fn exporter(&self) -> &Arc<dyn TracingExporter> {
+        &self.exporter
+    }
+
+    pub(super) fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// Requests that the endpoint has accepted.
+    pub(super) fn accepted(&self) -> u64 {
+        self.own.counter(HeaderCounter::BatchesSent)
+    }
+
+    /// Lets the next request pass at once, of whatever lane.
+    pub(super) fn wake_gates(&self) {
+        self.gates.wake(Instant::now());
+    }
+
+    /// `lane` is delivered from now on.
+    pub(super) fn add(&self, lane: &Arc<Lane>) {
+        self.lock_lanes().push(Arc::downgrade(lane));
+    }
+
+    /// The endpoint has accepted a request, which other lanes may wait for: it clears the items that they suspect.
+    pub(super) fn note_accepted(&self) {
+        self.own.add_counter(HeaderCounter::BatchesSent, 1);
+        if self.lock_lanes().len() > 1 {
+            self.wake_lanes();
+        }
+    }
+
+    /// A gate has changed: makes the threads of all lanes look at it.
+    pub(super) fn wake_lanes(&self) {
+        let mut lanes = self.lock_lanes();
+        lanes.retain(|lane| match lane.upgrade() {
+            Some(lane) => {
+                lane.delivery_wakeup().raise();
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn lock_lanes(&self) -> MutexGuard<'_, Vec<Weak<Lane>>> {
+        self.lanes.lock().unpoisoned()
+    }
+}
+
+/// What the settings say of requests.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        backoff: Backoff::new(config.base_delay, config.max_delay, config.jitter),
+        max_delay: config.max_delay,
+        max_retries: config.max_retries,
+        max_in_flight: config.max_in_flight,
+    }
+}
