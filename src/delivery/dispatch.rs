@@ -210,7 +210,7 @@ impl Dispatch {
         };
         let key_permit = self.keys.get_mut(job.key_name()).and_then(|key| key.gate.enter(now).ok());
         job.since.get_or_insert(accepted);
-        job.doubt_epoch = self.passage.epoch();
+        (job.begun_at, job.doubt_epoch) = (accepted, self.passage.epoch());
         self.in_hand.insert(first, true);
         Begin::Send(Sending { job, permit, key_permit })
     }

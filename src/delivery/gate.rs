@@ -10,7 +10,7 @@
 //! Each request that passes takes a [`Permit`] of the gate's epoch along, and gives it back with what the ingest said. An
 //! epoch ends when the gate shuts, when a probe passes and when the gate is woken. So what the ingest says to a request
 //! that began in an earlier epoch neither opens the gate nor shuts it once more: requests that fail together are one
-//! failure. Only a wait that the ingest asks for counts whenever it comes.
+//! failure. Only a wait that the ingest asks for counts whenever it comes. An open gate keeps to a [`Pace`].
 //!
 //! Pure: time is passed in.
 
@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use crate::export::Backoff;
 
 /// While a wait runs that the ingest asked for, waking the gate lets one request through in this time.
@@ -38,6 +39,7 @@ pub(super) struct Gate {
     /// Why it was shut last, as long as nothing was accepted since: the same reason again is no news.
     reported: Option<Why>,
     backoff: Backoff,
+    pace: Pace,
     /// Time between probes.
     probe_after: Duration,
 }
@@ -114,6 +116,7 @@ impl Gate {
             dropped: Arc::default(),
             reported: None,
             backoff,
+            pace: Pace::default(),
             probe_after,
         }
     }
@@ -124,7 +127,7 @@ impl Gate {
             State::Shut { until, .. } => Some(*until),
             State::Probing { epoch, .. } if self.dropped.load(Acquire) == *epoch => None,
             State::Probing { due, .. } => Some(*due),
-            State::Open => None,
+            State::Open => self.pace.next(self.last_entry),
         }
         .filter(|until| now < *until)
     }
@@ -156,10 +159,12 @@ impl Gate {
         let current = permit.epoch == self.epoch;
         match reply {
             Reply::Accepted if current => {
+                self.pace.answered(now);
                 self.open();
                 self.reported.take().map(|_| News::Opened)
             }
             Reply::Refused if current => {
+                self.pace.answered(now);
                 self.open();
                 None
             }
@@ -169,6 +174,7 @@ impl Gate {
                 if self.is_before_wake(&permit) {
                     self.shut_woken(&permit, Why::Backoff(reason), asked, now)
                 } else if current {
+                    self.pace.start_slowly();
                     let until = now + self.backoff.next();
                     self.asked_until = asked;
                     self.shut(Why::Backoff(reason), asked.map_or(until, |asked| asked.max(until)))
@@ -179,6 +185,11 @@ impl Gate {
             Reply::Hold(reason) if current => self.shut(Why::Hold(reason), now + self.probe_after),
             Reply::Hold(_) => None,
         }
+    }
+
+    /// A request failed while others are accepted: the gate stays open, but requests follow less closely.
+    pub(super) fn failed_alone(&mut self, _permit: Permit) {
+        self.pace.failed();
     }
 
     /// Shuts the gate by what was found out in the epoch `since`, unless it was woken after that.

@@ -34,8 +34,10 @@ pub(super) struct Job {
     /// Requests that the endpoint had accepted when this batch was sent first. What is refused before another one is
     /// accepted may be the endpoint's fault.
     pub(super) since: Option<u64>,
-    /// The same when it was sent last.
+    /// The same when it was answered last.
     pub(super) tried_at: u64,
+    /// The same when the request under way began.
+    pub(super) begun_at: u64,
     /// The gate of doubt's epoch when it was sent last.
     pub(super) doubt_epoch: u64,
     /// Answers of 500 to the next part, in a row.
@@ -119,6 +121,7 @@ impl Job {
             not_before: None,
             since: None,
             tried_at: 0,
+            begun_at: 0,
             doubt_epoch: 0,
             errors: 0,
             is_erring: false,

@@ -14,6 +14,7 @@ mod dispatch;
 mod gate;
 mod job;
 mod outlet;
+mod pace;
 mod put_off;
 mod settle;
 mod trial;

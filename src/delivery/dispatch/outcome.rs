@@ -71,6 +71,8 @@ impl Dispatch {
         job.attempts += 1;
         let is_of_key = !job.key_name().is_empty() && (status == 429 || status == 503 && after.is_some());
         let others_accepted = accepted > tried_at;
+        // It asks for no pause, and others were accepted meanwhile: an ingest that fails now and then.
+        let is_alone = after.is_none() && status != 429 && accepted > job.begun_at && self.passage.is_open();
         let errors = if status == 500 { job.erred(job.is_proven(accepted)) } else { Some(0) };
         let is_given_up = self.limits.max_retries > 0 && job.attempts >= self.limits.max_retries;
         let set_aside = is_given_up.then(|| (status, reason.clone()));
@@ -94,12 +96,16 @@ impl Dispatch {
                     return None;
                 }
             }
+            _ if is_alone => self.passage.failed_alone(permit),
             _ => self.answer(permit, Reply::Retry { reason, after }, now),
         }
         if let Some((status, answer)) = set_aside {
             return Some(SetAside { job, status, reason: "max_retries".into(), answer });
         }
-        job.not_before = self.own_delay(errors, others_accepted, now);
+        job.not_before = match self.own_delay(errors, others_accepted, now) {
+            None if is_alone => Some(now + self.limits.backoff.after(job.attempts)),
+            delay => delay,
+        };
         self.put(job, now);
         None
     }

@@ -50,6 +50,11 @@ impl Passage {
         news
     }
 
+    /// The request with this permit failed while others are accepted.
+    pub(super) fn failed_alone(&self, permit: Permit) {
+        self.gates.endpoint().failed_alone(permit);
+    }
+
     /// Everything is refused, as far as what was asked in the gate of doubt's epoch `since` tells.
     pub(super) fn hold(&mut self, since: u64, reason: String, now: Instant) -> Option<News> {
         self.is_on_hold = true;

@@ -444,3 +444,4 @@ fn a_random_ingest_loses_nothing() {
 mod table;
 
 mod lanes;
+mod rate;

@@ -34,7 +34,9 @@ fn while_it_is_shut_nothing_passes_and_then_one_request_does() {
     let probe = gate.enter(now + BASE).unwrap();
     assert_eq!(gate.enter(now + BASE).unwrap_err(), now + BASE + PROBE);
     assert_eq!(gate.answer(probe, Reply::Accepted, now + BASE), Some(News::Opened));
-    let _both = (gate.enter(now).unwrap(), gate.enter(now).unwrap());
+    let next = gate.wait(now + BASE).unwrap();
+    assert!(next < now + BASE * 2, "at a pace of its own");
+    let _both = (gate.enter(next).unwrap(), gate.enter(next + BASE).unwrap());
 }
 
 #[test]
@@ -67,6 +69,7 @@ fn requests_that_fail_together_are_one_failure() {
     assert_eq!(shut_for(&gate, now + BASE), BASE * 2);
     let probe = gate.enter(now + BASE * 3).unwrap();
     gate.answer(probe, Reply::Refused, now + BASE * 3);
+    let now = now + BASE * 4;
     let again = gate.enter(now).unwrap();
     gate.answer(again, failed(None), now);
     assert_eq!(shut_for(&gate, now), BASE, "an answer resets the backoff");
