@@ -35,7 +35,11 @@ fn main() -> Result<ExitCode> {
     let number = |n: usize| arguments.get(n).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
     let dir = Path::new(arguments.get(1).map_or("", |word| word));
     match arguments.first().map(String::as_str) {
-        Some("serve") => server::serve(number(1))?,
+        Some("serve") => server::serve(server::Manners {
+            delay_ms: number(1),
+            fails_one_in: number(2),
+            down_ms: number(3),
+        })?,
         Some("backlog-fill") => backlog::fill(dir, number(2))?,
         Some("backlog-deliver") => backlog::deliver(dir, number(2))?,
         Some("growth-fill") => growth::fill(dir, number(2))?,

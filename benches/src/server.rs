@@ -1,13 +1,44 @@
-//! Server: an ingest that answers 200 to every request, at once or after a delay. It runs in a process of its own.
+//! Server: an ingest that answers 200 to every request, at once or after a delay, unless it is to fail. It runs in a
+//! process of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::Result;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+
+/// How a server answers. By default it accepts everything at once.
+#[derive(Default, Clone, Copy)]
+pub struct Manners {
+    /// Time before each answer.
+    pub delay_ms: u64,
+    /// One request of so many fails; 0: none.
+    pub fails_one_in: u64,
+    /// All requests fail for so long after the first one.
+    pub down_ms: u64,
+}
+
+/// What a server's connections have in common.
+struct Service {
+    manners: Manners,
+    requests: AtomicU64,
+    first: OnceLock<Instant>,
+}
+
+impl Service {
+    fn fails(&self) -> bool {
+        let Manners { fails_one_in, down_ms, .. } = self.manners;
+        let is_down = self.first.get_or_init(Instant::now).elapsed() < Duration::from_millis(down_ms);
+        let request = self.requests.fetch_add(1, Relaxed);
+        is_down || fails_one_in > 0 && request % fails_one_in == fails_one_in - 1
+    }
+}
 
 /// A server. It is killed when this value is dropped.
 pub struct Server {
@@ -17,10 +48,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one that waits for `delay_ms` before each answer.
-    pub fn start(delay_ms: u64) -> Result<Self> {
+    /// Starts one with these manners.
+    pub fn start(manners: Manners) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", &delay_ms.to_string()]).stdout(Stdio::piped());
+        let Manners { delay_ms, fails_one_in, down_ms } = manners;
+        command.arg("serve").args([delay_ms, fails_one_in, down_ms].map(|number| number.to_string()));
+        command.stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let out = process.stdout.take().ok_or("the server has no output")?;
         let mut port = String::new();
@@ -47,17 +80,19 @@ impl Drop for Server {
 }
 
 /// Prints the port and serves until it is killed.
-pub fn serve(delay_ms: u64) -> Result<()> {
+pub fn serve(manners: Manners) -> Result<()> {
+    let service = Arc::new(Service { manners, requests: AtomicU64::new(0), first: OnceLock::new() });
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());
     for stream in listener.incoming() {
         let stream = stream?;
-        std::thread::spawn(move || answer_all(stream, Duration::from_millis(delay_ms)));
+        let service = service.clone();
+        std::thread::spawn(move || answer_all(stream, &service));
     }
     Ok(())
 }
 
-fn answer_all(stream: TcpStream, delay: Duration) -> std::io::Result<()> {
+fn answer_all(stream: TcpStream, service: &Service) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(256 << 10, stream.try_clone()?);
     let mut writer = stream;
@@ -78,9 +113,9 @@ fn answer_all(stream: TcpStream, delay: Duration) -> std::io::Result<()> {
             }
         }
         std::io::copy(&mut reader.by_ref().take(body_bytes), &mut std::io::sink())?;
-        if !delay.is_zero() {
-            std::thread::sleep(delay);
+        if service.manners.delay_ms > 0 {
+            std::thread::sleep(Duration::from_millis(service.manners.delay_ms));
         }
-        writer.write_all(ANSWER)?;
+        writer.write_all(if service.fails() { FAILURE } else { ANSWER })?;
     }
 }

@@ -1,17 +1,34 @@
 //! Bare HTTP: prepared bodies, posted one after the other over one connection of ureq.
 
+use std::time::Duration;
+
 use crate::Result;
 
-/// Posts each body and reads each answer.
+/// The first wait after a failure and the longest one, as the library has them by default.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Posts each body and reads each answer. What is not accepted is posted again after a wait, which doubles.
 pub fn post_all(url: &str, bodies: &[Vec<u8>]) -> Result<()> {
-    let agent = ureq::Agent::new_with_defaults();
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let agent = ureq::Agent::new_with_config(config);
+    let (first, longest) = BACKOFF;
     for body in bodies {
-        let request = agent
-            .post(url)
-            .header("Content-Type", "application/json")
-            .header("Authorization", "Bearer sk-bench")
-            .header("OpenAI-Beta", "traces=v1");
-        request.send(&body[..])?.body_mut().read_to_vec()?;
+        let mut wait = first;
+        while !post(&agent, url, body)? {
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(longest);
+        }
     }
     Ok(())
+}
+
+fn post(agent: &ureq::Agent, url: &str, body: &[u8]) -> Result<bool> {
+    let request = agent
+        .post(url)
+        .header("Content-Type", "application/json")
+        .header("Authorization", "Bearer sk-bench")
+        .header("OpenAI-Beta", "traces=v1");
+    let mut answer = request.send(body)?;
+    answer.body_mut().read_to_vec()?;
+    Ok(answer.status().is_success())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::child::{Readings, tell};
 use crate::figure::{bytes, count, ns, rate};
 use crate::machine::{disk_bytes, peak_rss_bytes};
-use crate::server::{self, Server};
+use crate::server::{self, Manners, Server};
 use crate::sheet::{Reach, Sheet};
 use crate::{Result, items, ours};
 
@@ -29,7 +29,7 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
         rounds.push((ours::opening_ns(&full)?, ours::opening_ns(&empty)?));
     }
     sheet.rounds("init on 10 GiB vs an empty spool", &rounds, ns, Reach::AtMost(2.0));
-    let server = Server::start(0)?;
+    let server = Server::start(Manners::default())?;
     let delivered = Readings::of("backlog-deliver", &full, &[server.port])?;
     let rss = filled.get("rss").max(delivered.get("rss"));
     let what = "peak memory with 10 GiB, filling and delivering, vs 100 MiB";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::figure::{bytes, count, ns};
 use crate::latency::median;
-use crate::server::Server;
+use crate::server::{Manners, Server};
 use crate::sheet::Sheet;
 use crate::{Result, items, machine, ours};
 
@@ -25,7 +25,7 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     }
     sheet.figures("`init`", &[("of a new spool", ns(median(cold)))]);
 
-    let server = Server::start(0)?;
+    let server = Server::start(Manners::default())?;
     let own = machine::threads().len();
     let client = ours::online(&dir.join("idle"), &server.url(), &[])?;
     client.enqueue(&items::span(1))?;

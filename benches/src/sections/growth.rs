@@ -8,7 +8,7 @@ use crate::figure::{bytes, ns, rate};
 use crate::latency::Latencies;
 use crate::machine::peak_rss_bytes;
 use crate::ours::{self, PATIENCE};
-use crate::server::{self, Server};
+use crate::server::{self, Manners, Server};
 use crate::sheet::Sheet;
 use crate::{Result, items};
 
@@ -18,7 +18,7 @@ const ITEMS: usize = 10_000;
 
 /// Measures and reports.
 pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
-    let server = Server::start(0)?;
+    let server = Server::start(Manners::default())?;
     for count in COUNTS {
         let spool = dir.join(count.to_string());
         let filled = Readings::of("growth-fill", &spool, &[count])?;

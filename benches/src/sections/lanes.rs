@@ -8,7 +8,7 @@ use crate::figure::{ns, rate};
 use crate::latency::median;
 use crate::machine::thread_cpu_s;
 use crate::ours::{self, PATIENCE};
-use crate::server::Server;
+use crate::server::{Manners, Server};
 use crate::sheet::{Reach, Sheet};
 use crate::{Result, items};
 
@@ -28,7 +28,7 @@ pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let what = format!("CPU time of a look for orphans among {LIVE} live lanes vs 5 ms");
     sheet.ratio(&what, ns(look), ns(LOOK_NS), look / LOOK_NS, Reach::AtMost(1.0));
 
-    let server = Server::start(0)?;
+    let server = Server::start(Manners::default())?;
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         rounds.push(adoption_ns(&dir.join(format!("dead-{round}")), &server.url())?);

@@ -38,7 +38,8 @@ fn find(dir: &Path, files: &mut Vec<PathBuf>) {
 impl Source {
     fn new(path: &str, text: &str) -> Self {
         let code = without_comments_and_texts(text);
-        let is_test = ["tests.rs", "fuzzing.rs", "models.rs"].iter().any(|name| path.ends_with(name));
+        let is_test = ["tests.rs", "fuzzing.rs", "models.rs"].iter().any(|name| path.ends_with(name))
+            || path.contains("/tests/");
         let code = if is_test { String::new() } else { without_tests(&code) };
         Self { path: path.to_owned(), lines: text.lines().count(), words: words(&code) }
     }
