@@ -10,6 +10,12 @@ from typing import Any
 # Stands for a value that JSON can't express.
 NOTHING = object()
 
+# `json.dumps` would make an encoder for each item.
+_strict, _lenient = (
+    json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan).encode
+    for allow_nan in (False, True)
+)
+
 
 def encode(item: Mapping[str, Any], *, previews: bool = False) -> bytes:
     """``item`` as compact JSON in UTF-8.
@@ -20,14 +26,10 @@ def encode(item: Mapping[str, Any], *, previews: bool = False) -> bytes:
     """
     plain = dict(item)
     try:
-        return _dumps(plain, allow_nan=False).encode()
+        return _strict(plain).encode()
     except (TypeError, ValueError, RecursionError):
         kept = _sendable(_with_previews(plain) if previews else plain)
-        return _dumps(kept, allow_nan=True).encode("utf-8", "replace")
-
-
-def _dumps(value: object, *, allow_nan: bool) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)
+        return _lenient(kept).encode("utf-8", "replace")
 
 
 def _sendable(value: object, above: tuple[int, ...] = ()) -> object:
