@@ -525,8 +525,10 @@ spanspool_status spanspool_enqueue_as(const spanspool_client* handle,
 spanspool_status spanspool_set_api_key(const spanspool_client* handle, const char* key);
 
 /**
- * Sets the key for items enqueued under name. Those that were set aside for it go back on their way, in the
- * background; spanspool_flush waits for that.
+ * Sets the key for items enqueued under name. Those that were set aside as no_key:NAME or key_refused:NAME, in any
+ * process's lane of the spool with the same destination, go back on their way in the background, as items of this
+ * client's lane. spanspool_flush waits for that. What another process sets aside later is found within
+ * adopt_interval_ms.
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.

@@ -40,7 +40,7 @@ pub(crate) struct Client {
 struct Outward {
     exporter: Arc<dyn TracingExporter>,
     adopter: Adopter,
-    requeuer: Requeuer,
+    requeuer: Arc<Requeuer>,
 }
 
 impl Client {
@@ -74,10 +74,10 @@ impl Client {
             None => None,
             Some(outlet) => {
                 let exporter = outlet.exporter().clone();
-                let adopter = Adopter::start(config.clone(), lane.clone(), outlet);
+                let requeuer = Arc::new(Requeuer::new(lane.clone(), exporter.clone(), config.log.clone()));
+                let adopter = Adopter::start(config.clone(), lane.clone(), outlet, requeuer.clone());
                 // A request that is under way must not keep the threads that are to end.
                 let adopter = adopter.inspect_err(|_| exporter.shutdown())?;
-                let requeuer = Requeuer::new(lane.clone(), config.log.clone());
                 Some(Outward { exporter, adopter, requeuer })
             }
         };
@@ -89,7 +89,11 @@ impl Client {
     pub(crate) fn for_child(&self) -> Result<Self> {
         let exporter =
             self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
-        Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)
+        let child = Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)?;
+        if let (Some(of_child), Some(of_parent)) = (&child.outward, &self.outward) {
+            of_child.requeuer.inherit(&of_parent.requeuer);
+        }
+        Ok(child)
     }
 
     pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {

@@ -117,8 +117,11 @@ impl BatchTraceProcessor {
         Ok(())
     }
 
-    /// Sets the key that items of `enqueue_as(name, …)` are sent with; those that were set aside for want of it
-    /// go back on their way, in the background: a later `flush` waits for that. The key is kept in memory only.
+    /// Sets the key that items of `enqueue_as(name, …)` are sent with. The key is kept in memory only.
+    ///
+    /// Items that were set aside as `no_key:<name>` or `key_refused:<name>`, in any process's lane of the spool whose
+    /// items this client may deliver, go back on their way in the background, as items of this client's lane. A later
+    /// `flush` waits for that. What another process sets aside later is found within `adopt_interval_ms`.
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
         check_key(key)?;
         check_key_name(name)?;

@@ -3,6 +3,7 @@
 mod destinations;
 mod exporter;
 mod fair;
+mod keys_elsewhere;
 mod late_key;
 mod outage;
 mod pace;
