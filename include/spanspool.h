@@ -355,7 +355,7 @@ typedef struct spanspool_stats {
    */
   uint64_t partially_rejected;
   /**
-   * Batches set aside in the rejected store until their key is set.
+   * Batches set aside in the rejected store until their key is set: `no_key:<name>` and `key_refused:<name>`.
    */
   uint64_t held_batches;
 } spanspool_stats;
@@ -497,8 +497,9 @@ spanspool_status spanspool_enqueue(const spanspool_client* handle, const char* j
 
 /**
  * Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
- * keeps the name, never the key. If no key has that name when the item's turn comes, the item is set aside in the
- * rejected store. It is sent as soon as the key is set.
+ * keeps the name, never the key. An item whose turn comes is set aside in the rejected store, with the reason
+ * no_key:NAME, if no key has that name, or key_refused:NAME, if the ingest answers the key with 401 or 403. It is sent
+ * as soon as any client of the same destination in this spool sets the key.
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.

@@ -105,6 +105,7 @@ func TestDurationsThatDoNotFitAreErrors(t *testing.T) {
 		"BaseDelay is negative: -1s":                           {BaseDelay: -time.Second},
 		"connect_timeout_ms='0'":                               {ConnectTimeout: spanspool.NoWait},
 		"1 to 86400000":                                        {RequestTimeout: 2_000_000 * time.Hour},
+		"adopt is set twice":                                   {Adopt: "any", Settings: map[string]string{"adopt": "any"}},
 		"adopt_interval_ms is set twice": {
 			AdoptInterval: time.Second, Settings: map[string]string{"adopt_interval_ms": "1000"},
 		},
@@ -154,6 +155,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"bad value":      {settings("jitter", "7"), spanspool.ErrInvalidArgument, "0 to 1"},
 		"bad endpoint":   {spanspool.Config{SpoolDir: dir, Endpoint: "not a url"}, spanspool.ErrInvalidArgument, "'not a url'"},
 		"bad durability": {spanspool.Config{SpoolDir: dir, Durability: "much"}, spanspool.ErrInvalidArgument, "process, power"},
+		"bad adoption":   {spanspool.Config{SpoolDir: dir, Adopt: "some"}, spanspool.ErrInvalidArgument, "same, any"},
 		"negative":       {spanspool.Config{SpoolDir: dir, MaxSpoolBytes: -1}, spanspool.ErrInvalidArgument, "max_spool_bytes"},
 		"NUL in a value": {spanspool.Config{SpoolDir: dir + "\x00more"}, spanspool.ErrInvalidArgument, "NUL"},
 		"NUL in a name":  {settings("jitter\x00", "0"), spanspool.ErrInvalidArgument, "NUL"},

@@ -258,8 +258,9 @@ pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize)
 }
 
 /// Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
-/// keeps the name, never the key. If no key has that name when the item's turn comes, the item is set aside in the
-/// rejected store. It is sent as soon as the key is set.
+/// keeps the name, never the key. An item whose turn comes is set aside in the rejected store, with the reason
+/// no_key:NAME, if no key has that name, or key_refused:NAME, if the ingest answers the key with 401 or 403. It is sent
+/// as soon as any client of the same destination in this spool sets the key.
 ///
 /// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.

@@ -85,8 +85,11 @@ impl BatchTraceProcessor {
 
     /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
     ///
-    /// The spool keeps the name, never the key. A name has 1 to 255 bytes. Errors: as `enqueue`, and
-    /// `InvalidArgument` for the name.
+    /// The spool keeps the name, never the key. An item whose turn comes is set aside in the rejected store, as
+    /// `no_key:<name>` if no key has that name, or as `key_refused:<name>` if the ingest answers the key with 401 or 403.
+    /// It is sent as soon as any client of the same destination in this spool sets the key.
+    ///
+    /// A name has 1 to 255 bytes. Errors: as `enqueue`, and `InvalidArgument` for the name.
     pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
         check_key_name(key_name)?;
         self.client()?.enqueue(key_name, json)
