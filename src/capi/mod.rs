@@ -245,7 +245,9 @@ fn call(
 /// The call waits for no network, and for the disk at most enqueue_timeout_ms.
 ///
 /// handle: yours.
-/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are.
+/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are, but for the field
+/// limits of the OpenAI ingest where the setting sanitize applies them. Where it does, an item of up to 64 MiB that is
+/// longer than max_item_bytes is stored as they leave it, if that is short enough.
 ///
 /// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
 /// empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns

@@ -23,7 +23,7 @@ use crate::config::{Config, Destination};
 use crate::delivery::Outlet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
-use crate::item::Item;
+use crate::item::{Item, too_large};
 use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
@@ -97,7 +97,21 @@ impl Client {
     }
 
     pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
-        self.lane.enqueue(&Item::check(json, key_name, self.config.max_item_bytes, self.config.validation)?)
+        let Config { max_item_bytes, validation, .. } = self.config;
+        let shortened = if json.len() > max_item_bytes { self.shorten(json)? } else { None };
+        let json = shortened.as_deref().unwrap_or(json);
+        self.lane.enqueue(&Item::check(json, key_name, max_item_bytes, validation)?)
+    }
+
+    /// An item over `max_item_bytes` as it will be sent, if that is shorter. The limit applies to that.
+    fn shorten(&self, json: &[u8]) -> Result<Option<Vec<u8>>> {
+        let max = self.config.max_item_bytes;
+        match self.outward.as_ref().and_then(|out| out.exporter.shorten(json)) {
+            Some(short) if short.len() > max => {
+                Err(too_large(format_args!("{} bytes, {} as it is sent,", json.len(), short.len()), max))
+            }
+            shortened => Ok(shortened),
+        }
     }
 
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {

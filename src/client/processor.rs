@@ -76,7 +76,10 @@ impl BatchTraceProcessor {
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
     ///
-    /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
+    /// `json` is one JSON object in UTF-8. The limit `max_item_bytes` applies to what will be sent: where the field limits
+    /// of the OpenAI ingest are applied, an item of up to 64 MiB that they bring under it is stored as they leave it.
+    ///
+    /// Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
     /// was stored then, except that after `Io` the item may be delivered all the same if `durability` is `power` or it is
     /// longer than half of the journal.
     pub fn enqueue(&self, json: &[u8]) -> Result<()> {

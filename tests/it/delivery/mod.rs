@@ -12,3 +12,4 @@ mod refusals;
 mod sample;
 mod scripted_ingest;
 mod secrets;
+mod shortened;
