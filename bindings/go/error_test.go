@@ -2,6 +2,7 @@ package spanspool_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -194,7 +195,12 @@ func TestEnqueueSaysWhatIsWrong(t *testing.T) {
 	check("empty", client.Enqueue([]byte{}), spanspool.ErrInvalidItem)
 	check("an array", client.Enqueue([]byte("[]")), spanspool.ErrInvalidItem)
 	check("not UTF-8", client.Enqueue([]byte("{\"a\":\"\xff\"}")), spanspool.ErrInvalidItem)
-	check("long", client.Enqueue([]byte(item(strings.Repeat("x", 1024), 0))), spanspool.ErrItemTooLarge)
+	long := []byte(item(strings.Repeat("x", 1024), 0))
+	check("long", client.Enqueue(long), spanspool.ErrItemTooLarge)
+	numbers := fmt.Sprintf("item of %d bytes is over max_item_bytes=1024", len(long))
+	if err := client.Enqueue(long); !strings.Contains(err.Error(), numbers) {
+		t.Errorf("not %q: %v", numbers, err)
+	}
 	check("no name", client.EnqueueAs("", []byte(item("a", 0))), spanspool.ErrInvalidArgument)
 	check("a long name", client.EnqueueAs(strings.Repeat("x", 256), []byte(item("a", 0))), spanspool.ErrInvalidArgument)
 	check("no key", client.SetAPIKey(""), spanspool.ErrInvalidArgument)

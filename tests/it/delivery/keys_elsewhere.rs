@@ -165,9 +165,12 @@ fn a_key_moves_nothing_that_goes_to_another_ingest() {
 fn processes_that_learn_one_key_at_once_send_its_items_once() {
     let scene = Scene::new("keys-elsewhere-at-once");
     let clients = [scene.watchful(), scene.watchful(), scene.watchful()];
-    for (n, client) in (0..).zip(&clients[..2]) {
-        set_aside(client, 1500 * n..1500 * (n + 1));
+    // One takes over the lane of a dead one meanwhile.
+    let dead = scene.client();
+    for (n, client) in (0..).zip([&clients[0], &clients[1], &dead]) {
+        set_aside(client, 1000 * n..1000 * (n + 1));
     }
+    drop(dead);
     thread::scope(|scope| {
         for client in &clients {
             scope.spawn(|| client.set_named_key("team", "sk-good").unwrap());
