@@ -153,7 +153,8 @@ enum spanspool_status
    */
   SPANSPOOL_ERR_INVALID_ITEM = 2,
   /**
-   * The item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
+   * The item is longer than max_item_bytes, also as it would be sent; nothing was stored. Shorten it or raise the
+   * setting. spanspool_last_error has both numbers.
    */
   SPANSPOOL_ERR_ITEM_TOO_LARGE = 3,
   /**
@@ -355,7 +356,7 @@ typedef struct spanspool_stats {
    */
   uint64_t partially_rejected;
   /**
-   * Batches set aside in the rejected store until their key is set.
+   * Batches set aside in the rejected store until their key is set: `no_key:<name>` and `key_refused:<name>`.
    */
   uint64_t held_batches;
 } spanspool_stats;
@@ -485,7 +486,9 @@ size_t spanspool_last_error(const spanspool_client* handle, char* buf, size_t le
  * The call waits for no network, and for the disk at most enqueue_timeout_ms.
  *
  * handle: yours.
- * json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are.
+ * json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are, but for the field
+ * limits of the OpenAI ingest where the setting sanitize applies them. Where it does, an item of up to 64 MiB that is
+ * longer than max_item_bytes is stored as they leave it, if that is short enough.
  *
  * Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
  * empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
@@ -493,12 +496,15 @@ size_t spanspool_last_error(const spanspool_client* handle, char* buf, size_t le
  * the item is longer than half of journal_bytes.
  * Threads: any, several at once.
  */
-spanspool_status spanspool_enqueue(const spanspool_client* handle, const char* json, size_t json_len);
+spanspool_status spanspool_enqueue(const spanspool_client* handle,
+                                   const char* json,
+                                   size_t json_len);
 
 /**
  * Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
- * keeps the name, never the key. If no key has that name when the item's turn comes, the item is set aside in the
- * rejected store. It is sent as soon as the key is set.
+ * keeps the name, never the key. An item whose turn comes is set aside in the rejected store, with the reason
+ * no_key:NAME, if no key has that name, or key_refused:NAME, if the ingest answers the key with 401 or 403. It is sent
+ * as soon as any client of the same destination in this spool sets the key.
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
@@ -525,8 +531,10 @@ spanspool_status spanspool_enqueue_as(const spanspool_client* handle,
 spanspool_status spanspool_set_api_key(const spanspool_client* handle, const char* key);
 
 /**
- * Sets the key for items enqueued under name. Those that were set aside for it go back on their way, in the
- * background; spanspool_flush waits for that.
+ * Sets the key for items enqueued under name. Those that were set aside as no_key:NAME or key_refused:NAME, in any
+ * process's lane of the spool with the same destination, go back on their way in the background, as items of this
+ * client's lane. spanspool_flush waits for that. What another process sets aside later is found within
+ * adopt_interval_ms.
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
@@ -706,7 +714,7 @@ void spanspool_free(spanspool_client* handle);
  *       size of the journal; at most half of max_spool_bytes is used
  *       allowed: 64 KiB to 1 GiB
  *   max_item_bytes = 16 MiB
- *       longest item
+ *       longest item, as it is sent: after the field limits of sanitize
  *       allowed: 1 KiB to 1 GiB
  *   validation = full
  *       full: an item must be one JSON object in UTF-8; none: the caller guarantees it

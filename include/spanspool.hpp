@@ -242,7 +242,8 @@ class client {
         return spanspool_enqueue(get(), item.data(), item.size());
     }
 
-    /** As enqueue, for an item to be sent with the key that set_named_key sets for name, before or after this call. */
+    /** As enqueue, for an item to be sent with the key that set_named_key sets for name, before or after this call. Until
+     *  then it waits in the rejected store as no_key:NAME, or as key_refused:NAME if the ingest refuses the key. */
     void enqueue_as(std::string_view name, std::string_view item) const {
         check("enqueue_as", enqueue_as(name, item, std::nothrow), name);
     }
@@ -258,7 +259,8 @@ class client {
         return detail::with_texts([&](const char* k) { return spanspool_set_api_key(get(), k); }, key);
     }
 
-    /** Sets the key for items enqueued under name, also for those already set aside. The key is kept in memory only. */
+    /** Sets the key for items enqueued under name, also for those already set aside, by any process of the spool with
+     *  the same destination, as no_key:NAME or key_refused:NAME. The key is kept in memory only. */
     void set_named_key(std::string_view name, std::string_view key) const {
         check("set_named_key", set_named_key(name, key, std::nothrow), name, key);
     }

@@ -15,7 +15,7 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The item is not exactly one JSON object in UTF-8; nothing was stored.
     InvalidItem,
-    /// The item is longer than `max_item_bytes`; nothing was stored.
+    /// The item is longer than `max_item_bytes`, also as it would be sent; nothing was stored. The message has both numbers.
     ItemTooLarge,
     /// There is no setting of that name.
     UnknownSetting,

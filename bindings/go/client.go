@@ -62,9 +62,10 @@ func (c *Client) Enqueue(item []byte) error {
 }
 
 // EnqueueAs is Enqueue for an item that is to be sent with the key that [Client.SetNamedKey] gives under name, before
-// or after this call. The spool keeps the name, never the key. Items whose name has no key when their turn comes are
-// set aside in the rejected store. They are sent as soon as the name has a key. name has 1 to 255 bytes, else the error
-// is [ErrInvalidArgument].
+// or after this call. The spool keeps the name, never the key. Items whose turn comes are set aside in the rejected
+// store, with the reason no_key:NAME if no key has that name, or key_refused:NAME if the ingest answers the key with 401
+// or 403. They are sent as soon as any client of the same destination in this spool sets the key. name has 1 to 255
+// bytes, else the error is [ErrInvalidArgument].
 func (c *Client) EnqueueAs(name string, item []byte) error {
 	defer runtime.KeepAlive(c)
 	text, err := cText("the name of a key", name)
@@ -121,8 +122,9 @@ func (c *Client) SetAPIKey(key string) error {
 	})
 }
 
-// SetNamedKey sets the key for items that were enqueued under name, those set aside for want of it included. It is kept
-// in memory only: a new process has to set it again.
+// SetNamedKey sets the key for items that were enqueued under name. Those set aside as no_key:NAME or key_refused:NAME,
+// by any process of this spool with the same destination, go back on their way in the background; [Client.Flush] waits
+// for that. The key is kept in memory only: a new process has to set it again.
 func (c *Client) SetNamedKey(name, key string) error {
 	defer runtime.KeepAlive(c)
 	nameText, err := cText("the name of a key", name)

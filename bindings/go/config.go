@@ -55,6 +55,9 @@ type Config struct {
 	MaxAge time.Duration
 	// SyncInterval is the longest time that accepted items wait for stable storage, with Durability "process".
 	SyncInterval time.Duration
+	// Adopt says which lanes of dead processes are delivered: "same", those of this exporter and endpoint and of exporter
+	// "none", or "any", all.
+	Adopt string
 	// AdoptInterval is how often the lanes of dead processes are searched for.
 	AdoptInterval time.Duration
 
@@ -91,6 +94,7 @@ func (c Config) settings() (map[string]string, error) {
 	}
 	typed := map[string]string{
 		"spool_dir": c.SpoolDir, "endpoint": c.Endpoint, "api_key": c.APIKey, "durability": c.Durability,
+		"adopt": c.Adopt,
 	}
 	if c.MaxSpoolBytes != 0 {
 		typed["max_spool_bytes"] = strconv.FormatInt(c.MaxSpoolBytes, 10)

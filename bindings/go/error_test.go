@@ -2,6 +2,7 @@ package spanspool_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -105,6 +106,7 @@ func TestDurationsThatDoNotFitAreErrors(t *testing.T) {
 		"BaseDelay is negative: -1s":                           {BaseDelay: -time.Second},
 		"connect_timeout_ms='0'":                               {ConnectTimeout: spanspool.NoWait},
 		"1 to 86400000":                                        {RequestTimeout: 2_000_000 * time.Hour},
+		"adopt is set twice":                                   {Adopt: "any", Settings: map[string]string{"adopt": "any"}},
 		"adopt_interval_ms is set twice": {
 			AdoptInterval: time.Second, Settings: map[string]string{"adopt_interval_ms": "1000"},
 		},
@@ -154,6 +156,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"bad value":      {settings("jitter", "7"), spanspool.ErrInvalidArgument, "0 to 1"},
 		"bad endpoint":   {spanspool.Config{SpoolDir: dir, Endpoint: "not a url"}, spanspool.ErrInvalidArgument, "'not a url'"},
 		"bad durability": {spanspool.Config{SpoolDir: dir, Durability: "much"}, spanspool.ErrInvalidArgument, "process, power"},
+		"bad adoption":   {spanspool.Config{SpoolDir: dir, Adopt: "some"}, spanspool.ErrInvalidArgument, "same, any"},
 		"negative":       {spanspool.Config{SpoolDir: dir, MaxSpoolBytes: -1}, spanspool.ErrInvalidArgument, "max_spool_bytes"},
 		"NUL in a value": {spanspool.Config{SpoolDir: dir + "\x00more"}, spanspool.ErrInvalidArgument, "NUL"},
 		"NUL in a name":  {settings("jitter\x00", "0"), spanspool.ErrInvalidArgument, "NUL"},
@@ -192,7 +195,12 @@ func TestEnqueueSaysWhatIsWrong(t *testing.T) {
 	check("empty", client.Enqueue([]byte{}), spanspool.ErrInvalidItem)
 	check("an array", client.Enqueue([]byte("[]")), spanspool.ErrInvalidItem)
 	check("not UTF-8", client.Enqueue([]byte("{\"a\":\"\xff\"}")), spanspool.ErrInvalidItem)
-	check("long", client.Enqueue([]byte(item(strings.Repeat("x", 1024), 0))), spanspool.ErrItemTooLarge)
+	long := []byte(item(strings.Repeat("x", 1024), 0))
+	check("long", client.Enqueue(long), spanspool.ErrItemTooLarge)
+	numbers := fmt.Sprintf("item of %d bytes is over max_item_bytes=1024", len(long))
+	if err := client.Enqueue(long); !strings.Contains(err.Error(), numbers) {
+		t.Errorf("not %q: %v", numbers, err)
+	}
 	check("no name", client.EnqueueAs("", []byte(item("a", 0))), spanspool.ErrInvalidArgument)
 	check("a long name", client.EnqueueAs(strings.Repeat("x", 256), []byte(item("a", 0))), spanspool.ErrInvalidArgument)
 	check("no key", client.SetAPIKey(""), spanspool.ErrInvalidArgument)

@@ -107,9 +107,9 @@ func open(t testing.TB, config spanspool.Config) *spanspool.Client {
 	if config.SpoolDir == "" {
 		config.SpoolDir = t.TempDir()
 	}
-	if config.Settings == nil {
+	if config.Settings == nil && config.Adopt == "" {
 		// The next client of a test may have another ingest.
-		config.Settings = map[string]string{"adopt": "any"}
+		config.Adopt = "any"
 	}
 	client, err := spanspool.Open(config)
 	if err != nil {

@@ -33,6 +33,31 @@ func TestAnUnreachableClientIsClosed(t *testing.T) {
 	}
 }
 
+func TestAdoptSaysWhoseItemsAreDelivered(t *testing.T) {
+	dir, in := t.TempDir(), newIngest(t, nil)
+	left, err := spanspool.Open(spanspool.Config{SpoolDir: dir, Endpoint: nowhere})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, left, item("left", 0))
+	left.Close()
+	config := spanspool.Config{SpoolDir: dir, Endpoint: in.url, Adopt: "same", AdoptInterval: 20 * time.Millisecond}
+	same := open(t, config)
+	enqueue(t, same, item("mine", 0))
+	if err := same.Flush(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	same.Close()
+	if got := in.items(); !slices.Equal(got, []string{item("mine", 0)}) {
+		t.Errorf("came: %q", got)
+	}
+	config.Adopt = "any"
+	open(t, config)
+	in.waitFor(t, "the item that was left", func(items []string) bool {
+		return slices.Contains(items, item("left", 0))
+	}, func() {})
+}
+
 // The call is the last that knows the client: it must count as held until the call is over.
 func TestAClientInACallIsNotClosed(t *testing.T) {
 	in := hanging(t)

@@ -76,7 +76,7 @@ type Stats struct {
 	LanesAdopted uint64
 	// Items that the ingest refused inside an answer of success.
 	PartiallyRejected uint64
-	// Batches in the rejected store that wait for their key to be set.
+	// Batches in the rejected store that wait for their key to be set: no_key:NAME and key_refused:NAME.
 	HeldBatches uint64
 }
 

@@ -245,7 +245,9 @@ fn call(
 /// The call waits for no network, and for the disk at most enqueue_timeout_ms.
 ///
 /// handle: yours.
-/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are.
+/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are, but for the field
+/// limits of the OpenAI ingest where the setting sanitize applies them. Where it does, an item of up to 64 MiB that is
+/// longer than max_item_bytes is stored as they leave it, if that is short enough.
 ///
 /// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
 /// empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
@@ -258,8 +260,9 @@ pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize)
 }
 
 /// Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
-/// keeps the name, never the key. If no key has that name when the item's turn comes, the item is set aside in the
-/// rejected store. It is sent as soon as the key is set.
+/// keeps the name, never the key. An item whose turn comes is set aside in the rejected store, with the reason
+/// no_key:NAME, if no key has that name, or key_refused:NAME, if the ingest answers the key with 401 or 403. It is sent
+/// as soon as any client of the same destination in this spool sets the key.
 ///
 /// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
@@ -292,8 +295,10 @@ pub extern "C" fn spanspool_set_api_key(handle: Handle, key: Text) -> spanspool_
     call(handle.get("handle"), "spanspool_set_api_key", |p| p.set_api_key(key.text("key")?))
 }
 
-/// Sets the key for items enqueued under name. Those that were set aside for it go back on their way, in the
-/// background; spanspool_flush waits for that.
+/// Sets the key for items enqueued under name. Those that were set aside as no_key:NAME or key_refused:NAME, in any
+/// process's lane of the spool with the same destination, go back on their way in the background, as items of this
+/// client's lane. spanspool_flush waits for that. What another process sets aside later is found within
+/// adopt_interval_ms.
 ///
 /// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.

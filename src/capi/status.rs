@@ -16,7 +16,8 @@ pub enum spanspool_status {
     SPANSPOOL_ERR_INVALID_ARGUMENT = 1,
     /// The item is not exactly one JSON object in UTF-8; nothing was stored. Correct the item.
     SPANSPOOL_ERR_INVALID_ITEM = 2,
-    /// The item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
+    /// The item is longer than max_item_bytes, also as it would be sent; nothing was stored. Shorten it or raise the
+    /// setting. spanspool_last_error has both numbers.
     SPANSPOOL_ERR_ITEM_TOO_LARGE = 3,
     /// There is no setting of that name; nothing was changed. Correct the name.
     SPANSPOOL_ERR_UNKNOWN_SETTING = 4,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::client::requeuer::Requeuer;
 use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
 use crate::config::{Config, Level};
@@ -35,6 +36,7 @@ struct Search {
     lanes: HeldPath,
     own: Arc<Lane>,
     outlet: Arc<Outlet>,
+    requeuer: Arc<Requeuer>,
     stopped: AtomicBool,
     changed: Wakeup,
     /// Ids of the lanes that were adopted, once or again.
@@ -45,12 +47,18 @@ struct Search {
 
 impl Adopter {
     /// Starts the thread, which works for the owner of the lane `own`.
-    pub(crate) fn start(config: Config, own: Arc<Lane>, outlet: Arc<Outlet>) -> Result<Self> {
+    pub(crate) fn start(
+        config: Config,
+        own: Arc<Lane>,
+        outlet: Arc<Outlet>,
+        requeuer: Arc<Requeuer>,
+    ) -> Result<Self> {
         let search = Arc::new(Search {
             lanes: own.lanes().clone(),
             config,
             own,
             outlet,
+            requeuer,
             stopped: AtomicBool::new(false),
             changed: Wakeup::default(),
             met: Mutex::default(),
@@ -107,10 +115,11 @@ impl Search {
     fn look(self: &Arc<Self>) -> Result<()> {
         let log = &self.config.log;
         let settings = LaneSettings::new(&self.config, self.outlet.exporter().destination());
+        self.requeuer.requeue_late_elsewhere();
         loop {
             let names = self.lanes.names()?;
             Lane::sweep_up(&self.lanes, &names, log)?;
-            self.requeue_known();
+            self.requeuer.requeue_late();
             let found = self.round(names, &settings);
             for name in found.unusable {
                 let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, &settings, log) else {
@@ -176,18 +185,6 @@ impl Search {
         }
     }
 
-    /// Puts items back on their way whose key came too late for them, but before they reached this client's rejected
-    /// store.
-    fn requeue_known(&self) {
-        if !self.own.take_late_key() {
-            return;
-        }
-        if let Err(error) = self.own.requeue(|name| self.outlet.exporter().has_named_key(name)) {
-            self.own.note_late_key();
-            self.config.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
-        }
-    }
-
     /// Delivers `lane`, until it gets no further and `gives_way` says that another one waits. Once it is empty, it is one of
     /// the `drained`. They do not wait for one that takes long.
     fn adopt(
@@ -238,7 +235,7 @@ impl Search {
         for lane in lanes {
             log.line(Level::Debug, format_args!("lane {} is drained and removed", lane.id()));
         }
-        self.requeue_known();
+        self.requeuer.requeue_late();
     }
 
     fn is_stopped(&self) -> bool {

@@ -23,7 +23,7 @@ use crate::config::{Config, Destination};
 use crate::delivery::Outlet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
-use crate::item::Item;
+use crate::item::{Item, too_large};
 use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
@@ -40,7 +40,7 @@ pub(crate) struct Client {
 struct Outward {
     exporter: Arc<dyn TracingExporter>,
     adopter: Adopter,
-    requeuer: Requeuer,
+    requeuer: Arc<Requeuer>,
 }
 
 impl Client {
@@ -74,10 +74,10 @@ impl Client {
             None => None,
             Some(outlet) => {
                 let exporter = outlet.exporter().clone();
-                let adopter = Adopter::start(config.clone(), lane.clone(), outlet);
+                let requeuer = Arc::new(Requeuer::new(lane.clone(), exporter.clone(), config.log.clone()));
+                let adopter = Adopter::start(config.clone(), lane.clone(), outlet, requeuer.clone());
                 // A request that is under way must not keep the threads that are to end.
                 let adopter = adopter.inspect_err(|_| exporter.shutdown())?;
-                let requeuer = Requeuer::new(lane.clone(), config.log.clone());
                 Some(Outward { exporter, adopter, requeuer })
             }
         };
@@ -89,11 +89,29 @@ impl Client {
     pub(crate) fn for_child(&self) -> Result<Self> {
         let exporter =
             self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
-        Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)
+        let child = Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)?;
+        if let (Some(of_child), Some(of_parent)) = (&child.outward, &self.outward) {
+            of_child.requeuer.inherit(&of_parent.requeuer);
+        }
+        Ok(child)
     }
 
     pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
-        self.lane.enqueue(&Item::check(json, key_name, self.config.max_item_bytes, self.config.validation)?)
+        let Config { max_item_bytes, validation, .. } = self.config;
+        let shortened = if json.len() > max_item_bytes { self.shorten(json)? } else { None };
+        let json = shortened.as_deref().unwrap_or(json);
+        self.lane.enqueue(&Item::check(json, key_name, max_item_bytes, validation)?)
+    }
+
+    /// An item over `max_item_bytes` as it will be sent, if that is shorter. The limit applies to that.
+    fn shorten(&self, json: &[u8]) -> Result<Option<Vec<u8>>> {
+        let max = self.config.max_item_bytes;
+        match self.outward.as_ref().and_then(|out| out.exporter.shorten(json)) {
+            Some(short) if short.len() > max => {
+                Err(too_large(format_args!("{} bytes, {} as it is sent,", json.len(), short.len()), max))
+            }
+            shortened => Ok(shortened),
+        }
     }
 
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {

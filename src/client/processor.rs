@@ -76,7 +76,10 @@ impl BatchTraceProcessor {
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
     ///
-    /// `json` is one JSON object in UTF-8. Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
+    /// `json` is one JSON object in UTF-8. The limit `max_item_bytes` applies to what will be sent: where the field limits
+    /// of the OpenAI ingest are applied, an item of up to 64 MiB that they bring under it is stored as they leave it.
+    ///
+    /// Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
     /// was stored then, except that after `Io` the item may be delivered all the same if `durability` is `power` or it is
     /// longer than half of the journal.
     pub fn enqueue(&self, json: &[u8]) -> Result<()> {
@@ -85,8 +88,11 @@ impl BatchTraceProcessor {
 
     /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
     ///
-    /// The spool keeps the name, never the key. A name has 1 to 255 bytes. Errors: as `enqueue`, and
-    /// `InvalidArgument` for the name.
+    /// The spool keeps the name, never the key. An item whose turn comes is set aside in the rejected store, as
+    /// `no_key:<name>` if no key has that name, or as `key_refused:<name>` if the ingest answers the key with 401 or 403.
+    /// It is sent as soon as any client of the same destination in this spool sets the key.
+    ///
+    /// A name has 1 to 255 bytes. Errors: as `enqueue`, and `InvalidArgument` for the name.
     pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
         check_key_name(key_name)?;
         self.client()?.enqueue(key_name, json)
@@ -117,8 +123,11 @@ impl BatchTraceProcessor {
         Ok(())
     }
 
-    /// Sets the key that items of `enqueue_as(name, …)` are sent with; those that were set aside for want of it
-    /// go back on their way, in the background: a later `flush` waits for that. The key is kept in memory only.
+    /// Sets the key that items of `enqueue_as(name, …)` are sent with. The key is kept in memory only.
+    ///
+    /// Items that were set aside as `no_key:<name>` or `key_refused:<name>`, in any process's lane of the spool whose
+    /// items this client may deliver, go back on their way in the background, as items of this client's lane. A later
+    /// `flush` waits for that. What another process sets aside later is found within `adopt_interval_ms`.
     pub fn set_named_key(&self, name: &str, key: &str) -> Result<()> {
         check_key(key)?;
         check_key_name(name)?;

@@ -1,12 +1,17 @@
-//! Requeuer: puts items back on their way once their key is known, in a thread that ends when it is done.
+//! Requeuer: puts items of all lanes of the spool back on their way once this process has their key.
 //!
-//! With many rejected items that takes time, which is not the time of the caller who sets the key.
+//! With many rejected items that takes time, which is not the time of the caller who sets the key: a thread does it, and
+//! ends when it is done. What is set aside later, by this process or another one, is found by the adopter's rounds.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::config::{Level, Log};
+use crate::error::{ErrorKind, Result};
+use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
 use crate::spool::Lane;
@@ -19,7 +24,10 @@ pub(crate) struct Requeuer {
 
 struct Work {
     lane: Arc<Lane>,
+    exporter: Arc<dyn TracingExporter>,
     log: Log,
+    /// Whether any key was ever named: if not, there is nothing to look for in other lanes.
+    knows_keys: AtomicBool,
     state: Mutex<State>,
     done: Condvar,
 }
@@ -32,13 +40,27 @@ struct State {
 }
 
 impl Requeuer {
-    pub(crate) fn new(lane: Arc<Lane>, log: Log) -> Self {
-        let work = Work { lane, log, state: Mutex::default(), done: Condvar::new() };
+    pub(crate) fn new(lane: Arc<Lane>, exporter: Arc<dyn TracingExporter>, log: Log) -> Self {
+        let work = Work {
+            lane,
+            exporter,
+            log,
+            knows_keys: AtomicBool::new(false),
+            state: Mutex::default(),
+            done: Condvar::new(),
+        };
         Self { work: Arc::new(work), threads: Threads::default() }
+    }
+
+    /// In a child of `fork`, whose exporter has the same keys as that of its parent's requeuer `parents`.
+    pub(crate) fn inherit(&self, parents: &Self) {
+        self.work.knows_keys.store(parents.work.knows_keys.load(Relaxed), Relaxed);
     }
 
     /// Puts the items that wait for the key `name` back on their way.
     pub(crate) fn key_is_set(&self, name: &str) {
+        self.work.lane.note_named(name);
+        self.work.knows_keys.store(true, Relaxed);
         let mut state = self.work.lock();
         state.names.insert(name.to_owned());
         if std::mem::replace(&mut state.is_running, true) {
@@ -49,6 +71,23 @@ impl Requeuer {
         if let Err(error) = self.threads.spawn("requeue", &self.work.log, move || work.run()) {
             self.work.log.line(Level::Warn, format_args!("{error}"));
             self.work.give_up();
+        }
+    }
+
+    /// Puts items of this client's lane back on their way whose key came before they were set aside, if any are noted.
+    pub(crate) fn requeue_late(&self) {
+        let Work { lane, exporter, .. } = &*self.work;
+        if lane.take_late_key() {
+            let outcome = lane.requeue(|name| exporter.has_named_key(name));
+            self.work.tell(outcome.inspect_err(|_| lane.note_late_key()));
+        }
+    }
+
+    /// The same for the other lanes of the spool, whose owners may lack the key.
+    pub(crate) fn requeue_late_elsewhere(&self) {
+        let Work { lane, exporter, .. } = &*self.work;
+        if self.work.knows_keys.load(Relaxed) {
+            self.work.tell(lane.requeue_late_elsewhere(|name| exporter.has_named_key(name)));
         }
     }
 
@@ -82,11 +121,18 @@ impl Work {
                 return self.done.notify_all();
             }
             drop(state);
-            if let Err(error) = self.lane.requeue(|name| names.contains(name)) {
-                self.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
-                // The adopter tries again with those that are left.
-                self.lane.note_late_key();
-            }
+            // The adopter tries again with those that are left.
+            let own = self.lane.requeue(|name| names.contains(name));
+            self.tell(own.inspect_err(|_| self.lane.note_late_key()));
+            self.tell(self.lane.requeue_elsewhere(&names));
+        }
+    }
+
+    fn tell(&self, outcome: Result<()>) {
+        if let Err(error) = outcome
+            && error.kind() != ErrorKind::ShutDown
+        {
+            self.log.line(Level::Warn, format_args!("requeueing items whose key is known: {error}"));
         }
     }
 

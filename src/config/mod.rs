@@ -182,7 +182,7 @@ impl Config {
         self
     }
 
-    /// The longest item that is taken, in bytes: the setting `max_item_bytes`.
+    /// The longest item that is stored, in bytes: the setting `max_item_bytes`.
     pub fn max_item_bytes(&self) -> usize {
         self.max_item_bytes
     }

@@ -84,7 +84,7 @@ settings! {
         "size of the journal; at most half of max_spool_bytes is used",
         |c, v| bytes(v, 64 << 10, 1 << 30).map(|n| c.journal_bytes = n);
     "max_item_bytes", "16 MiB", "1 KiB to 1 GiB",
-        "longest item",
+        "longest item, as it is sent: after the field limits of sanitize",
         |c, v| bytes(v, 1 << 10, 1 << 30).map(|n| c.max_item_bytes = n as usize);
     "validation", "full", "full, none",
         "full: an item must be one JSON object in UTF-8; none: the caller guarantees it",

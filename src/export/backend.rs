@@ -202,6 +202,10 @@ impl TracingExporter for BackendSpanExporter {
         }
     }
 
+    fn shorten(&self, item: &[u8]) -> Option<Vec<u8>> {
+        self.encoding.shorten(item)
+    }
+
     fn ready(&self, name: &str) -> std::result::Result<(), Outcome> {
         self.choose_key(name).map(drop)
     }

@@ -10,6 +10,10 @@ use super::sanitize::sanitize;
 use crate::batch::Batch;
 use crate::config::{Config, RequestCompression, Sanitize};
 
+/// The longest item that is shortened before it is stored. That may take sixteen times as much memory for a moment: an
+/// item that is nothing but short numbers does.
+const MAX_SHORTENED_BYTES: usize = 64 << 20;
+
 /// How a batch becomes a body; the same batch always becomes the same bytes.
 #[derive(Clone, Copy)]
 pub(super) struct BodyEncoding {
@@ -25,6 +29,17 @@ impl BodyEncoding {
             Sanitize::Never => false,
         };
         Self { sanitize, gzip: config.request_compression == RequestCompression::Gzip }
+    }
+
+    /// What a body has in the place of `item`, if that is shorter.
+    pub(super) fn shorten(&self, item: &[u8]) -> Option<Vec<u8>> {
+        if !self.sanitize || item.len() > MAX_SHORTENED_BYTES {
+            return None;
+        }
+        match sanitize(item) {
+            Cow::Owned(short) if short.len() < item.len() => Some(short),
+            _ => None,
+        }
     }
 
     /// The errors are those of the compressor.

@@ -47,6 +47,12 @@ pub trait TracingExporter: Send + Sync {
         Destination::custom("unnamed")
     }
 
+    /// The item as `export` will send it, where that is shorter than the item. It is asked on the thread that enqueues, for
+    /// an item that is longer than `max_item_bytes`: what it answers is stored in its place if that is short enough.
+    fn shorten(&self, _item: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Gives up what is in flight, soon. Called when a shutdown's deadline has passed, and when a client that has
     /// started sending can't be opened after all. Later calls of `export` fail.
     fn shutdown(&self) {}

@@ -2,6 +2,8 @@
 
 pub(crate) mod grammar;
 
+use std::fmt;
+
 use serde::de::IgnoredAny;
 
 use crate::config::Validation;
@@ -29,10 +31,7 @@ impl<'a> Item<'a> {
         validation: Validation,
     ) -> Result<Self> {
         if json.len() > max_item_bytes {
-            return Err(Error::new(
-                ErrorKind::ItemTooLarge,
-                format!("item of {} bytes is over max_item_bytes={max_item_bytes}", json.len()),
-            ));
+            return Err(too_large(format_args!("{} bytes", json.len()), max_item_bytes));
         }
         match validation {
             Validation::Full => one_object(json)?,
@@ -49,6 +48,11 @@ impl<'a> Item<'a> {
     pub(crate) fn key_name(&self) -> &'a str {
         self.key_name
     }
+}
+
+/// The error for an item of that `size`.
+pub(crate) fn too_large(size: fmt::Arguments<'_>, max_item_bytes: usize) -> Error {
+    Error::new(ErrorKind::ItemTooLarge, format!("item of {size} is over max_item_bytes={max_item_bytes}"))
 }
 
 /// Whether `json` is one JSON object in UTF-8 and nothing else (RFC 8259).

@@ -39,7 +39,7 @@ pub struct Stats {
     pub lanes_adopted: u64,
     /// Items that the ingest refused inside an answer of success; 0 for exporters whose protocol has no such answer.
     pub partially_rejected: u64,
-    /// Batches set aside in the rejected store until their key is set.
+    /// Batches set aside in the rejected store until their key is set: `no_key:<name>` and `key_refused:<name>`.
     pub held_batches: u64,
 }
 

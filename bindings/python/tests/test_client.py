@@ -129,7 +129,7 @@ def test_limits_and_deadlines_are_errors_with_a_status(ingest: Ingest, spool: Pa
     ingest.answer = lambda request: 503
     client = Client(spool, endpoint=ingest.url(), max_item_bytes=1024, max_queue_size=1)
     # The texts say which limit it was, which the phrase of a status can't.
-    with pytest.raises(ItemTooLargeError, match="1024") as caught:
+    with pytest.raises(ItemTooLargeError, match="item of 2011 bytes is over max_item_bytes=1024") as caught:
         client.enqueue({"text": "x" * 2000})
     assert caught.value.status is Status.ITEM_TOO_LARGE and isinstance(caught.value, ItemError)
     client.enqueue({"id": 1})

@@ -201,3 +201,11 @@ fn a_field_of_many_members_is_cut_within_the_limit() {
     assert!(out.len() < MAX_FIELD_BYTES + 200, "{}", out.len());
     assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
 }
+
+#[test]
+fn an_item_that_was_sanitised_before_stays_as_it_is() {
+    for v in vectors(&fixture("sanitize-vectors.ndjson")) {
+        let once = sanitized(v.input.get());
+        assert_eq!(sanitized(&once), once);
+    }
+}

@@ -9,7 +9,8 @@ use crate::spool::held_path::{HeldPath, denied};
 use crate::spool::inspect::check::LaneCheck;
 use crate::spool::journal::{HeaderCounter, JournalView, destination};
 use crate::spool::lane::Lane;
-use crate::spool::lane::directory::{LANES, is_lane};
+use crate::spool::lane::directory::LANES;
+use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::{Part, Pending};
 use crate::spool::recovery::Unreadable;
@@ -168,17 +169,11 @@ impl SpoolView {
     ) -> Result<u64> {
         let mut moved = 0;
         for (files, seqs) in self.chosen(ids)? {
-            let count = |items| {
-                let journal = files.lane_dir().map(|dir| dir.join("journal"));
-                let journal = journal.map(|journal| JournalView::open_for_counting(&journal)).transpose()?;
-                journal.iter().for_each(|it| it.add_counter(HeaderCounter::Requeued, items));
-                Ok(())
-            };
             let journal =
                 files.lane_dir().map(|dir| destination::recorded(&dir.join("journal"))).transpose()?;
             let destination = journal.map(|recorded| recorded.destination).unwrap_or_default();
             moved += put(&destination, &|lane: &Lane| {
-                lane.requeue_from(&files, |seq| is_chosen(seqs.as_ref(), seq), count)
+                lane.requeue_from(&files, |seq| is_chosen(seqs.as_ref(), seq))
             })?;
         }
         Ok(moved)

@@ -13,6 +13,7 @@ use crate::spool::held_path::HeldPath;
 use crate::spool::journal::destination::{self, Recorded};
 use crate::spool::journal::{HeaderCounter, now_unix_ms, random};
 use crate::spool::lane::Lane;
+use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::{create_journal, resize_journal};
 use crate::spool::lane::settings::LaneSettings;
@@ -29,11 +30,6 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often another process may take the lock of a new lane, as one that looks around does, before making one is given
 /// up.
 const MAKE_ATTEMPTS: usize = 8;
-
-/// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
-pub(crate) fn is_lane(name: &str) -> bool {
-    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
-}
 
 impl Lane {
     /// The folder of a spool's lanes, made where it is absent.

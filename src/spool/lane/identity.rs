@@ -72,3 +72,8 @@ impl Identity {
         drop(self.lock.lock().unpoisoned().take());
     }
 }
+
+/// Whether `name` is a lane's; a lane that is being made or removed has another kind of name.
+pub(crate) fn is_lane(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}

@@ -7,10 +7,11 @@
 //! ```
 
 pub(super) mod directory;
+mod elsewhere;
 mod full;
 mod ground;
 pub(super) mod handout;
-mod identity;
+pub(super) mod identity;
 mod intake;
 pub(super) mod lock;
 mod mover;
@@ -28,6 +29,7 @@ use crate::config::{Level, Log, on_one_line};
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::Tally;
 use crate::spool::journal::{HeaderCounter, Read};
+use crate::spool::lane::elsewhere::Elsewhere;
 use crate::spool::lane::handout::HandOut;
 use crate::spool::lane::identity::Identity;
 use crate::spool::lane::intake::Intake;
@@ -49,6 +51,7 @@ pub(crate) struct Lane {
     mover: Mover,
     hand_out: HandOut,
     requeue: Requeue,
+    elsewhere: Elsewhere,
     settings: LaneSettings,
     log: Log,
 }

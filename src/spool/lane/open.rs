@@ -6,6 +6,7 @@ use crate::spool::ExportState;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, Journal};
 use crate::spool::lane::Lane;
+use crate::spool::lane::elsewhere::Elsewhere;
 use crate::spool::lane::handout::HandOut;
 use crate::spool::lane::identity::Identity;
 use crate::spool::lane::intake::Intake;
@@ -61,6 +62,7 @@ impl Lane {
             mover: Mover::default(),
             hand_out: HandOut::default(),
             requeue: Requeue::default(),
+            elsewhere: Elsewhere::default(),
             settings: settings.clone(),
             log: log.clone(),
         })

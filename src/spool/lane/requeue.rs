@@ -9,7 +9,7 @@ use crate::config::{Level, Validation};
 use crate::error::Result;
 use crate::item::Item;
 use crate::os::lock::Unpoison;
-use crate::spool::journal::HeaderCounter;
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
 use crate::spool::set_aside::rejected_files::{RejectedFiles, TakenOut};
 use crate::spool::set_aside::rejection::Rejection;
@@ -21,7 +21,7 @@ const ITEMS_AT_ONCE: usize = 256;
 #[derive(Default)]
 pub(super) struct Requeue {
     /// Held by the thread that puts items back: two at once would put back the same ones.
-    alone: Mutex<()>,
+    pub(super) alone: Mutex<()>,
     /// Items may be in the rejected store for want of a key that is known by now.
     late_key: AtomicBool,
 }
@@ -57,22 +57,17 @@ impl Lane {
         .map(drop)
     }
 
-    /// Puts the items that are `wanted` of any lane's rejected store back on their way as new items of this lane. `taken`
-    /// is told how many left the store, each time some did. Returns how many.
+    /// Puts the items that are `wanted` of any lane's rejected store back on their way as new items of this lane. Returns
+    /// how many.
     ///
     /// Errors: as above.
-    pub(crate) fn requeue_from(
-        &self,
-        store: &RejectedFiles,
-        wanted: impl Fn(u64) -> bool,
-        taken: impl Fn(u64) -> Result<()>,
-    ) -> Result<u64> {
+    pub(crate) fn requeue_from(&self, store: &RejectedFiles, wanted: impl Fn(u64) -> bool) -> Result<u64> {
         let _alone = self.requeue.alone.lock().unpoisoned();
-        self.requeue_groups(store, &store.firsts()?, |_| true, wanted, |out| taken(out.items))
+        self.requeue_groups(store, &store.firsts()?, |_| true, wanted, |taken| count_taken(store, taken))
     }
 
     /// A few groups at a time: they are enqueued, brought to stable storage, and only then taken out of the store.
-    fn requeue_groups(
+    pub(super) fn requeue_groups(
         &self,
         store: &RejectedFiles,
         groups: &[u64],
@@ -148,4 +143,12 @@ impl Lane {
     pub(crate) fn take_late_key(&self) -> bool {
         self.requeue.late_key.swap(false, AcqRel)
     }
+}
+
+/// Counts what was taken out of the store of a lane that may be another process's, in that lane.
+pub(super) fn count_taken(store: &RejectedFiles, taken: &TakenOut) -> Result<()> {
+    let Some(lane) = store.lane_dir() else { return Ok(()) };
+    let journal = JournalView::open_for_counting(&lane.join("journal"))?;
+    journal.add_counter(HeaderCounter::Requeued, taken.items);
+    Ok(())
 }

@@ -13,6 +13,7 @@ impl Lane {
         let (put, outcome) = self.stores.rejected().put(rejection, self.rejected_room());
         self.count_evicted(put.evicted);
         outcome?;
+        self.note_reason(&rejection.reason);
         let takes = self.stores.count_disk();
         if !put.is_kept {
             let (id, max, items) = (self.id(), self.settings.max_spool_bytes, rejection.items.len());

@@ -21,11 +21,12 @@ pub(crate) struct Stores {
     journal: Journal,
     /// A thread that holds several locks of a lane has taken them in this order:
     ///
-    /// 1. the requeue's lock (`Requeue`),
-    /// 2. the queue,
-    /// 3. the turn to sync the journal,
-    /// 4. the journal's tail,
-    /// 5. one of: the journal's file, its list of damage, the scan of a segment, the trees of the open segment.
+    /// 1. the look through other lanes' stores (`Elsewhere`),
+    /// 2. the requeue's lock (`Requeue`),
+    /// 3. the queue,
+    /// 4. the turn to sync the journal,
+    /// 5. the journal's tail,
+    /// 6. one of: the journal's file, its list of damage, the scan of a segment, the trees of the open segment.
     ///
     /// The index of the rejected store is locked with the requeue's lock at most.
     ///

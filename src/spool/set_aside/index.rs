@@ -1,17 +1,14 @@
 //! Index: what a lane's owner knows of its rejected files, so that no use of the store looks through the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
-use crate::spool::set_aside::rejected_files::{RejectedFiles, TakenOut};
+use crate::error::Result;
+use crate::spool::set_aside::rejected_files::{RejectedFiles, Stamp, TakenOut};
 use crate::spool::set_aside::rejection::{ADOPTED_FROM, awaited_key};
 
 /// What other processes took out is looked for at most this often.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Two changes of a folder may have the same time when they are closer together than this.
-const CLOCK_STEP: Duration = Duration::from_millis(50);
 
 /// The groups of a rejected store.
 #[derive(Default)]
@@ -44,14 +41,6 @@ struct Look {
     stamp: Stamp,
     /// A later change shows in the folder's stamp.
     is_certain: bool,
-}
-
-/// The folder and the time of its last change; all 0: there is none.
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    secs: i64,
-    nanos: i64,
 }
 
 impl Index {
@@ -88,7 +77,7 @@ impl Index {
 
     /// Looks through the folder again if it may have changed.
     pub(super) fn look_again(&mut self, files: &RejectedFiles) -> Result<()> {
-        let (stamp, _) = stamp(files)?;
+        let (stamp, _) = files.stamp()?;
         match &mut self.look {
             Some(look) if look.is_certain && look.stamp == stamp => {
                 look.at = Instant::now();
@@ -99,10 +88,8 @@ impl Index {
     }
 
     fn list(&mut self, files: &RejectedFiles) -> Result<()> {
-        let (stamp, folder_bytes) = stamp(files)?;
-        let changed = SystemTime::UNIX_EPOCH
-            + Duration::new(stamp.secs.try_into().unwrap_or(0), stamp.nanos.try_into().unwrap_or(0));
-        let is_certain = SystemTime::now().duration_since(changed).is_ok_and(|age| age > CLOCK_STEP);
+        let (stamp, folder_bytes) = files.stamp()?;
+        let is_certain = stamp.is_certain();
         let firsts: BTreeSet<u64> = files.firsts()?.into_iter().collect();
         let gone: Vec<u64> = self.groups.keys().filter(|first| !firsts.contains(first)).copied().collect();
         gone.into_iter().for_each(|first| self.forget(first));
@@ -205,17 +192,5 @@ impl Index {
             self.forget(first);
         }
         Ok(())
-    }
-}
-
-/// The folder's stamp, and what it takes on disk itself.
-fn stamp(files: &RejectedFiles) -> Result<(Stamp, u64)> {
-    match files.dir().stat() {
-        Ok(stat) => {
-            let stamp = Stamp { inode: stat.st_ino, secs: stat.st_mtime, nanos: stat.st_mtime_nsec };
-            Ok((stamp, stat.st_blocks as u64 * 512))
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((Stamp::default(), 0)),
-        Err(e) => Err(Error::io(format!("look at {}", files.dir()), e)),
     }
 }

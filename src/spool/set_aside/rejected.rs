@@ -149,6 +149,8 @@ impl RejectedStore {
     /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both. What
     /// can't be read stays. Returns how many items moved, and how many older ones had to leave for them.
     pub(crate) fn adopt(&self, drained: &RejectedFiles, room: Room) -> Result<(u64, u64)> {
+        // Who takes items out of it counts them in its lane before that lane's ledger is taken over.
+        let _lock = drained.lock()?;
         let groups = drained.firsts()?;
         if groups.is_empty() {
             return Ok((0, 0));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::spool::format::fragment;
@@ -17,6 +17,8 @@ use crate::spool::set_aside::rejection::{self, RejectedItem, Rejection, Summary,
 
 /// How long another process may keep the folder before that is an error.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Two changes of a folder may have the same time when they are closer together than this.
+const CLOCK_STEP: Duration = Duration::from_millis(50);
 /// Extension of the name of a file that is being written.
 const MAKING: &str = ".new";
 
@@ -24,6 +26,23 @@ const MAKING: &str = ".new";
 pub(crate) struct RejectedFiles {
     lane: String,
     dir: HeldPath,
+}
+
+/// The folder and the time of its last change; all 0: there is none.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    secs: i64,
+    nanos: i64,
+}
+
+impl Stamp {
+    /// Whether any later change has another stamp.
+    pub(crate) fn is_certain(&self) -> bool {
+        let changed = SystemTime::UNIX_EPOCH
+            + Duration::new(self.secs.try_into().unwrap_or(0), self.nanos.try_into().unwrap_or(0));
+        SystemTime::now().duration_since(changed).is_ok_and(|age| age > CLOCK_STEP)
+    }
 }
 
 /// What was taken out.
@@ -56,6 +75,18 @@ impl RejectedFiles {
         self.dir.join(seq_name(first))
     }
 
+    /// The folder's stamp, and what it takes on disk itself.
+    pub(crate) fn stamp(&self) -> Result<(Stamp, u64)> {
+        match self.dir.stat() {
+            Ok(stat) => {
+                let stamp = Stamp { inode: stat.st_ino, secs: stat.st_mtime, nanos: stat.st_mtime_nsec };
+                Ok((stamp, stat.st_blocks as u64 * 512))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((Stamp::default(), 0)),
+            Err(e) => Err(Error::io(format!("look at {}", self.dir), e)),
+        }
+    }
+
     /// The seq after which each file is named, in order.
     pub(crate) fn firsts(&self) -> Result<Vec<u64>> {
         Ok(self.dir.names()?.iter().filter_map(|name| seq_of(name)).collect())
@@ -82,9 +113,14 @@ impl RejectedFiles {
 
     /// How many groups wait for their key.
     pub(crate) fn held_batches(&self) -> Result<u64> {
-        let awaits =
-            |first| self.summary(first).is_some_and(|summary| awaited_key(&summary.reason).is_some());
-        Ok(self.firsts()?.into_iter().filter(|first| awaits(*first)).count() as u64)
+        Ok(self.groups_for(|reason| awaited_key(reason).is_some())?.len() as u64)
+    }
+
+    /// The groups that were set aside for a reason that is `wanted`.
+    pub(crate) fn groups_for(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<u64>> {
+        let mut firsts = self.firsts()?;
+        firsts.retain(|first| self.summary(*first).is_some_and(|summary| wanted(&summary.reason)));
+        Ok(firsts)
     }
 
     /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use spanspool::config::SETTINGS;
 use testkit::TempDir;
-use testkit::cli::{run, spanspool};
+use testkit::cli::{Ended, run, spanspool};
 
 const COMMANDS: [&str; 10] =
     ["demo", "enqueue", "drain", "status", "cat", "rejected", "check", "settings", "completions", "man"];
@@ -141,6 +141,40 @@ fn a_file_that_holds_no_key_is_refused_by_its_name() {
         assert_usage_error(&words, &["api", part]);
         assert!(!run(&words).err.contains("sk-secret"));
     }
+}
+
+#[test]
+fn a_named_key_is_refused_without_being_repeated() {
+    let folder = TempDir::new("cli");
+    let spool = folder.argument("");
+    let bad = folder.write("bad", "sk-secret\nsk-secret");
+    let good = folder.write("good", "sk-secret");
+    let long = format!("{}=X", "n".repeat(256));
+    let file = |name: &str, path: &str| format!("--named-key-file={name}={path}");
+    for (options, part) in [
+        (&["--named-key-env=team".to_owned()][..], "'team' is not NAME=VARIABLE"),
+        (&["--named-key-env==X".to_owned()], "1 to 255 bytes"),
+        (&[format!("--named-key-env={long}")], "1 to 255 bytes"),
+        (&["--named-key-env=team=SPANSPOOL_ABSENT".to_owned()], "'SPANSPOOL_ABSENT' is not set"),
+        (&["--named-key-env=team=BLANK".to_owned()], "'BLANK' is empty"),
+        (&["--named-key-env=team=FOREIGN".to_owned()], "for 'team' can't be sent: only visible ASCII"),
+        (&["--named-key-file=team".to_owned()], "'team' is not NAME=FILE"),
+        (&[file("team", &folder.argument("absent"))], "No such file"),
+        (&[file("team", &bad)], "for 'team' can't be sent: only visible ASCII"),
+        (&[file("team", &good), "--named-key-env=team=KEY".to_owned()], "more than one key for 'team'"),
+    ] {
+        let mut drain = spanspool(&["drain", "--timeout-ms=1", "--spool-dir", &spool]);
+        drain.args(options).env("BLANK", " \n").env("FOREIGN", "sk-sécret").env("KEY", "sk-secret");
+        let ended = Ended::from(drain.output().unwrap()).with(2);
+        assert!(
+            ended.err.contains(part) && ended.err.contains("'--named-key-"),
+            "{options:?}: {}",
+            ended.err
+        );
+        assert!(!ended.err.contains("sk-"), "{}", ended.err);
+        assert_eq!(ended.out, "");
+    }
+    assert!(!folder.path().join("lanes").exists());
 }
 
 #[test]

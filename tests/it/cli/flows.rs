@@ -103,7 +103,8 @@ fn a_bad_line_is_named_and_the_rest_is_taken() {
     assert_eq!(ended.json(), serde_json::json!({"enqueued": 3, "refused": 3, "stopped_at_line": null}));
     let named: Vec<_> = ended.err.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
     assert_eq!(named, ["-:3", "-:5", "-:7"], "{}", ended.err);
-    assert!(ended.err.contains("max_item_bytes=1024"), "{}", ended.err);
+    let size = format!("line of {} bytes is over max_item_bytes=1024", long.len() + 1);
+    assert!(ended.err.contains(&size), "{}", ended.err);
     assert_eq!(run(&["cat", "--spool-dir", &dir]).out, "{\"n\":1}\n{\"n\":6}\n{\"n\":8} \n");
 }
 
@@ -268,6 +269,71 @@ fn the_key_of_a_file_is_sent_and_never_written() {
     assert!(!holds(Path::new(&dir), b"sk-from-a-file"));
     // The search itself finds what is there.
     assert!(holds(folder.path(), b"sk-from-a-file"));
+}
+
+/// A spool with items of the default key and of two named ones, and an ingest that wants the right keys.
+fn spool_of_keys() -> (TempDir, String, Ingest) {
+    let folder = TempDir::new("cli");
+    let dir = folder.argument("spool");
+    let mut config = Config::new();
+    config.set("spool_dir", &dir).unwrap().set("exporter", "none").unwrap();
+    let client = BatchTraceProcessor::open(config).unwrap();
+    client.enqueue(b"{\"id\":\"default\"}").unwrap();
+    client.enqueue_as("team", b"{\"id\":\"team\"}").unwrap();
+    client.enqueue_as("guest", b"{\"id\":\"guest\"}").unwrap();
+    let ingest = Ingest::start(|request| {
+        let key = request.header("authorization").unwrap_or_default().to_owned();
+        let is_right = |item: &String| match item.as_str() {
+            "{\"id\":\"team\"}" => key == "Bearer sk-team",
+            "{\"id\":\"guest\"}" => key == "Bearer sk-guest",
+            _ => key.is_empty(),
+        };
+        Answer::status(if items_of(request).iter().all(is_right) { 200 } else { 401 })
+    })
+    .unwrap();
+    (folder, dir, ingest)
+}
+
+/// As `drain`, with environment variables.
+fn drain_with(dir: &str, ingest: &Ingest, more: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let endpoint = format!("endpoint={}", ingest.url());
+    let fixed = ["drain", "--timeout-ms=60000", "--spool-dir", dir, "--set", &endpoint];
+    let mut drain = spanspool(&[&fixed, more].concat());
+    drain.envs(variables.iter().copied()).output().unwrap().into()
+}
+
+#[test]
+fn drain_sends_items_with_the_keys_of_their_names() {
+    let (folder, dir, ingest) = spool_of_keys();
+    let file = folder.write("guest", " sk-guest\n");
+    let guest = format!("guest={file}");
+    let words = ["--named-key-env", "team=TEAM_KEY", "--named-key-file", &guest];
+    let ended = drain_with(&dir, &ingest, &words, &[("TEAM_KEY", "sk-team\n")]).with(0);
+    assert!(ended.out.contains("3 items left the spool"), "{}", ended.out);
+    assert_eq!((status(&dir, "delivered"), status(&dir, "rejected")), (3, 0));
+    assert!(!(ended.out + &ended.err).contains("sk-"));
+    assert!(!holds(Path::new(&dir), b"sk-team") && !holds(Path::new(&dir), b"sk-guest"));
+}
+
+#[test]
+fn drain_ends_with_the_keys_that_its_items_wait_for() {
+    let (_folder, dir, ingest) = spool_of_keys();
+    let guest = ["--named-key-env=guest=GUEST_KEY"];
+    let both = ["--named-key-env=guest=GUEST_KEY", "--named-key-env=team=TEAM_KEY"];
+    // Once more, nothing is pending, and they wait all the same.
+    for _ in 0..2 {
+        let ended = drain_with(&dir, &ingest, &guest, &[("GUEST_KEY", "sk-wrong")]).with(1);
+        for part in [
+            "1 item set aside: the key 'team' is not known; --named-key-env team=VARIABLE gives it",
+            "1 item set aside: the ingest refused the key 'guest'",
+        ] {
+            assert!(ended.out.contains(part), "{part} in {}", ended.out);
+        }
+    }
+    let keys = [("GUEST_KEY", "sk-guest"), ("TEAM_KEY", "sk-team")];
+    let ended = drain_with(&dir, &ingest, &both, &keys).with(0);
+    assert!(ended.out.contains("2 items left the spool"), "{}", ended.out);
+    assert_eq!((status(&dir, "delivered"), status(&dir, "rejected")), (3, 0));
 }
 
 fn holds(folder: &Path, text: &[u8]) -> bool {

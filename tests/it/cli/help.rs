@@ -55,9 +55,18 @@ fn the_help_of_each_command_describes_its_options() {
         assert!(words.iter().any(|words| words == expected), "{expected:?} in {words:?}");
     }
     let of = |words: &[&str]| described(&run(words).with(0).out);
-    let drain: BTreeSet<_> = ["--spool-dir", "--set", "--timeout-ms", "--api-key-file", "--json", "--help"]
-        .map(str::to_owned)
-        .into();
+    let drain: BTreeSet<_> = [
+        "--spool-dir",
+        "--set",
+        "--timeout-ms",
+        "--api-key-file",
+        "--named-key-env",
+        "--named-key-file",
+        "--json",
+        "--help",
+    ]
+    .map(str::to_owned)
+    .into();
     assert_eq!(of(&["drain", "--help"]), drain);
     assert!(of(&["rejected", "purge", "--help"]).contains("--all"));
     for words in commands() {

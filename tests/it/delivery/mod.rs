@@ -3,6 +3,7 @@
 mod destinations;
 mod exporter;
 mod fair;
+mod keys_elsewhere;
 mod late_key;
 mod outage;
 mod pace;
@@ -11,3 +12,4 @@ mod refusals;
 mod sample;
 mod scripted_ingest;
 mod secrets;
+mod shortened;

@@ -99,8 +99,9 @@ class Client:
     def enqueue_as(self, name: str, item: Item) -> None:
         """As `enqueue`, for an item to be sent with the key that `set_named_key` gives under ``name``, now or later.
 
-        The spool keeps the name, never the key. ``name`` has 1 to 255 bytes. Items whose name has no key when it is
-        their turn are set aside in the rejected store. They are sent as soon as the name has a key.
+        The spool keeps the name, never the key. ``name`` has 1 to 255 bytes. Items whose turn comes are set aside in
+        the rejected store, as ``no_key:NAME`` if no key has that name, or as ``key_refused:NAME`` if the ingest answers
+        the key with 401 or 403. They are sent as soon as any client of the same destination in this spool sets the key.
         """
         json = _bytes(item)
         status = LIBRARY.spanspool_enqueue_as(self._handle, _c_text("the name of a key", name), json, len(json))
@@ -114,9 +115,11 @@ class Client:
         self._check(LIBRARY.spanspool_set_api_key(self._handle, _c_text("the API key", key)))
 
     def set_named_key(self, name: str, key: str) -> None:
-        """Sets the key for items that were enqueued under ``name``, those set aside for want of it included.
+        """Sets the key for items that were enqueued under ``name``.
 
-        It is kept in memory only: a new process has to set it again.
+        Those set aside as ``no_key:NAME`` or ``key_refused:NAME``, by any process of this spool with the same
+        destination, go back on their way in the background; `flush` waits for that. The key is kept in memory only: a
+        new process has to set it again.
         """
         texts = _c_text("the name of a key", name), _c_text("the API key", key)
         self._check(LIBRARY.spanspool_set_named_key(self._handle, *texts))

@@ -61,7 +61,7 @@ class Stats:
     partially_rejected: int
     """Items that the ingest refused inside an answer of success."""
     held_batches: int
-    """Batches in the rejected store that wait for their key to be set."""
+    """Batches in the rejected store that wait for their key to be set: ``no_key:NAME`` and ``key_refused:NAME``."""
 
 
 class RawStats(ctypes.Structure):

@@ -37,7 +37,8 @@ class SpoolTraceProcessor(TracingProcessor):
 
     What arrives is what the SDK's own exporter would send. A run's ``tracing={"api_key": …}`` is honoured: its items
     are sent with that key, which stays in memory. The spool keeps a name made from it (`key_name`). After a restart
-    they wait in the rejected store until a run has the same key.
+    they wait in the rejected store, as ``no_key:NAME``, until a run in any process of the spool has the same key. Those
+    whose key is answered 401 or 403 wait as ``key_refused:NAME``.
 
     Only `force_flush` and `shutdown` wait for the network. No method raises unless it says so. What could not be
     stored, because of a full disk or a limit, is an error in the log ``spanspool``. So is what the ingest refuses.

@@ -9,9 +9,10 @@ use crate::cli::outcome::Failure;
 /// Any key is shorter; a longer file is something else.
 const MAX_BYTES: u64 = 4096;
 
-/// Reads the key in `path`, which holds nothing else but white space around it. No error repeats the content.
-pub fn read(path: &Path) -> Result<String, Failure> {
-    let refuse = |why: String| Failure::Usage(format!("option '--api-key-file': {}: {why}", path.display()));
+/// Reads the key in `path`, which holds nothing else but white space around it; `option` named it. No error repeats the
+/// content.
+pub fn read(option: &str, path: &Path) -> Result<String, Failure> {
+    let refuse = |why: String| Failure::Usage(format!("option '{option}': {}: {why}", path.display()));
     let mut text = String::new();
     let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;

@@ -5,6 +5,7 @@ pub mod human;
 pub mod json;
 pub mod key_file;
 pub mod ledger;
+pub mod named_keys;
 pub mod outcome;
 pub mod progress;
 pub mod report;

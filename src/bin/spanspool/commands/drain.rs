@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
 use spanspool::{
-    BatchTraceProcessor, Config, Destination, ErrorKind, ForeignLane, LaneStatus, Level, SpoolView, Stats,
-    UnreadableLane,
+    BatchTraceProcessor, Config, Destination, ErrorKind, ForeignLane, LaneStatus, Level, SpoolView,
 };
 
 use crate::cli::human::{count, counted, duration};
 use crate::cli::key_file;
 use crate::cli::ledger::{equation, totals};
+use crate::cli::named_keys::{Held, NamedKeys};
 use crate::cli::outcome::{Done, Failure};
 use crate::cli::progress::{Progress, warn};
 use crate::cli::report::{waiting, write_json, write_unreadable};
@@ -27,6 +27,8 @@ use crate::cli::spool::Spool;
 /// left or the time is up, each lane's to the endpoint that its process used.
 /// With '--set endpoint=URL' only what goes there is delivered, and what was
 /// accepted with exporter=none; with '--set adopt=any' everything goes there.
+/// Items that were enqueued under the name of a key need that key; those that
+/// were set aside for want of it are delivered, too.
 /// Ctrl-C loses nothing: undelivered items stay in the spool. The lanes of
 /// running processes are named and left to them.
 ///
@@ -42,6 +44,8 @@ pub struct Drain {
     /// The file with the API key; default: the environment's OPENAI_API_KEY
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     api_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    named_keys: NamedKeys,
     /// Write the final counters as 'spanspool status --json' does
     #[arg(long)]
     json: bool,
@@ -67,11 +71,12 @@ impl Drain {
         }
         let mut config = self.spool.config_to_change(DEFAULTS)?;
         if let Some(path) = &self.api_key_file {
-            config.set("api_key", &key_file::read(path)?)?;
+            config.set("api_key", &key_file::read("--api-key-file", path)?)?;
         }
+        let keys = self.named_keys.read()?;
         // Opened first: a mistyped folder is an error here, not a new spool.
         let view = self.spool.view()?;
-        let before = view.lanes()?;
+        let (before, held_before) = (view.lanes()?, Held::of(&view, |_| true)?);
         let progress = Arc::new(Progress::new("delivered"));
         let log = Arc::clone(&progress);
         config.set_log(move |level, line| {
@@ -80,24 +85,35 @@ impl Drain {
             }
         });
         let started = Instant::now();
-        let route = Route::new(&self.spool, config, &before)?;
+        let route = Route::new(&self.spool, config, keys, &before)?;
         let result = deliver(&route, &view, started + limit, &progress);
         progress.clear();
-        let (lanes, unreadable) = (view.lanes()?, view.unreadable()?);
+        let (lanes, unreadable, held) = (view.lanes()?, view.unreadable()?, Held::of(&view, |_| true)?);
         // Nothing is left or the time is up, so there is nothing to wait for.
         route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
         result?;
-        let before = totals(&before);
+        let (before, after) = (totals(&before), totals(&lanes));
+        let refused = (after.rejected.saturating_sub(held.items()))
+            .saturating_sub(before.rejected.saturating_sub(held_before.items()));
         if self.json {
             write_json(&lanes, &unreadable, out)?;
         } else {
-            write_text(&before, &lanes, &unreadable, &route, started.elapsed(), out)?;
+            let left = (before.pending + held_before.items()).saturating_sub(after.pending + held.items());
+            let (left, took) = (counted(left, "item"), duration(started.elapsed().as_millis() as u64));
+            writeln!(out, "{}\n{left} left the spool in {took}", equation(&after))?;
+            if refused > 0 {
+                let refused = counted(refused, "item");
+                writeln!(out, "{refused} rejected in this run; see 'spanspool rejected list'")?;
+            }
+            held.write(out)?;
+            write_pending(&lanes, &route, out)?;
+            write_unreadable(&unreadable, out)?;
         }
         for ForeignLane { id, reason } in view.foreign()? {
             warn(&format!("spanspool drain: lane {id} {reason}"));
         }
-        let after = totals(&lanes);
-        Ok(Done::all_if(after.pending == 0 && after.rejected <= before.rejected && unreadable.is_empty()))
+        let is_left = after.pending > 0 || held.items() > 0 || !unreadable.is_empty();
+        Ok(Done::all_if(refused == 0 && !is_left))
     }
 }
 
@@ -135,7 +151,8 @@ fn flush_until_empty(
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
         let foreign = view.foreign()?;
         let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && !is_foreign(&lane.id, &foreign));
-        let done = !damaged && totals(&route.lanes(view, &foreign)?).pending == 0;
+        let lanes = route.lanes(view, &foreign)?;
+        let done = !damaged && totals(&lanes).pending == 0 && !route.moves_items(view, &lanes)?;
         if done || Instant::now() >= deadline {
             return Ok(());
         }
@@ -143,12 +160,20 @@ fn flush_until_empty(
     }
 }
 
-/// Where this run delivers to: settings and a processor for each destination.
-struct Route(Vec<(Config, BatchTraceProcessor)>);
+/// Where this run delivers to: settings and a processor for each destination. All have the same named keys.
+struct Route {
+    ways: Vec<(Config, BatchTraceProcessor)>,
+    keys: BTreeMap<String, String>,
+}
 
 impl Route {
     /// To where `config` says, if the command line says so in `spool`; else to where the items of `lanes` go.
-    fn new(spool: &Spool, config: Config, lanes: &[LaneStatus]) -> Result<Self, Failure> {
+    fn new(
+        spool: &Spool,
+        config: Config,
+        keys: BTreeMap<String, String>,
+        lanes: &[LaneStatus],
+    ) -> Result<Self, Failure> {
         let is_told = |key| Ok::<_, Failure>(spool.setting(key)?.is_some());
         let takes_all = spool.setting("adopt")?.is_some_and(|which| which == "any");
         let mut configs = BTreeMap::new();
@@ -166,16 +191,29 @@ impl Route {
             }
         }
         let configs = if configs.is_empty() { vec![config] } else { configs.into_values().collect() };
-        let open = |config: Config| Ok((config.clone(), BatchTraceProcessor::open(config)?));
-        Ok(Self(configs.into_iter().map(open).collect::<Result<_, Failure>>()?))
+        let open = |config: Config| {
+            let processor = BatchTraceProcessor::open(config.clone())?;
+            keys.iter().try_for_each(|(name, key)| processor.set_named_key(name, key))?;
+            Ok((config, processor))
+        };
+        let ways = configs.into_iter().map(open).collect::<Result<_, Failure>>()?;
+        Ok(Self { ways, keys })
     }
 
     fn processors(&self) -> impl Iterator<Item = &BatchTraceProcessor> {
-        self.0.iter().map(|(_, processor)| processor)
+        self.ways.iter().map(|(_, processor)| processor)
     }
 
     fn takes(&self, destination: &Destination) -> bool {
-        self.0.iter().any(|(config, _)| config.adopts(destination))
+        self.ways.iter().any(|(config, _)| config.adopts(destination))
+    }
+
+    /// Whether items in `lanes` will be put back on their way because their key is known here.
+    fn moves_items(&self, view: &SpoolView, lanes: &[LaneStatus]) -> Result<bool, Failure> {
+        if self.keys.is_empty() || totals(lanes).held_batches == 0 {
+            return Ok(false);
+        }
+        Ok(Held::of(view, |id| lanes.iter().any(|lane| lane.id == id))?.lacks(&self.keys))
     }
 
     /// The lanes that this process owns or may adopt, but for those of other users.
@@ -196,23 +234,7 @@ fn is_ours(lane: &LaneStatus) -> bool {
     lane.owner_pid.is_none_or(|pid| pid == std::process::id())
 }
 
-fn write_text(
-    before: &Stats,
-    lanes: &[LaneStatus],
-    unreadable: &[UnreadableLane],
-    route: &Route,
-    took: Duration,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let after = totals(lanes);
-    writeln!(out, "{}", equation(&after))?;
-    let gone = counted(before.pending.saturating_sub(after.pending), "item");
-    writeln!(out, "{gone} left the spool in {}", duration(took.as_millis() as u64))?;
-    let rejected = after.rejected.saturating_sub(before.rejected);
-    if rejected > 0 {
-        let rejected = counted(rejected, "item");
-        writeln!(out, "{rejected} rejected in this run; see 'spanspool rejected list'")?;
-    }
+fn write_pending(lanes: &[LaneStatus], route: &Route, out: &mut dyn Write) -> Result<(), Failure> {
     for lane in lanes.iter().filter(|lane| lane.stats.pending > 0) {
         let who = match lane.owner_pid {
             Some(pid) if pid != std::process::id() => format!("process {pid} has its lane {}", lane.id),
@@ -224,5 +246,5 @@ fn write_text(
         };
         writeln!(out, "{} pending: {who}", count(lane.stats.pending))?;
     }
-    write_unreadable(unreadable, out)
+    Ok(())
 }

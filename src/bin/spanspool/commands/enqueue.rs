@@ -55,7 +55,7 @@ impl Enqueue {
             path => Box::new(BufReader::new(open(path)?)),
         };
         let processor = BatchTraceProcessor::open(config)?;
-        let mut lines = Lines { reader, number: 0, max_item_bytes };
+        let mut lines = Lines { reader, number: 0, skipped: 0, max_item_bytes };
         let result = enqueue_lines(&mut lines, &self.file.display().to_string(), &processor);
         processor.sync()?;
         // It can only say that items are undelivered, which is what was asked for.
@@ -102,6 +102,13 @@ fn enqueue_lines(lines: &mut Lines, source: &str, processor: &BatchTraceProcesso
                 )));
             }
         };
+        if lines.skipped > 0 {
+            let (bytes, most) = (line.len() as u64 + lines.skipped, lines.max_item_bytes);
+            let place = format_args!("{source}:{}", lines.number);
+            warn(&format!("spanspool enqueue: {place}: line of {bytes} bytes is over max_item_bytes={most}"));
+            count.refused += 1;
+            continue;
+        }
         let Err(error) = processor.enqueue(&line) else {
             count.enqueued += 1;
             continue;
@@ -122,6 +129,8 @@ struct Lines {
     reader: Box<dyn BufRead>,
     /// The number of the last line read, from 1.
     number: u64,
+    /// How many bytes of it were left out.
+    skipped: u64,
     max_item_bytes: usize,
 }
 
@@ -129,8 +138,9 @@ impl Lines {
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let mut line = Vec::new();
-            // One byte more than the longest item, and the line's end: the processor refuses it by its length.
+            // One byte more than the longest item, and the line's end.
             let most = self.max_item_bytes as u64 + 2;
+            self.skipped = 0;
             if self.reader.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
                 return Ok(None);
             }
@@ -138,7 +148,7 @@ impl Lines {
             if line.last() == Some(&b'\n') {
                 line.pop();
             } else if line.len() as u64 == most {
-                self.reader.skip_until(b'\n')?;
+                self.skipped = self.reader.skip_until(b'\n')? as u64;
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Some(line));
