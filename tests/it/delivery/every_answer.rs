@@ -17,9 +17,9 @@ use testkit::wait::eventually;
 
 use spanspool::{BatchTraceProcessor, RejectedItem, Stats};
 
-/// Items for each key, in batches of four.
-const ITEMS: u64 = 40;
-const BATCHES: usize = 12;
+/// Items for each key, in batches of four, also in each lane.
+const ITEMS: u64 = 32;
+const BATCHES: usize = 8;
 /// Lanes of the dead, each with a part of the items.
 const LANES: u64 = 4;
 const MAX_DELAY: Duration = Duration::from_millis(200);
@@ -120,17 +120,14 @@ impl Cell<'_> {
         if self.is_adopted { self.in_flight + LANES as usize } else { self.in_flight }
     }
 
-    /// Gates of which each lets probes pass: one a lane.
-    fn gates(&self) -> usize {
-        if self.is_adopted { LANES as usize } else { 1 }
-    }
-
     /// Requests with the bad key that the client makes at most in `time`, whatever lanes they are of.
     fn most_requests(&self, time: Duration) -> usize {
+        let lanes = if self.is_adopted { LANES as usize } else { 1 };
         let times = |every: Duration| (time.as_millis() / every.as_millis()) as usize + 1;
-        let probes = self.gates() * times(MAX_DELAY);
+        // Of the client.
+        let probes = times(MAX_DELAY);
         // An adopted lane begins anew after it gave way to another.
-        let begun = self.gates() * times(GIVES_WAY_AFTER);
+        let begun = lanes * times(GIVES_WAY_AFTER);
         match self.concerns() {
             Concerns::UnknownKey => 0,
             // Each batch until it is done with, and again when it was not proven.
@@ -138,12 +135,14 @@ impl Cell<'_> {
                 2 * BATCHES * HALVING + 3 * self.at_once() + ROUND * probes + TESTED * HALVING * begun
             }
             Concerns::Items => 3 * self.at_once() + ROUND * probes + TESTED * HALVING * begun,
-            Concerns::ToldKey => self.at_once() + self.gates() * times(RETRY_AFTER) + begun,
+            // A key has a gate in each lane.
+            Concerns::Key | Concerns::RefusedKey => 2 * self.at_once() + lanes * probes + begun,
+            Concerns::ToldKey => self.at_once() + lanes * times(RETRY_AFTER) + begun,
             // Each that is accepted opens the gate.
             Concerns::Endpoint | Concerns::Obsolete if self.two_keys => {
-                (BATCHES + 2) * self.at_once() + probes + begun
+                (BATCHES + 2) * self.at_once() + probes
             }
-            _ => 2 * self.at_once() + probes + begun,
+            Concerns::Endpoint | Concerns::Obsolete => 2 * self.at_once() + probes,
         }
     }
 }
@@ -264,7 +263,7 @@ fn run(cell: Cell) {
         ("base_delay_ms", "100"),
         ("max_delay_ms", "200"),
         ("request_timeout_ms", "300"),
-        ("adopt_interval_ms", "50"),
+        ("adopt_interval_ms", "200"),
         SMALL,
     ];
     if cell.concerns() == Concerns::Obsolete {
