@@ -67,11 +67,16 @@ fn prepare_orphans(spool: &Path) -> [Recorder; 2] {
         for (lane, client) in &clients {
             for n in numbers.clone() {
                 let (name, json) = (Kind::of((PREPARED + lane, n)).key_name(), text((PREPARED + lane, n)));
-                let accepted = match name {
+                let enqueue = || match name {
                     "" => client.enqueue(json.as_bytes()),
                     _ => client.enqueue_as(name, json.as_bytes()),
                 };
-                accepted.unwrap();
+                // The disk may not keep up.
+                eventually("there is room", || match enqueue() {
+                    Ok(()) => true,
+                    Err(error) if error.kind() == ErrorKind::Full => false,
+                    Err(error) => panic!("{error}"),
+                });
             }
         }
     };
