@@ -9,8 +9,11 @@ use crate::scene::{Scene, entries};
 use crate::setup::Setup;
 use testkit::client::Noise;
 use testkit::clock::Clock;
+use testkit::host::NOBODY;
 use testkit::mount::{Kind, Mount};
-use testkit::{TempDir, succeed};
+use testkit::run::output_within;
+use testkit::wait::PATIENCE;
+use testkit::{TempDir, caller, program, succeed};
 
 const DAY: i64 = 86_400;
 /// Room for the spools of a trial. The image is sparse.
@@ -30,6 +33,8 @@ pub enum Trouble {
     Covered,
     /// The file system is frozen for a while.
     Frozen,
+    /// A user without rights tries to deliver, repair and purge.
+    OtherUser,
 }
 
 /// What troubles take.
@@ -37,20 +42,20 @@ pub struct Tools {
     dir: PathBuf,
     clock: OnceCell<Clock>,
     disk: OnceCell<Mount>,
-    can_mount: bool,
+    is_root: bool,
 }
 
 impl Tools {
     pub fn new(dir: &TempDir) -> Self {
-        let can_mount = Kind::Ext4.is_available("campaign_kill on a frozen file system");
-        Self { dir: dir.path().to_owned(), clock: OnceCell::new(), disk: OnceCell::new(), can_mount }
+        let is_root = Kind::Ext4.is_available("campaign_kill on a frozen file system");
+        Self { dir: dir.path().to_owned(), clock: OnceCell::new(), disk: OnceCell::new(), is_root }
     }
 
     /// One of the troubles that can be had here.
     pub fn any_trouble(&self, noise: &mut Noise) -> Trouble {
-        use Trouble::{ClockSet, Covered, Frozen, LanesMoved, SpoolMoved, Unlocked};
-        let all = [SpoolMoved, LanesMoved, Unlocked, ClockSet, Covered, Frozen];
-        let had = if self.can_mount { all.len() } else { all.len() - 2 };
+        use Trouble::{ClockSet, Covered, Frozen, LanesMoved, OtherUser, SpoolMoved, Unlocked};
+        let all = [SpoolMoved, LanesMoved, Unlocked, ClockSet, Covered, Frozen, OtherUser];
+        let had = if self.is_root { all.len() } else { all.len() - 3 };
         all[noise.below(had as u64) as usize]
     }
 
@@ -128,7 +133,24 @@ impl Trouble {
                 scene.visit();
                 Lasting::Done
             }
+            Self::OtherUser => {
+                meddle(&spool);
+                Lasting::Done
+            }
         }
+    }
+}
+
+/// What another user can do to the spool: nothing.
+fn meddle(spool: &Path) {
+    let nobody = NOBODY.to_string();
+    let drain = ["drain", "--set", "endpoint=http://127.0.0.1:9/"];
+    for what in [&drain[..], &["check", "--repair"], &["rejected", "purge", "--all"]] {
+        let mut command = caller("setpriv");
+        command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]).arg(program());
+        command.args(what).arg("--spool-dir").arg(spool);
+        let output = output_within(PATIENCE, &mut command, &format!("{what:?}"));
+        assert!(!output.status.success(), "{what:?} of another user's spool: {output:?}");
     }
 }
 
