@@ -156,7 +156,7 @@ impl Scene {
     pub fn deliver(&mut self, name: &str) -> Vec<Request> {
         let deadline = Instant::now() + PATIENCE;
         // An ingest may ask for a day's patience: only another flush goes against that.
-        while self.flush(5000) != "0" || self.is_key_refused() {
+        while self.flush(5000) != "0" || self.has_key_refused() {
             self.name_key();
             assert!(Instant::now() < deadline, "{name}: not delivered; {:?}", self.stats());
         }
@@ -239,9 +239,9 @@ impl Scene {
         rejected
     }
 
-    /// Whether items wait for their key to be named anew.
-    fn is_key_refused(&self) -> bool {
-        self.two_keys && !self.rejected().is_empty()
+    /// Whether items wait for their key to be named anew, or go on their way because it was.
+    fn has_key_refused(&self) -> bool {
+        self.two_keys && (!self.rejected().is_empty() || self.stats().pending > 0)
     }
 
     /// The client's own lane.

@@ -314,3 +314,21 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
         }
     }
 }
+
+#[test]
+fn control_a_client_that_takes_every_lane_is_seen_to_send_items_astray() {
+    if !have_compiler() {
+        return;
+    }
+    let stage = Stage::new("kill-astray");
+    let ingests = vec![Weather::Up; 2];
+    let mut scene = Scene::new(&stage, Setup { ingests: ingests.clone(), ..traced_setups()[0].clone() });
+    // It knows of one destination only.
+    scene.setup.ingests.pop();
+    let status = run::exit(&mut scene.worker(1, "-").spawn().unwrap());
+    assert!(status.success(), "{status}");
+    scene.setup.ingests = ingests;
+    let found = scene.deliver_rest();
+    assert!(!found.invented.is_empty() && !found.lost.is_empty(), "{found:?}");
+    println!("sent astray: invented={} lost={}", found.invented.len(), found.lost.len());
+}

@@ -167,7 +167,7 @@ impl<'a> Scene<'a> {
         match self.setup.ingests[..] {
             // Port 9 (discard) of the loopback address: nobody listens.
             [Weather::Down] => vec!["http://127.0.0.1:9/".to_owned()],
-            _ => self.recorders.iter().map(|recorder| recorder.ingest.url()).collect(),
+            _ => self.recorders[..self.setup.destinations()].iter().map(|it| it.ingest.url()).collect(),
         }
     }
 
