@@ -1,12 +1,9 @@
 //! What waits holds up nothing else, is tried again when it can be, and no sooner than the ingest asked for.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use testkit::TempDir;
-use testkit::client::{assert_ledger, config, enqueue, item, open, rejected};
+use testkit::client::{enqueue, item, open, rejected};
 use testkit::ingest::{Answer, Ingest};
 use testkit::wait::{PATIENCE, eventually};
 
@@ -29,27 +26,6 @@ fn items_without_a_key_wait_for_no_ingest() {
     eventually("the ingest is tried", || other.stats().unwrap().retries == 1);
     enqueue_as(&other, "nobody's", 1..2);
     eventually("it is set aside meanwhile", || rejected(&dir.join("other")).len() == 1);
-}
-
-#[test]
-fn ingest_that_was_down_until_everything_expired_is_tried_again() {
-    for in_flight in ["1", "8"] {
-        let (dir, well) = (TempDir::new("fair"), Arc::new(AtomicBool::new(false)));
-        let ingest = Ingest::start({
-            let well = well.clone();
-            move |_| Answer::status(if well.load(Relaxed) { 200 } else { 503 })
-        })
-        .unwrap();
-        let settings = [("max_in_flight", in_flight), ("max_age_s", "1"), ("max_batch_size", "4")];
-        let config = config(&dir.join("spool"), &ingest.url(), &settings);
-        let client = BatchTraceProcessor::open(config).unwrap();
-        enqueue(&client, 0..40);
-        eventually("all are too old", || client.stats().unwrap().dropped_expired == 40);
-        well.store(true, Relaxed);
-        enqueue(&client, 40..80);
-        eventually("the new ones arrive", || client.stats().unwrap().delivered == 40);
-        assert_ledger(&client.stats().unwrap());
-    }
 }
 
 #[test]
