@@ -13,7 +13,8 @@ impl TempDir {
         Self::new_in(&target_tmp(), name)
     }
 
-    fn new_in(parent: &Path, name: &str) -> Self {
+    /// The same in the folder `parent`.
+    pub fn new_in(parent: &Path, name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = parent.join(unique);

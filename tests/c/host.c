@@ -2,10 +2,12 @@
  * A program with an open spool that does what the lines of its standard input say, and answers each with one line.
  *
  *   enqueue NAME COUNT [PADDING]   the status of the last item, and how many were taken
+ *   enqueue_as KEY NAME COUNT      the same under the name of a key
  *   large NAME BYTES               the status of an item NAME-0 that is so much longer, and its error's text
  *   noise NAME BYTES               the same, of bytes that don't compress
  *   flush MS, shutdown MS          the status
  *   free, key KEY                  the status
+ *   named_key NAME KEY             the status
  *   sync, chdir DIR                the status; 0 or -1
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
@@ -43,6 +45,21 @@ static void enqueue(const char *arguments) {
     spanspool_status status = SPANSPOOL_OK;
     while (taken < count && !(status = enqueue_item(handle, name, taken, padding))) taken++;
     printf("%d %" PRIu64 "\n", (int)status, taken);
+}
+
+static void enqueue_as(const char *arguments) {
+    char key_name[64], name[64];
+    uint64_t count = 0, taken = 0;
+    if (sscanf(arguments, "%63s %63s %" SCNu64, key_name, name, &count) < 3) exit(2);
+    spanspool_status status = SPANSPOOL_OK;
+    while (taken < count && !(status = enqueue_item_as(handle, key_name, name, taken, 0))) taken++;
+    printf("%d %" PRIu64 "\n", (int)status, taken);
+}
+
+static spanspool_status set_named_key(const char *arguments) {
+    char name[64], key[64];
+    if (sscanf(arguments, "%63s %63s", name, key) < 2) exit(2);
+    return spanspool_set_named_key(handle, name, key);
 }
 
 static void enqueue_large(const char *arguments, int is_noise) {
@@ -125,6 +142,10 @@ static void run(char *line) {
     char *rest = line + length + (line[length] != 0);
     if (strncmp(line, "enqueue", length) == 0) {
         enqueue(rest);
+    } else if (strncmp(line, "enqueue_as", length) == 0) {
+        enqueue_as(rest);
+    } else if (strncmp(line, "named_key", length) == 0) {
+        answer("%" PRIu64, set_named_key(rest));
     } else if (strncmp(line, "large", length) == 0) {
         enqueue_large(rest, 0);
     } else if (strncmp(line, "noise", length) == 0) {

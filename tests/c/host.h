@@ -41,14 +41,20 @@ static inline spanspool_client *open_spool(char **settings) {
 }
 
 /* Enqueues the item NAME-NUMBER, which has `padding` more bytes. */
-static inline spanspool_status enqueue_item(const spanspool_client *handle, const char *name, uint64_t number, int padding) {
+static inline spanspool_status enqueue_item_as(const spanspool_client *handle, const char *key_name, const char *name,
+                                               uint64_t number, int padding) {
     size_t size = 200 + (size_t)padding;
     char *item = malloc(size);
     if (!item) exit(2);
     int len = snprintf(item, size, "{\"id\":\"%s-%" PRIu64 "\",\"pad\":\"%*s\"}", name, number, padding, "");
-    spanspool_status status = spanspool_enqueue(handle, item, (size_t)len);
+    spanspool_status status = *key_name ? spanspool_enqueue_as(handle, key_name, item, (size_t)len)
+                                        : spanspool_enqueue(handle, item, (size_t)len);
     free(item);
     return status;
+}
+
+static inline spanspool_status enqueue_item(const spanspool_client *handle, const char *name, uint64_t number, int padding) {
+    return enqueue_item_as(handle, "", name, number, padding);
 }
 
 /* Says that it is ready, and gives `answer` each line of the input. */

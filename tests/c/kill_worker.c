@@ -1,8 +1,10 @@
-/* kill_worker COUNTERS THREADS ROUNDS ITEMS MODE [KEY=VALUE]...: does all that a client does, until it is killed.
+/* kill_worker COUNTERS THREADS ROUNDS ITEMS MODE ENDPOINT[,ENDPOINT] [KEY=VALUE]...: does all that a client does, until
+ * it is killed.
  *
- * A round opens a client, enqueues ITEMS items from each of THREADS threads with a sync and a flush here and there, shuts the
- * client down and frees it. MODE is letters: t has the process wait to be traced by its parent, d says that the ingest is
- * down and not to be waited for; - is neither.
+ * A round opens a client for each endpoint, enqueues ITEMS items from each of THREADS threads with a sync and a flush here
+ * and there, shuts the clients down and frees them. The threads take the clients in turn. MODE is letters: t has the
+ * process wait to be traced by its parent, d says that an ingest is down and not to be waited for, s that there is a pause
+ * after each item; - is none of these.
  *
  * Thread t keeps two numbers in the mapped file COUNTERS: how many items it ever handed to enqueue, stored before the
  * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on after them.
@@ -17,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 8, MAX_PAD = 900, LONG_FILL = 40000 };
+enum { MAX_THREADS = 8, MAX_CLIENTS = 2, MAX_PAD = 900, LONG_FILL = 40000, PAUSE_NS = 300000 };
 
 /* A cache line a thread. */
 struct counter {
@@ -32,6 +34,8 @@ struct job {
     struct counter *counter;
     int thread;
     int items;
+    int is_first; /* of its client's threads */
+    int is_slow;
     char json[LONG_FILL + 200];
 };
 
@@ -41,6 +45,7 @@ static const char *kind_of(int thread, uint64_t n) {
     if ((n + 7 * (uint64_t)thread) % 24 == 5) return "bad";
     if (n % 24 == 14) return "stranger";
     if (n % 8 == 3) return "team";
+    if (n % 8 == 6) return "crew";
     return "plain";
 }
 
@@ -57,7 +62,7 @@ static size_t write_item(struct job *job, uint64_t n, const char *kind) {
 static void enqueue_one(struct job *job, uint64_t n) {
     const char *kind = kind_of(job->thread, n);
     size_t length = write_item(job, n, kind);
-    int named = !strcmp(kind, "team") || !strcmp(kind, "stranger");
+    int named = !strcmp(kind, "team") || !strcmp(kind, "crew") || !strcmp(kind, "stranger");
     job->counter->handed = n + 1;
     /* The tracer knows by this call, which nothing else here makes, that an enqueue begins. */
     getppid();
@@ -81,29 +86,55 @@ static void *enqueue_items(void *argument) {
     uint64_t first = job->counter->handed;
     for (uint64_t n = first; n < first + (uint64_t)job->items; n++) {
         enqueue_one(job, n);
-        if (job->thread) continue;
+        if (job->is_slow) nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        if (!job->is_first) continue;
         if (n % 16 == 7) must(spanspool_sync(job->handle), "sync");
         if (n % 32 == 19) may_be_late(spanspool_flush(job->handle, 20), "flush");
     }
     return NULL;
 }
 
-static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, char **settings) {
-    pthread_t running[MAX_THREADS];
-    spanspool_client *handle = open_of(settings);
+/* A client with these settings, and the endpoint that ends at a comma or the end. */
+static spanspool_client *open_at(const char *endpoint, char **settings) {
+    /* Reading the settings cuts them up. */
+    static char copies[64][256];
+    char *mine[65];
+    int count = 0;
+    snprintf(copies[count++], sizeof copies[0], "endpoint=%.*s", (int)strcspn(endpoint, ","), endpoint);
+    for (; *settings && count < 64; settings++) snprintf(copies[count++], sizeof copies[0], "%s", *settings);
+    if (*settings) exit(2);
+    for (int i = 0; i < count; i++) mine[i] = copies[i];
+    mine[count] = NULL;
+    spanspool_client *handle = open_of(mine);
     must(spanspool_set_named_key(handle, "team", "key-team"), "set_named_key");
+    must(spanspool_set_named_key(handle, "crew", "key-crew"), "set_named_key");
+    return handle;
+}
+
+static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, const char *endpoints, char **settings) {
+    pthread_t running[MAX_THREADS];
+    spanspool_client *clients[MAX_CLIENTS];
+    int count = 0;
+    for (const char *endpoint = endpoints; endpoint; endpoint = strchr(endpoint, ',')) {
+        if (count == MAX_CLIENTS) exit(2);
+        endpoint += *endpoint == ',';
+        clients[count++] = open_at(endpoint, settings);
+    }
     for (int t = 0; t < threads; t++) {
-        jobs[t].handle = handle;
+        jobs[t].handle = clients[t % count];
+        jobs[t].is_first = t < count;
         if (pthread_create(&running[t], NULL, enqueue_items, &jobs[t])) exit(3);
     }
     for (int t = 0; t < threads; t++) pthread_join(running[t], NULL);
     jobs->counter->shutdowns++;
-    may_be_late(spanspool_shutdown(handle, timeout_ms), "shutdown");
-    spanspool_free(handle);
+    for (int i = 0; i < count; i++) {
+        may_be_late(spanspool_shutdown(clients[i], timeout_ms), "shutdown");
+        spanspool_free(clients[i]);
+    }
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6) return 2;
+    if (argc < 7) return 2;
     int threads = atoi(argv[2]), rounds = atoi(argv[3]), items = atoi(argv[4]);
     const char *mode = argv[5];
     if (threads < 1 || threads > MAX_THREADS) return 2;
@@ -119,19 +150,10 @@ int main(int argc, char **argv) {
     }
     static struct job jobs[MAX_THREADS];
     for (int t = 0; t < threads; t++) {
-        jobs[t] = (struct job){.counter = &counters[t], .thread = t, .items = items};
+        jobs[t] = (struct job){.counter = &counters[t], .thread = t, .items = items, .is_slow = !!strchr(mode, 's')};
     }
     for (int round = 0; round < rounds; round++) {
-        /* Reading the settings cuts them up. */
-        char *settings[64], copies[64][256];
-        int count = argc - 6;
-        if (count > 63) return 2;
-        for (int i = 0; i < count; i++) {
-            snprintf(copies[i], sizeof copies[i], "%s", argv[6 + i]);
-            settings[i] = copies[i];
-        }
-        settings[count] = NULL;
-        run_round(jobs, threads, strchr(mode, 'd') ? 20 : 60000, settings);
+        run_round(jobs, threads, strchr(mode, 'd') ? 20 : 60000, argv[6], argv + 7);
     }
     return 0;
 }

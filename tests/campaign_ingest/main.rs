@@ -47,8 +47,8 @@ fn storm_time() -> Duration {
     Duration::from_millis(if trials().is_some() { 30_000 } else { 1500 })
 }
 
-fn scene(dir: &TempDir, settings: &[&str]) -> Scene {
-    let mut scene = Scene::new(dir, &Way { settings, ..Way::default() });
+fn scene(dir: &TempDir, in_flight: usize, settings: &[&str]) -> Scene {
+    let mut scene = Scene::new(dir, &Way { in_flight, settings, ..Way::default() });
     scene.trial("first", 10, vec![]);
     scene
 }
@@ -59,7 +59,7 @@ fn every_status_has_the_outcome_that_is_written_down() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 8, &[]);
     for status in 100..=599 {
         let answer = match status {
             100..=199 => raw(format!("HTTP/1.1 {status} X\r\n\r\n")),
@@ -80,7 +80,7 @@ fn garbage_is_worth_another_try() {
         return;
     }
     let (dir, seed) = (TempDir::new("hostile"), campaign::seed("campaign ingest"));
-    let mut scene = scene(&dir, &["request_timeout_ms=2000"]);
+    let mut scene = scene(&dir, 2, &["request_timeout_ms=2000"]);
     for (name, answer) in garbage(&mut Noise::new(seed)) {
         let requests = scene.trial(name, 3, vec![answer.clone(), answer]).len();
         assert_eq!(requests, 3, "{name}, seed {seed}");
@@ -94,7 +94,7 @@ fn odd_answers_that_say_yes_are_believed_and_mislead_no_later_request() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 8, &[]);
     for (name, answer) in accepted() {
         let requests = scene.trial(name, 3, vec![answer]).len();
         assert_eq!(requests, 1, "{name}");
@@ -110,7 +110,7 @@ fn an_answer_may_be_cut_at_any_byte() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 2, &[]);
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n";
     for (name, answer) in [("plain", &[INFORMED, OK].concat()[..]), ("chunked", chunked)] {
         for at in 1..answer.len() {
@@ -127,7 +127,7 @@ fn a_slow_ingest_is_given_up_in_its_head_and_not_waited_for_in_its_body() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &["request_timeout_ms=500"]);
+    let mut scene = scene(&dir, 8, &["request_timeout_ms=500"]);
     let bytes: Vec<&[u8]> = OK.chunks(1).collect();
     let silent = || Answer::status(200).fault(Fault::Hang(NEVER));
     assert_eq!(scene.trial("drip", 3, vec![pieces(&bytes, 100, true), silent()]).len(), 3);
@@ -143,7 +143,7 @@ fn a_wait_that_nobody_can_mean_holds_nothing_up_for_longer_than_two_days() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 1, &[]);
     let (absent, long) = WAITS.split_at(WAITS.len() - 2);
     for (n, wait) in absent.iter().enumerate() {
         for (m, name) in ["Retry-After", "retry-after-ms"].into_iter().enumerate() {
@@ -172,7 +172,7 @@ fn a_redirect_takes_neither_items_nor_key_elsewhere() {
     }
     let dir = TempDir::new("hostile");
     let elsewhere = Ingest::start(|_| Answer::status(200)).unwrap();
-    let mut scene = scene(&dir, &["api_key=sk-secret"]);
+    let mut scene = scene(&dir, 8, &["api_key=sk-secret"]);
     for status in 300..=308 {
         for (n, location) in
             [&*elsewhere.url(), "/other", "//", "", "\u{7f}", "https://[::1"].iter().enumerate()
@@ -193,7 +193,7 @@ fn resets_and_flapping_cost_attempts_and_no_items() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 2, &[]);
     for bytes in [0, 1, 20, 200, 300, 400] {
         scene.ingest.reset_within(3, bytes);
         assert_eq!(scene.trial(&format!("reset{bytes}"), 10, vec![]).len(), 1);
@@ -220,20 +220,33 @@ fn resets_and_flapping_cost_attempts_and_no_items() {
     println!("storms: {}", scene.figures());
 }
 
+/// Two clients with a destination each have one spool, and two keys.
 #[test]
 fn random_answers_lose_nothing() {
     if !have_compiler() {
         return;
     }
-    let (dir, seed) = (TempDir::new("hostile"), campaign::seed("campaign ingest"));
-    let mut scene = scene(&dir, &["request_timeout_ms=300"]);
+    let seed = campaign::seed("campaign ingest");
     let mut noise = Noise::new(seed);
-    for n in 0..trials().unwrap_or(150) {
-        let answers = (0..=noise.below(3)).map(|_| mutated(&mut noise)).collect();
-        let count = noise.below(4) as usize + 1;
-        scene.trial(&format!("seed{seed}-{n}"), count, answers);
+    for in_flight in [1, 2, 8] {
+        let dir = TempDir::new("hostile");
+        let settings = ["request_timeout_ms=300", "adopt=same", "max_batch_size=2"];
+        let way = Way { in_flight, two_keys: true, settings: &settings, ..Way::default() };
+        let mut scenes = [Scene::new(&dir, &way), Scene::new(&dir, &way)];
+        for n in 0..trials().unwrap_or(60) / 6 {
+            let names = ["one", "two"].map(|which| format!("seed{seed}-{n}-{which}"));
+            for (scene, name) in scenes.iter_mut().zip(&names) {
+                let answers = (0..=noise.below(3)).map(|_| mutated(&mut noise)).collect();
+                scene.hand_over(name, noise.below(4 * in_flight as u64) as usize + 1, answers);
+            }
+            for (scene, name) in scenes.iter_mut().zip(&names) {
+                scene.deliver(name);
+            }
+        }
+        for scene in &scenes {
+            println!("random, {in_flight} in flight: {}; seed {seed}", scene.figures());
+        }
     }
-    println!("random: {}; seed {seed}", scene.figures());
 }
 
 #[test]
@@ -242,7 +255,7 @@ fn control_a_spool_that_vanishes_is_seen_as_loss() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, &[]);
+    let mut scene = scene(&dir, 1, &[]);
     scene.hand_over("gone", 7, vec![Answer::status(503); 1000]);
     assert_eq!(scene.flush(50), TIMEOUT);
     scene.client.kill();
@@ -272,8 +285,12 @@ fn comes_back(name: &str, scene: &mut Scene, dir: &TempDir) {
     scene.deliver(name);
 }
 
-const PATIENT: Way =
-    Way { settings: &["request_timeout_ms=3600000", "connect_timeout_ms=3600000"], variables: &[] };
+const PATIENT: Way = Way {
+    in_flight: 1,
+    two_keys: false,
+    settings: &["request_timeout_ms=3600000", "connect_timeout_ms=3600000"],
+    variables: &[],
+};
 
 #[test]
 fn flush_and_shutdown_end_by_their_deadline_while_the_ingest_hangs() {
@@ -331,7 +348,7 @@ fn names_that_are_not_found_for_a_while_or_never_looked_up_cost_no_items() {
     let (library, answer) = lookup(&dir);
     let variables = [("LD_PRELOAD", &*library), ("LOOKUP", answer.to_str().unwrap())];
     fs::write(&answer, "+").unwrap();
-    let way = Way { settings: &["request_timeout_ms=1000"], variables: &variables };
+    let way = Way { settings: &["request_timeout_ms=1000"], variables: &variables, ..Way::default() };
     let mut scene = Scene::at("ingest.test", &dir, &way);
     scene.trial("found", 3, vec![]);
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use spanspool::{RejectedItem, SpoolView, Stats};
+use spanspool::{LaneStatus, RejectedItem, SpoolView, Stats};
 use testkit::footprint::{Footprint, Peak};
 use testkit::host::{Host, assert_same_batches, ids_of, settings};
 use testkit::ingest::{Answer, Ingest, Request};
@@ -21,12 +21,22 @@ const BASE_DELAY: Duration = Duration::from_millis(2);
 const MAX_DELAY: Duration = Duration::from_millis(8);
 /// What an attempt for each `flush`, which opens the gate twice, adds to those of the backoff.
 const ATTEMPTS_OF_A_FLUSH: usize = 2;
-/// What a client may take more than in the beginning, whatever the ingest does.
+/// The key under whose name half of the items go, if there are two, and what it is.
+const TEAM: &str = "team";
+const TEAM_KEY: &str = "sk-team";
+/// What a client may take more than in the beginning, whatever the ingest does. Each request may have a connection.
 const MAX_GROWTH: Footprint = Footprint { rss_kib: 8 << 10, fds: 3, threads: 1, disk_kib: 0 };
 
-/// A client in a process of its own, and the ingest that it knows.
+/// Items of two keys are sorted in segments, by a pool of seven threads with a cache of 8 MiB; another
+/// thread puts items back on their way.
+const SORTING: Footprint = Footprint { rss_kib: 8 << 10, fds: 3, threads: 8, disk_kib: 0 };
+
+/// A client in a process of its own, and the ingest that it knows. Another one's may have the same spool.
 pub struct Scene {
     pub client: Host,
+    in_flight: usize,
+    two_keys: bool,
+    url: String,
     pub ingest: Ingest,
     pub spool: PathBuf,
     stage: Arc<Mutex<Stage>>,
@@ -36,8 +46,9 @@ pub struct Scene {
     /// Of the last delivery: when it ended, and how many retries there had been.
     since: Instant,
     retries: u64,
-    /// How many flushes there were since then.
+    /// How many flushes and items there were since then.
     flushes: usize,
+    items: usize,
 }
 
 /// What the ingest is to answer next, and the requests that came.
@@ -48,11 +59,20 @@ struct Stage {
 }
 
 /// How a client is started.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 pub struct Way<'a> {
+    pub in_flight: usize,
+    /// Half of the items go under a key of their own.
+    pub two_keys: bool,
     /// Settings besides those of every trial.
     pub settings: &'a [&'a str],
     pub variables: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Way<'_> {
+    fn default() -> Self {
+        Self { in_flight: 1, two_keys: false, settings: &[], variables: &[] }
+    }
 }
 
 impl Scene {
@@ -68,6 +88,9 @@ impl Scene {
         let spool = dir.join("spool");
         Self {
             client: open(dir, &spool, &url, way),
+            in_flight: way.in_flight,
+            two_keys: way.two_keys,
+            url,
             ingest,
             spool,
             stage,
@@ -77,6 +100,7 @@ impl Scene {
             since: Instant::now(),
             retries: 0,
             flushes: 0,
+            items: 0,
         }
     }
 
@@ -99,8 +123,22 @@ impl Scene {
             self.peak = Some(Peak::watch(self.client.pid()));
         }
         self.stage.lock().unwrap().script = answers.into();
-        assert_eq!(self.client.ask(&format!("enqueue {name} {count}")), format!("0 {count}"), "{name}");
-        self.enqueued.extend((0..count).map(|n| format!("{name}-{n}")));
+        let of_team = if self.two_keys { count / 2 } else { 0 };
+        let (theirs, own) = (format!("enqueue_as {TEAM} {name}-{TEAM}"), format!("enqueue {name}"));
+        for (command, name, count) in
+            [(theirs, format!("{name}-{TEAM}"), of_team), (own, name.to_owned(), count - of_team)]
+        {
+            assert_eq!(self.client.ask(&format!("{command} {count}")), format!("0 {count}"), "{name}");
+            self.enqueued.extend((0..count).map(|n| format!("{name}-{n}")));
+        }
+        self.items += count;
+    }
+
+    /// What was set aside for the team's key goes on its way.
+    fn name_key(&mut self) {
+        if self.two_keys {
+            assert_eq!(self.client.ask(&format!("named_key {TEAM} {TEAM_KEY}")), "0");
+        }
     }
 
     /// Begins a flush; the client's next line is its status.
@@ -118,7 +156,8 @@ impl Scene {
     pub fn deliver(&mut self, name: &str) -> Vec<Request> {
         let deadline = Instant::now() + PATIENCE;
         // An ingest may ask for a day's patience: only another flush goes against that.
-        while self.flush(5000) != "0" {
+        while self.flush(5000) != "0" || self.has_key_refused() {
+            self.name_key();
             assert!(Instant::now() < deadline, "{name}: not delivered; {:?}", self.stats());
         }
         let mut requests = self.take_requests();
@@ -129,10 +168,12 @@ impl Scene {
         }
         let retries = self.stats().retries;
         let attempts = requests.len().max((retries - self.retries) as usize);
-        let bound = attempts_within(self.since.elapsed()) + ATTEMPTS_OF_A_FLUSH * self.flushes;
+        // When the gate opens as many begin as may be in flight, also after each that is accepted.
+        let openings = ATTEMPTS_OF_A_FLUSH * self.flushes + if self.in_flight > 1 { self.items } else { 0 };
+        let bound = attempts_within(self.since.elapsed()) + openings * self.in_flight;
         assert!(attempts <= bound, "{name}: {attempts} attempts, not {bound}");
         self.assert_sound(name);
-        (self.since, self.retries, self.flushes) = (Instant::now(), retries, 0);
+        (self.since, self.retries, self.flushes, self.items) = (Instant::now(), retries, 0, 0);
         requests
     }
 
@@ -140,8 +181,14 @@ impl Scene {
     pub fn take_requests(&mut self) -> Vec<Request> {
         self.ingest.take_requests();
         let requests = std::mem::take(&mut self.stage.lock().unwrap().requests);
-        assert_same_batches(&requests);
+        // What was set aside for want of a good key comes anew, as another batch.
+        let is_of_team =
+            |request: &&Request| request.header("authorization") == Some(&format!("Bearer {TEAM_KEY}"));
+        let others: Vec<Request> = requests.iter().filter(|request| !is_of_team(request)).cloned().collect();
+        assert_same_batches(&others);
         self.arrived.extend(requests.iter().flat_map(ids_of));
+        let strangers: Vec<_> = self.arrived.difference(&self.enqueued).collect();
+        assert!(strangers.is_empty(), "of another destination: {strangers:?}");
         requests
     }
 
@@ -159,13 +206,15 @@ impl Scene {
     pub fn assert_modest(&self, name: &str) {
         let (Some(now), Some(peak)) = (Footprint::of(self.client.pid()), &self.peak) else { return };
         let (first, most) = (peak.first(), peak.so_far());
+        let sorted = if self.two_keys { SORTING } else { Footprint::default() };
         assert!(
-            most.rss_kib <= first.rss_kib + MAX_GROWTH.rss_kib,
+            most.rss_kib <= first.rss_kib + MAX_GROWTH.rss_kib + sorted.rss_kib,
             "{name}: {first:?}, {most:?}, now {now:?}"
         );
-        assert!(most.fds <= first.fds + MAX_GROWTH.fds, "{name}: {first:?}, {most:?}, now {now:?}");
+        let fds = first.fds + MAX_GROWTH.fds + sorted.fds + self.in_flight as u64 - 1;
+        assert!(most.fds <= fds, "{name}: {first:?}, {most:?}, now {now:?}");
         assert!(
-            most.threads <= first.threads + MAX_GROWTH.threads,
+            most.threads <= first.threads + MAX_GROWTH.threads + sorted.threads,
             "{name}: {first:?}, {most:?}, now {now:?}"
         );
     }
@@ -180,11 +229,28 @@ impl Scene {
     }
 
     pub fn stats(&self) -> Stats {
-        SpoolView::open(&self.spool).unwrap().lanes().unwrap().remove(0).stats
+        self.lane().stats
     }
 
     pub fn rejected(&self) -> Vec<RejectedItem> {
-        SpoolView::open(&self.spool).unwrap().rejected().unwrap()
+        let lane = self.lane().id;
+        let mut rejected = SpoolView::open(&self.spool).unwrap().rejected().unwrap();
+        rejected.retain(|item| item.id.starts_with(&lane));
+        rejected
+    }
+
+    /// Whether items wait for their key to be named anew, or go on their way because it was.
+    fn has_key_refused(&self) -> bool {
+        self.two_keys && (!self.rejected().is_empty() || self.stats().pending > 0)
+    }
+
+    /// The client's own lane.
+    fn lane(&self) -> LaneStatus {
+        let mut lanes = SpoolView::open(&self.spool).unwrap().lanes().unwrap();
+        if lanes.len() > 1 {
+            lanes.retain(|lane| lane.destination.endpoint() == Some(&self.url));
+        }
+        lanes.remove(0)
     }
 
     /// One line of what it took: the items, and the most memory and threads of the client beyond those at its start.
@@ -228,15 +294,19 @@ pub fn open(dir: &TempDir, spool: &Path, url: &str, way: &Way) -> Host {
     let base = format!("base_delay_ms={}", BASE_DELAY.as_millis());
     let max = format!("max_delay_ms={}", MAX_DELAY.as_millis());
     // The next process may find another address.
-    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", "adopt=any", &base, &max];
+    let in_flight = format!("max_in_flight={}", way.in_flight);
+    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", "adopt=any", &base, &max, &in_flight];
     let mut command = caller(Host::compile(dir));
     command.args(settings(spool, url, &[&common, way.settings].concat()));
     // A host that is not this machine would be asked for by way of a proxy.
     for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
         command.env_remove(name).env_remove(name.to_ascii_lowercase());
     }
-    let client = Host::run(command.envs(way.variables.iter().copied()));
+    let mut client = Host::run(command.envs(way.variables.iter().copied()));
     assert_eq!(client.line(), "ready");
+    if way.two_keys {
+        assert_eq!(client.ask(&format!("named_key {TEAM} {TEAM_KEY}")), "0");
+    }
     client
 }
 

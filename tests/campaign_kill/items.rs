@@ -23,6 +23,8 @@ pub enum Kind {
     Long,
     /// Goes with a key of its own.
     Team,
+    /// Goes with a key of its own, which the ingest may refuse or put off for a while.
+    Crew,
     /// The ingest answers 400.
     Bad,
     /// Nobody has the key for it.
@@ -36,6 +38,7 @@ impl Kind {
             _ if (n + 7 * thread as u64) % 24 == 5 => Self::Bad,
             _ if n % 24 == 14 => Self::Stranger,
             _ if n % 8 == 3 => Self::Team,
+            _ if n % 8 == 6 => Self::Crew,
             _ => Self::Plain,
         }
     }
@@ -45,6 +48,7 @@ impl Kind {
             Self::Plain => "plain",
             Self::Long => "long",
             Self::Team => "team",
+            Self::Crew => "crew",
             Self::Bad => "bad",
             Self::Stranger => "stranger",
         }
@@ -52,7 +56,7 @@ impl Kind {
 
     /// The name of the key that it goes with.
     pub fn key_name(self) -> &'static str {
-        if matches!(self, Self::Team | Self::Stranger) { self.text() } else { "" }
+        if matches!(self, Self::Team | Self::Crew | Self::Stranger) { self.text() } else { "" }
     }
 
     /// What it is sent with.

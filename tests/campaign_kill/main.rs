@@ -10,23 +10,29 @@ mod findings;
 mod items;
 mod record;
 mod scene;
+mod setup;
 mod tracer;
+mod trouble;
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::Duration;
 
 use findings::Findings;
-use scene::{Scene, Setup, Stage, Weather};
+use scene::{Scene, Stage};
+use setup::{Crew, Setup, Weather};
 use testkit::client::Noise;
 use testkit::wait::eventually;
 use testkit::{campaign, have, run, tool};
 use tracer::{KillAt, Run};
+use trouble::Trouble;
 
 /// Rounds that no worker lives to see the end of.
 const UNTIL_KILLED: u64 = 1_000_000;
 /// A worker is killed at some moment of this time.
 const MAX_LIFE: Duration = Duration::from_millis(120);
+/// A trouble, and what is before and after it, takes at most so long.
+const MAX_TROUBLE: Duration = Duration::from_millis(60);
 
 /// A way to kill, its trials, and what they found.
 struct Campaign {
@@ -48,8 +54,10 @@ impl Campaign {
         let mut found = scene.deliver_rest();
         found.amiss.extend(ledger.err());
         let setup = scene.setup.clone();
-        let max_resent = kills * setup.max_resent() + scene.shutdowns();
-        if !found.is_clean(kills, max_resent, setup.max_in_flight == 1) {
+        let clients = setup.destinations() as u64;
+        let max_resent = kills * setup.max_resent() + scene.shutdowns() * clients;
+        let in_order = setup.max_in_flight == 1 && setup.trouble.is_none_or(Trouble::keeps_order);
+        if !found.is_clean(kills * clients, max_resent, in_order) {
             let (way, seed, trial) = (self.way, self.seed, self.trials);
             let kept = scene.keep();
             panic!(
@@ -97,6 +105,38 @@ fn kill_after(scene: &Scene, life: Duration) {
     assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
 }
 
+fn pause(noise: &mut Noise) {
+    thread::sleep(Duration::from_micros(noise.below(MAX_TROUBLE.as_micros() as u64)));
+}
+
+/// Starts a worker, lets a trouble come over it, and kills it while that lasts or after it.
+fn kill_in(trouble: Trouble, scene: &mut Scene, noise: &mut Noise) {
+    let items = if trouble.takes_one_round() { UNTIL_KILLED } else { scene.setup.items };
+    let mut command = scene.worker_of(UNTIL_KILLED, items, "s");
+    scene.tools().load(trouble, &mut command);
+    let before = scene.acknowledged();
+    let mut worker = command.spawn().unwrap();
+    eventually("items are accepted", || {
+        let ended = worker.try_wait().unwrap();
+        assert!(ended.is_none(), "the worker ended by itself: {ended:?}");
+        scene.acknowledged() > before
+    });
+    pause(noise);
+    let lasting = trouble.begin(scene, noise);
+    pause(noise);
+    if noise.below(2) == 0 {
+        drop(lasting);
+        pause(noise);
+        worker.kill().unwrap();
+    } else {
+        // One that waits for a frozen file system ends after that.
+        worker.kill().unwrap();
+        drop(lasting);
+    }
+    let status = run::exit(&mut worker);
+    assert_eq!(status.signal(), Some(9), "the worker ended by itself: {status}");
+}
+
 #[test]
 fn killed_at_any_moment() {
     if !have_compiler() {
@@ -106,17 +146,25 @@ fn killed_at_any_moment() {
     let mut noise = Noise::new(campaign.seed);
     let stage = Stage::new("kill-moments");
     for trial in 0..campaign::trials(20) {
-        let mut scene = Scene::new(&stage, Setup::new(&mut noise));
+        let mut setup = Setup::new(&mut noise);
+        // Every other spool has trouble as well.
+        setup.trouble = (trial % 2 == 1).then(|| stage.tools.any_trouble(&mut noise));
+        let mut scene = Scene::new(&stage, setup);
         // Now and then a spool outlives many deaths.
         let kills = if trial % 20 == 0 { 10 } else { 1 + noise.below(8) / 6 };
-        let lives: Vec<_> =
-            (0..kills).map(|_| Duration::from_micros(noise.below(MAX_LIFE.as_micros() as u64))).collect();
-        let mut ledger = Ok(());
-        for life in &lives {
-            kill_after(&scene, *life);
+        let (mut lives, mut ledger, mut visits) = (Vec::new(), Ok(()), 0);
+        for _ in 0..kills {
+            if let Some(trouble) = scene.setup.trouble {
+                kill_in(trouble, &mut scene, &mut noise);
+                visits += trouble.visits();
+            } else {
+                let life = Duration::from_micros(noise.below(MAX_LIFE.as_micros() as u64));
+                kill_after(&scene, life);
+                lives.push(life);
+            }
             ledger = ledger.and(scene.after_death());
         }
-        campaign.judge(scene, kills, ledger, &lives);
+        campaign.judge(scene, kills + visits, ledger, &lives);
     }
     campaign.report();
 }
@@ -127,19 +175,39 @@ fn traced_setups() -> [Setup; 4] {
     let plain = Setup {
         threads: 1,
         items: 48,
-        ingest: Weather::Up,
+        ingests: vec![Weather::Up],
+        crew: Crew::Welcome,
         orphans: false,
         power: false,
         small_journal: true,
         max_in_flight: 1,
         max_batch_size: 128,
+        trouble: None,
     };
     let orphans = Setup { orphans: true, threads: 2, items: 24, ..plain.clone() };
     [
         orphans.clone(),
-        Setup { max_in_flight: 4, max_batch_size: 16, ..orphans },
-        Setup { orphans: true, ingest: Weather::Failing, power: true, ..plain.clone() },
-        Setup { ingest: Weather::Down, threads: 2, power: true, ..plain },
+        Setup {
+            ingests: vec![Weather::Up, Weather::Up],
+            crew: Crew::Refused,
+            max_in_flight: 8,
+            max_batch_size: 16,
+            ..orphans
+        },
+        Setup {
+            orphans: true,
+            ingests: vec![Weather::Failing],
+            crew: Crew::PutOff,
+            power: true,
+            ..plain.clone()
+        },
+        Setup {
+            ingests: vec![Weather::Down, Weather::Up],
+            threads: 2,
+            power: true,
+            max_in_flight: 2,
+            ..plain
+        },
     ]
 }
 
@@ -223,7 +291,8 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
     }
     let stage = Stage::new("kill-control");
     for writes in [true, false] {
-        let mut scene = Scene::new(&stage, Setup { ingest: Weather::Down, ..traced_setups()[0].clone() });
+        let mut scene =
+            Scene::new(&stage, Setup { ingests: vec![Weather::Down], ..traced_setups()[0].clone() });
         let mut worker = scene.worker(UNTIL_KILLED, "-");
         if !writes {
             scene.without_journal_writes(&mut worker);
@@ -244,4 +313,22 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
             println!("without the journal's writes: lost={lost} of {accepted} acknowledged");
         }
     }
+}
+
+#[test]
+fn control_a_client_that_takes_every_lane_is_seen_to_send_items_astray() {
+    if !have_compiler() {
+        return;
+    }
+    let stage = Stage::new("kill-astray");
+    let ingests = vec![Weather::Up; 2];
+    let mut scene = Scene::new(&stage, Setup { ingests: ingests.clone(), ..traced_setups()[0].clone() });
+    // It knows of one destination only.
+    scene.setup.ingests.pop();
+    let status = run::exit(&mut scene.worker(1, "-").spawn().unwrap());
+    assert!(status.success(), "{status}");
+    scene.setup.ingests = ingests;
+    let found = scene.deliver_rest();
+    assert!(!found.invented.is_empty() && !found.lost.is_empty(), "{found:?}");
+    println!("sent astray: invented={} lost={}", found.invented.len(), found.lost.len());
 }

@@ -3,9 +3,11 @@
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::items::{Kind, name_of};
 use testkit::ingest::{Answer, Ingest, Request, items_of};
+use testkit::wait::{PATIENCE, until};
 
 /// A request as the ingest saw it.
 #[derive(Debug, Clone)]
@@ -21,27 +23,36 @@ pub struct Recorder {
     pub ingest: Ingest,
     sent: Arc<Mutex<Vec<Sent>>>,
     status: Arc<AtomicU16>,
+    crew: Arc<AtomicU16>,
 }
 
 impl Recorder {
-    /// Begins with what was `sent` before.
-    pub fn start(sent: Vec<Sent>, status: u16) -> Self {
+    /// On `port`, if that is not 0. Begins with what was `sent` before.
+    pub fn start(port: u16, sent: Vec<Sent>, status: u16) -> Self {
         let sent = Arc::new(Mutex::new(sent));
-        let status = Arc::new(AtomicU16::new(status));
-        let ingest = Ingest::start({
-            let (sent, status) = (sent.clone(), status.clone());
-            move |request| {
-                let seen = see(request, status.load(Relaxed));
+        let [status, crew] = [status, 200].map(|status| Arc::new(AtomicU16::new(status)));
+        let answer = {
+            let (sent, status, crew) = (sent.clone(), status.clone(), crew.clone());
+            move |request: &Request| {
+                let seen = see(request, status.load(Relaxed), crew.load(Relaxed));
                 let answer = Answer::status(seen.status);
                 sent.lock().unwrap().push(seen);
                 answer
             }
-        });
-        Self { ingest: ingest.unwrap(), sent, status }
+        };
+        // Somebody else may have the port for a moment.
+        let start = || Ingest::start_on(port, answer.clone()).ok();
+        let ingest = until(Instant::now() + PATIENCE, "the port is free", start);
+        Self { ingest, sent, status, crew }
     }
 
     pub fn answer_with(&self, status: u16) {
         self.status.store(status, Relaxed);
+    }
+
+    /// What the crew's key is answered where others get 200.
+    pub fn answer_crew_with(&self, status: u16) {
+        self.crew.store(status, Relaxed);
     }
 
     pub fn sent(&self) -> Vec<Sent> {
@@ -49,10 +60,14 @@ impl Recorder {
     }
 }
 
-fn see(request: &Request, status: u16) -> Sent {
+fn see(request: &Request, status: u16, crew: u16) -> Sent {
     let items = items_of(request);
-    let is_bad = |item: &String| name_of(item).is_some_and(|name| Kind::of(name) == Kind::Bad);
-    let status = if status == 200 && items.iter().any(is_bad) { 400 } else { status };
+    let is_of = |kind| items.iter().filter_map(|item| name_of(item)).any(|name| Kind::of(name) == kind);
+    let status = match status {
+        200 if is_of(Kind::Bad) => 400,
+        200 if is_of(Kind::Crew) => crew,
+        other => other,
+    };
     let header = |name| request.header(name).unwrap_or_default().to_owned();
     Sent { batch_id: header("idempotency-key"), authorization: header("authorization"), items, status }
 }

@@ -169,9 +169,15 @@ impl SpoolView {
     ) -> Result<u64> {
         let mut moved = 0;
         for (files, seqs) in self.chosen(ids)? {
-            let journal =
-                files.lane_dir().map(|dir| destination::recorded(&dir.join("journal"))).transpose()?;
-            let destination = journal.map(|recorded| recorded.destination).unwrap_or_default();
+            let destination = match files.lane_dir() {
+                // Its items were taken over since.
+                Some(lane) if !lane.is_folder() => continue,
+                Some(lane) => match destination::recorded(&lane.join("journal")) {
+                    Err(_) if !lane.is_folder() => continue,
+                    recorded => recorded?.destination,
+                },
+                None => Destination::default(),
+            };
             moved += put(&destination, &|lane: &Lane| {
                 lane.requeue_from(&files, |seq| is_chosen(seqs.as_ref(), seq))
             })?;

@@ -51,7 +51,10 @@ impl Lane {
         };
         for id in lanes.names()? {
             let suits = |dir: &HeldPath| resize_journal(dir, settings, log);
-            if let Ok(Some(lane)) = Self::take_if(may_own, suits, &id, lanes, settings, log) {
+            if let Ok(Some(lane)) = Self::take_if(may_own, suits, &id, lanes, settings, log)
+                // Nothing can be added to the ledger of one that a death kept from being removed.
+                && lane.stores.journal().checkpoint().counted_elsewhere() == 0
+            {
                 lane.redirect(&settings.destination)?;
                 return Ok(lane);
             }

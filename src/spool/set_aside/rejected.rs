@@ -148,8 +148,10 @@ impl RejectedStore {
     ///
     /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both. What
     /// can't be read stays. Returns how many items moved, and how many older ones had to leave for them.
+    ///
+    /// `Locked`: another process is taking items out there.
     pub(crate) fn adopt(&self, drained: &RejectedFiles, room: Room) -> Result<(u64, u64)> {
-        // Who takes items out of it counts them in its lane before that lane's ledger is taken over.
+        // Another process that takes items out finds them where they were, and counts them before the lane's ledger is taken over.
         let _lock = drained.lock()?;
         let groups = drained.firsts()?;
         if groups.is_empty() {
@@ -163,7 +165,7 @@ impl RejectedStore {
             let Some(group) = drained.read(first) else { continue };
             let (from, to) = (drained.path(first), self.files.path(fresh));
             match from.rename_only(&to) {
-                // Somebody may have taken it out by hand just now.
+                // Somebody may have removed it by hand just now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other.map_err(|e| Error::io(format!("rename {from} to {to}"), e))?,
             }

@@ -1,6 +1,7 @@
 //! The way to the ingest.
 
 mod destinations;
+mod every_answer;
 mod exporter;
 mod fair;
 mod keys_elsewhere;

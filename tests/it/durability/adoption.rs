@@ -1,18 +1,18 @@
 //! What a dead process left is delivered by any living one, once, and nothing of its lane stays behind.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use spanspool::{Batch, BatchTraceProcessor, Outcome, TracingExporter};
 use testkit::cli::spanspool;
-use testkit::client::{config, enqueue, number_of, open_offline};
+use testkit::client::{assert_all_delivered, config, enqueue, number_of, open_offline};
 use testkit::host::{
     Host, accepting, assert_each_once, kill, lane_names, settings, status, total, wait_for_items,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
-use testkit::wait::eventually;
+use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, succeed};
 
 const OFFLINE: &str = "exporter=none";
@@ -44,6 +44,41 @@ fn what_a_killed_process_left_is_delivered_without_a_restart() {
     let after = status(&spool);
     assert_eq!((total(&after, "accepted"), total(&after, "delivered")), (310, 310));
     living.end();
+}
+
+/// Between the two steps of a takeover a lane is empty, and its items count where they were taken over.
+#[test]
+fn a_lane_that_was_taken_over_and_not_removed_is_not_gone_on_with() {
+    let (dir, ingest) = (TempDir::new("adopt-halfway"), accepting());
+    let (spool, log) = (dir.join("spool"), Arc::new(Mutex::new(String::new())));
+    let dying = BatchTraceProcessor::open(config(&spool, &ingest.url(), &[])).unwrap();
+    enqueue(&dying, 0..3);
+    dying.flush(PATIENCE).unwrap();
+    let taken_over = lane_names(&spool).remove(0);
+    let mut often = config(&spool, &ingest.url(), &[("adopt_interval_ms", "50")]);
+    let told = log.clone();
+    often.set_log(move |_, line| told.lock().unwrap().push_str(line));
+    let living = BatchTraceProcessor::open(often).unwrap();
+    let adopter = lane_names(&spool).into_iter().find(|name| *name != taken_over).unwrap();
+
+    // Its last step fails: another process is removing a lane of this name.
+    let lanes = spool.join("lanes");
+    let gone = lanes.join(format!("{taken_over}.gone"));
+    fs::create_dir_all(gone.join("full")).unwrap();
+    let lock = File::open(&gone).unwrap();
+    lock.lock().unwrap();
+    drop(dying);
+    eventually("it fails", || log.lock().unwrap().contains("taking over empty lanes"));
+    drop(living);
+    drop(lock);
+    fs::remove_dir_all(gone).unwrap();
+    fs::remove_dir_all(lanes.join(adopter)).unwrap();
+
+    let next = BatchTraceProcessor::open(config(&spool, &ingest.url(), &[])).unwrap();
+    enqueue(&next, 3..5);
+    next.flush(PATIENCE).unwrap();
+    assert_all_delivered(&next, 2);
+    eventually("it is removed", || !lane_names(&spool).contains(&taken_over));
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! The rejected store: within the spool's limit, cheap however much is in it, and shared with other processes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use spanspool::{Answer, Batch, BatchTraceProcessor, Outcome, SpoolView, TracingExporter};
 use testkit::TempDir;
 use testkit::client::{
-    assert_ledger, config, disk_usage, enqueue, item, lane_dir, long_item, number_of, open_offline, rejected,
+    assert_ledger, config, disk_usage, enqueue, item, lane_dir, lanes, long_item, number_of, open_offline,
+    rejected,
 };
 use testkit::wait::{PATIENCE, eventually};
 
@@ -69,6 +70,30 @@ fn with_many_rejected(dir: &TempDir, others: u64) -> PathBuf {
     client.flush(PATIENCE).unwrap();
     multiply(&spool, others);
     spool
+}
+
+/// Otherwise items that are just put back on their way would be rejected as well, where they are taken over.
+#[test]
+fn rejected_items_of_a_dead_process_are_not_taken_over_while_another_process_takes_them_out() {
+    let dir = TempDir::new("rejected-locked");
+    let (spool, log) = (dir.join("spool"), Arc::new(Mutex::new(String::new())));
+    let dying = open_picky(&spool, &[]);
+    enqueue(&dying, 0..2);
+    dying.flush(PATIENCE).unwrap();
+    let file = files(&spool).remove(0);
+    let folder = File::open(file.parent().unwrap()).unwrap();
+    let mut config = config(&spool, "http://127.0.0.1:9/", &[("adopt_interval_ms", "50")]);
+    let told = log.clone();
+    config.set_log(move |_, line| told.lock().unwrap().push_str(line));
+    let living = BatchTraceProcessor::with_exporter(config, Arc::new(Picky::default())).unwrap();
+    folder.lock().unwrap();
+    drop(dying);
+    let said = || log.lock().unwrap().clone();
+    eventually("it is tried", || said().contains("another process is changing") || !file.exists());
+    assert!(file.exists(), "{}", said());
+    drop(folder);
+    eventually("it is taken over", || lanes(&spool).len() == 1);
+    assert_eq!((rejected(&spool).len(), living.stats().unwrap().rejected), (1, 1));
 }
 
 #[test]
