@@ -1,36 +1,28 @@
-//! Backend: the exporter that posts batches to an HTTP ingest. The only file that knows the HTTP client.
+//! Backend: the exporter that posts batches to an HTTP ingest. Next to `connect` the only file that knows the HTTP client.
 
-use std::cell::Cell;
-use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-use std::path::Path;
+use std::io::ErrorKind::UnexpectedEof;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy};
 
 use super::body::BodyEncoding;
 use super::classify::classify;
+use super::connect::{Names, is_broken, new_agent, noting_connections};
 use super::keys::{Env, Keys, env_text};
-use super::lookup::Lookup;
-use super::{Outcome, TracingExporter, answer, proxy, roots};
+use super::tls::{self, Tls};
+use super::{Outcome, TracingExporter, answer, proxy};
 use crate::batch::Batch;
 use crate::config::{Config, Destination, Endpoint, Secret};
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::descriptors::above_standard;
 
 const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 
 /// The longest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-
-/// How many of a host's addresses are tried; the HTTP client has room for no more.
-const MAX_ADDRESSES: usize = 16;
 
 /// For how long an answer's body is read, so that its connection can be used again.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(2);
@@ -42,6 +34,7 @@ pub struct BackendSpanExporter {
     destination: Destination,
     agent: Agent,
     names: Names,
+    tls: Arc<Tls>,
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     keys: Keys,
@@ -65,9 +58,12 @@ impl BackendSpanExporter {
     /// settings that are unset, and for an endpoint on another machine `https_proxy` or `http_proxy`, as its scheme is, or
     /// else `all_proxy`, and `no_proxy`, in lower or upper case. While a variable can't be used, batches are on hold.
     ///
+    /// `ca_file`, `client_cert_file`, `client_key_file` and the system's roots are read here, too, if the endpoint is an
+    /// https URL, and again when they have changed. While they can't be used, batches are on hold.
+    ///
     /// # Errors
-    /// `InvalidArgument` when an endpoint can't be used, or `ca_file` holds no certificate; `Io` when `ca_file` can't be
-    /// read.
+    /// `InvalidArgument` when an endpoint can't be used, or one of `client_cert_file` and `client_key_file` is set without
+    /// the other.
     pub fn new(config: &Config) -> Result<Self> {
         let env: Env = &|name| std::env::var_os(name);
         let url = config.endpoint.url();
@@ -81,10 +77,12 @@ impl BackendSpanExporter {
         };
         let organization = or_obstacle(or_env(&config.organization, "OPENAI_ORG_ID"), &mut obstacle);
         let project = or_obstacle(or_env(&config.project, "OPENAI_PROJECT_ID"), &mut obstacle);
+        let tls = Arc::new(Tls::new(config)?);
         Ok(Self {
             destination: Destination::backend(&config.endpoint),
-            agent: new_agent(agent_config(config, proxy)?, &names),
+            agent: new_agent(agent_config(config, proxy), &names, &tls),
             names,
+            tls,
             url,
             headers: headers(config, organization, project)?,
             secrets: config.headers.iter().map(|(_, value)| value.clone()).collect(),
@@ -113,13 +111,13 @@ impl BackendSpanExporter {
         let mut again = self.agent.config().max_idle_connections();
         loop {
             let asks = self.ask_first.load(Relaxed);
-            CONNECTED.set(false);
-            let result = match self.attempt(batch, &body, key, deadline) {
+            let (result, has_connected) = noting_connections(|| self.attempt(batch, &body, key, deadline));
+            let result = match result {
                 Ok(result) => result,
                 Err(outcome) => return outcome,
             };
             // A kept connection that is found dead says nothing of the ingest, and 417 nothing of the batch.
-            let is_stale = !CONNECTED.get() && result.as_ref().is_err_and(is_broken_off);
+            let is_stale = !has_connected && result.as_ref().is_err_and(is_broken_off);
             let is_asked_in_vain = asks && result.as_ref().is_ok_and(|answer| answer.status() == 417);
             let outcome = self.outcome(result, key);
             if again == 0 || !(is_stale || is_asked_in_vain) {
@@ -180,6 +178,11 @@ impl BackendSpanExporter {
                 classify(status, header, answer::read(body.into_reader(), &secrets))
             }
             Err(ureq::Error::BadUri(e)) => hold(format!("the endpoint can't be used: {e}")),
+            Err(ureq::Error::Other(e)) if matches!(e.downcast_ref(), Some(tls::Failure::Settings(_))) => {
+                hold(e.to_string())
+            }
+            // Without the HTTP client's words around it.
+            Err(ureq::Error::Other(e)) => retry(answer::without(e.to_string(), &secrets)),
             Err(e) => {
                 if is_reset(&e) {
                     self.ask_first.store(true, Relaxed);
@@ -207,16 +210,18 @@ impl TracingExporter for BackendSpanExporter {
     }
 
     fn shutdown(&self) {
-        self.names.0.stop();
+        self.names.stop();
         self.agent.clone().shutdown();
     }
 
     fn fork(&self) -> Option<Arc<dyn TracingExporter>> {
         let names = Names::default();
+        let tls = Arc::new(self.tls.copy());
         Some(Arc::new(Self {
             destination: self.destination.clone(),
-            agent: new_agent(self.agent.config().clone(), &names),
+            agent: new_agent(self.agent.config().clone(), &names, &tls),
             names,
+            tls,
             url: self.url.clone(),
             headers: self.headers.clone(),
             secrets: self.secrets.clone(),
@@ -241,61 +246,9 @@ impl TracingExporter for BackendSpanExporter {
     }
 }
 
-/// Looks up host names for the HTTP client, which would start a thread for every request and leave those that hang.
-#[derive(Debug, Clone, Default)]
-struct Names(Arc<Lookup>);
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
-        let name = uri.scheme().zip(uri.authority());
-        let name = name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        let name = name.ok_or(ureq::Error::HostNotFound)?;
-        let mut found = self.empty();
-        match self.0.addresses(&name, *timeout.after) {
-            Ok(addresses) => addresses.into_iter().take(MAX_ADDRESSES).for_each(|a| found.push(a)),
-            Err(e) if e.kind() == TimedOut => return Err(ureq::Error::Timeout(timeout.reason)),
-            Err(e) => return Err(e.into()),
-        }
-        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
-    }
-}
-
-fn new_agent(config: ureq::config::Config, names: &Names) -> Agent {
-    Agent::with_parts(config, Connecting::default(), names.clone())
-}
-
-thread_local! {
-    /// Whether this thread's request made a connection; otherwise it went over one that was kept.
-    static CONNECTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Connects so that no socket is a standard descriptor, and notes it.
-#[derive(Debug, Default)]
-struct Connecting(DefaultConnector);
-
-impl Connector for Connecting {
-    type Out = <DefaultConnector as Connector>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<()>,
-    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
-        let made = above_standard(|| self.0.connect(details, chained))?;
-        CONNECTED.set(true);
-        Ok(made)
-    }
-}
-
 /// The other end broke the connection while the request was sent.
 fn is_reset(error: &ureq::Error) -> bool {
-    let broken = |kind| matches!(kind, BrokenPipe | ConnectionReset | ConnectionAborted);
-    matches!(error, ureq::Error::Io(e) if broken(e.kind()))
+    matches!(error, ureq::Error::Io(e) if is_broken(e))
 }
 
 /// The connection ended before there was an answer.
@@ -303,13 +256,8 @@ fn is_broken_off(error: &ureq::Error) -> bool {
     is_reset(error) || matches!(error, ureq::Error::Io(e) if e.kind() == UnexpectedEof)
 }
 
-fn agent_config(config: &Config, proxy: Option<Proxy>) -> Result<ureq::config::Config> {
-    let mut tls = TlsConfig::builder();
-    if let Some(file) = &config.ca_file {
-        tls = tls.root_certs(roots_with(file)?);
-    }
-    let config = Agent::config_builder()
-        .tls_config(tls.build())
+fn agent_config(config: &Config, proxy: Option<Proxy>) -> ureq::config::Config {
+    Agent::config_builder()
         .proxy(proxy)
         .http_status_as_error(false)
         .max_redirects(0)
@@ -320,45 +268,13 @@ fn agent_config(config: &Config, proxy: Option<Proxy>) -> Result<ureq::config::C
         .max_response_header_size(MAX_HEAD_BYTES)
         .max_idle_connections(config.max_in_flight)
         .max_idle_connections_per_host(config.max_in_flight)
-        .build();
-    Ok(config)
+        .build()
 }
 
-/// The built-in roots and those of a PEM file.
-fn roots_with(file: &Path) -> Result<RootCerts> {
-    let shown = file.display();
-    let pem = std::fs::read(file).map_err(|e| Error::io(format_args!("read ca_file {shown}"), e))?;
-    let mut certificates = certificates_in(&pem).map_err(|why| invalid(format!("ca_file {shown} {why}")))?;
-    certificates.extend(roots::built_in().iter().map(|der| Certificate::from_der(der).to_owned()));
-    Ok(certificates.into())
-}
-
-/// The certificates of a PEM file, at least one, or what is wrong with it.
-fn certificates_in(pem: &[u8]) -> std::result::Result<Vec<Certificate<'static>>, String> {
-    let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(e) => return Err(format!("is not a PEM file: {e}")),
-        }
-    }
-    if certificates.is_empty() {
-        return Err("holds no certificate (-----BEGIN CERTIFICATE-----)".into());
-    }
-    Ok(certificates)
-}
-
-/// How many certificates `pem` holds, and the host that a request to `url` would go to.
+/// The host that a request to `url` would go to.
 #[cfg(any(fuzzing, test))]
-pub(super) mod seen {
-    pub(crate) fn certificates(pem: &[u8]) -> Option<usize> {
-        super::certificates_in(pem).ok().map(|certificates| certificates.len())
-    }
-
-    pub(crate) fn host(url: &str) -> Option<String> {
-        url.parse::<super::Uri>().ok()?.host().map(str::to_owned)
-    }
+pub(crate) fn host_of(url: &str) -> Option<String> {
+    url.parse::<Uri>().ok()?.host().map(str::to_owned)
 }
 
 /// The proxy that the environment names for `endpoint`.
@@ -412,18 +328,4 @@ fn hold(reason: String) -> Outcome {
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_ca_file_adds_to_the_built_in_roots() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls/ca.pem");
-        let RootCerts::Specific(certificates) = roots_with(&file).unwrap() else { unreachable!() };
-        let ders: Vec<&[u8]> = certificates.iter().map(|c| c.der()).collect();
-        assert_eq!(ders[1..], roots::built_in());
-    }
 }

@@ -5,6 +5,7 @@ mod backend;
 mod backoff;
 mod body;
 mod classify;
+mod connect;
 mod console;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -12,8 +13,8 @@ mod keys;
 mod lookup;
 mod proxy;
 mod retry_after;
-mod roots;
 mod sanitize;
+mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

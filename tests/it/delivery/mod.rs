@@ -11,3 +11,4 @@ mod refusals;
 mod sample;
 mod scripted_ingest;
 mod secrets;
+mod tls;
