@@ -16,7 +16,7 @@ use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection};
 
 pub(crate) use failure::Failure;
 
-use crate::config::{Config, TlsRoots};
+use crate::config::{Config, Level, TlsRoots};
 use crate::error::Result;
 use crate::os::fork;
 use crate::os::lock::Unpoison;
@@ -58,14 +58,16 @@ type Stamp = (u64, u64, i64, i64, u64);
 impl Tls {
     /// # Errors
     /// `InvalidArgument` when one of `client_cert_file` and `client_key_file` is set without the other. A file that
-    /// can't be used is no error: it may be there later.
+    /// can't be used is no error, because it may be there later; it is logged.
     pub(super) fn new(config: &Config) -> Result<Self> {
         let identity = config.client_identity()?.map(|(cert, key)| (cert.to_owned(), key.to_owned()));
         let settings = Settings { roots: config.tls_roots, ca_file: config.ca_file.clone(), identity };
         let tls = Self { settings, loaded: RwLock::default() };
-        if config.endpoint.is_secure() {
-            // A failure is told by the first connection, which tries again.
-            let _ = tls.current();
+        if config.endpoint.is_secure()
+            && let Err(why) = tls.current()
+        {
+            // Not only with the first item, which may come late.
+            config.log.line(Level::Error, format_args!("no TLS connection can be made yet: {why}"));
         }
         Ok(tls)
     }

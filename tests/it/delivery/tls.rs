@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use spanspool::{
-    BackendSpanExporter, Batch, BatchTraceProcessor, Config, ErrorKind, Outcome, TracingExporter,
+    BackendSpanExporter, Batch, BatchTraceProcessor, Config, ErrorKind, Level, Outcome, TracingExporter,
 };
 use testkit::TempDir;
 use testkit::client::{self, HOLD, assert_all_delivered, enqueue, wait_for_state};
@@ -31,6 +32,14 @@ fn config(url: &str, settings: &[(&str, &Path)]) -> Config {
 
 fn exporter(url: &str, settings: &[(&str, &Path)]) -> BackendSpanExporter {
     BackendSpanExporter::new(&config(url, settings)).unwrap()
+}
+
+/// What will be logged.
+fn logged_by(config: &mut Config) -> Arc<Mutex<Vec<(Level, String)>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    config.set_log(move |level, line| log.lock().unwrap().push((level, line.to_owned())));
+    lines
 }
 
 fn send(exporter: &dyn TracingExporter) -> Outcome {
@@ -210,7 +219,11 @@ fn a_client_that_starts_before_its_certificates_delivers_once_they_are_there() {
     let ingest = scripted(Vec::new());
     let url = start_tls(&ingest, &["server"]);
     let ca_file = dir.argument("ca.pem");
-    let client = client::open(&dir.join("spool"), &url, &[("ca_file", &ca_file)]);
+    let mut config = client::config(&dir.join("spool"), &url, &[("ca_file", &ca_file)]);
+    let logged = logged_by(&mut config);
+    let client = BatchTraceProcessor::open(config).unwrap();
+    let told = logged.lock().unwrap().iter().find(|(level, _)| *level == Level::Error).cloned();
+    assert_has(&told.unwrap().1, &["no TLS connection", "ca_file", &ca_file]);
     enqueue(&client, 0..3);
     wait_for_state(&client, HOLD);
     fs::copy(fixture("ca.pem"), &ca_file).unwrap();
@@ -324,5 +337,8 @@ fn what_only_https_takes_does_not_hold_up_plain_http() {
         ("client_key_file", absent),
         ("tls_roots", Path::new("system")),
     ];
-    assert_eq!(send(&exporter(&ingest.url(), &settings)), ACCEPTED);
+    let mut config = config(&ingest.url(), &settings);
+    let logged = logged_by(&mut config);
+    assert_eq!(send(&BackendSpanExporter::new(&config).unwrap()), ACCEPTED);
+    assert!(logged.lock().unwrap().is_empty());
 }
