@@ -417,7 +417,8 @@ void spanspool_config_free(spanspool_config* config);
  * Changes one setting. The end of this file lists them.
  *
  * config: yours; changed only on OK.
- * key, value: UTF-8, ended by NUL, copied. The value of spool_dir and ca_file may be any path.
+ * key, value: UTF-8, ended by NUL, copied. The value of spool_dir, ca_file, client_cert_file
+ * and client_key_file may be any path.
  * errbuf, errbuf_len: as under "Errors" above. The text names key, value and what is allowed.
  *
  * Returns OK; ERR_UNKNOWN_SETTING: no setting has this name; ERR_INVALID_ARGUMENT: the value is not allowed, or a
@@ -731,9 +732,18 @@ void spanspool_free(spanspool_client* handle);
  *   max_rejected_bytes = 64 MiB
  *       size of the rejected store; beyond it the oldest rejected items are dropped and counted
  *       allowed: 0 or more
+ *   tls_roots = builtin
+ *       the roots that the ingest's certificate is checked against: Mozilla's, or the operating system's
+ *       allowed: builtin, system
  *   ca_file
- *       roots to trust in addition to the built-in ones
+ *       roots to trust in addition to those of tls_roots, or the ingest's self-signed certificate
  *       allowed: a file of PEM certificates
+ *   client_cert_file
+ *       the certificate to show to the ingest (mutual TLS), then those that lead to its root; with client_key_file only
+ *       allowed: a file of PEM certificates
+ *   client_key_file
+ *       the private key of client_cert_file's first certificate, not encrypted: PKCS #8, PKCS #1 or SEC 1
+ *       allowed: a PEM file
  *   allow_insecure = false
  *       allow keys to be sent to other machines over plain http
  *       allowed: true, false

@@ -125,7 +125,8 @@ pub extern "C" fn spanspool_config_free(config: OwnedConfig) {
 /// Changes one setting. The end of this file lists them.
 ///
 /// config: yours; changed only on OK.
-/// key, value: UTF-8, ended by NUL, copied. The value of spool_dir and ca_file may be any path.
+/// key, value: UTF-8, ended by NUL, copied. The value of spool_dir, ca_file, client_cert_file
+/// and client_key_file may be any path.
 /// errbuf, errbuf_len: as under "Errors" above. The text names key, value and what is allowed.
 ///
 /// Returns OK; ERR_UNKNOWN_SETTING: no setting has this name; ERR_INVALID_ARGUMENT: the value is not allowed, or a

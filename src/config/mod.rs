@@ -8,7 +8,7 @@ mod setting;
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,10 @@ pub struct Config {
     pub(crate) adopt: Adopt,
     pub(crate) adopt_interval: Duration,
     pub(crate) max_rejected_bytes: u64,
+    pub(crate) tls_roots: TlsRoots,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_cert_file: Option<PathBuf>,
+    pub(crate) client_key_file: Option<PathBuf>,
     pub(crate) allow_insecure: bool,
     pub(crate) log: Log,
 }
@@ -127,6 +130,15 @@ pub(crate) enum Sanitize {
     Never,
 }
 
+/// Whose roots a server's certificate is checked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsRoots {
+    /// Mozilla's, as they were when the crate was built.
+    BuiltIn,
+    /// The operating system's.
+    System,
+}
+
 /// Text that never shows in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -159,7 +171,8 @@ impl Config {
         Ok(self)
     }
 
-    /// As [`Config::set`], for a value that may be a path: `spool_dir` and `ca_file` need not be UTF-8.
+    /// As [`Config::set`], for a value that may be a path: `spool_dir`, `ca_file`, `client_cert_file` and
+    /// `client_key_file` need not be UTF-8.
     /// A relative path counts from the process's folder at this call.
     ///
     /// Any other value that is not UTF-8 is refused as [`ErrorKind::InvalidArgument`].
@@ -168,6 +181,8 @@ impl Config {
             (_, Some(value)) => return self.set(key, value),
             ("spool_dir", None) => self.spool_dir = setting::path_of(key, value)?,
             ("ca_file", None) => self.ca_file = Some(setting::path_of(key, value)?),
+            ("client_cert_file", None) => self.client_cert_file = Some(setting::path_of(key, value)?),
+            ("client_key_file", None) => self.client_key_file = Some(setting::path_of(key, value)?),
             (_, None) => {
                 let what = format!("setting {key}: the value is not UTF-8");
                 return Err(Error::new(ErrorKind::InvalidArgument, what));
@@ -207,7 +222,19 @@ impl Config {
             let what = "spool_dir is not set: it names the folder that keeps the items";
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
-        Ok(())
+        self.client_identity().map(drop)
+    }
+
+    /// The files of the client's certificate and of its key.
+    pub(crate) fn client_identity(&self) -> Result<Option<(&Path, &Path)>> {
+        let (set, missing) = match (&self.client_cert_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => return Ok(Some((certificate, key))),
+            (None, None) => return Ok(None),
+            (Some(_), None) => ("client_cert_file", "client_key_file"),
+            (None, Some(_)) => ("client_key_file", "client_cert_file"),
+        };
+        let what = format!("{set} is set without {missing}: a client certificate takes both");
+        Err(Error::new(ErrorKind::InvalidArgument, what))
     }
 }
 
@@ -247,7 +274,10 @@ impl Default for Config {
             adopt: Adopt::Same,
             adopt_interval: Duration::from_millis(30_000),
             max_rejected_bytes: 64 << 20,
+            tls_roots: TlsRoots::BuiltIn,
             ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
             allow_insecure: false,
             log: Log::default(),
         }

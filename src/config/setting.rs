@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Adopt, Config, Durability, Endpoint, ExporterKind, Overflow, RequestCompression, Sanitize, Secret,
-    Validation,
+    TlsRoots, Validation,
 };
 use crate::error::{Error, ErrorKind, Result};
 

@@ -102,9 +102,18 @@ settings! {
     "max_rejected_bytes", "64 MiB", "0 or more",
         "size of the rejected store; beyond it the oldest rejected items are dropped and counted",
         |c, v| bytes(v, 0, u64::MAX).map(|n| c.max_rejected_bytes = n);
+    "tls_roots", "builtin", "builtin, system",
+        "the roots that the ingest's certificate is checked against: Mozilla's, or the operating system's",
+        |c, v| one_of(v, &[("builtin", TlsRoots::BuiltIn), ("system", TlsRoots::System)]).map(|r| c.tls_roots = r);
     "ca_file", "", "a file of PEM certificates",
-        "roots to trust in addition to the built-in ones",
+        "roots to trust in addition to those of tls_roots, or the ingest's self-signed certificate",
         |c, v| not_empty(v).and_then(absolute).map(|path| c.ca_file = Some(path));
+    "client_cert_file", "", "a file of PEM certificates",
+        "the certificate to show to the ingest (mutual TLS), then those that lead to its root; with client_key_file only",
+        |c, v| not_empty(v).and_then(absolute).map(|path| c.client_cert_file = Some(path));
+    "client_key_file", "", "a PEM file",
+        "the private key of client_cert_file's first certificate, not encrypted: PKCS #8, PKCS #1 or SEC 1",
+        |c, v| not_empty(v).and_then(absolute).map(|path| c.client_key_file = Some(path));
     "allow_insecure", "false", "true, false",
         "allow keys to be sent to other machines over plain http",
         |c, v| one_of(v, &[("true", true), ("false", false)]).map(|a| c.allow_insecure = a);

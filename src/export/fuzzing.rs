@@ -8,7 +8,8 @@ use super::classify::classify;
 pub use super::sanitize::fuzzing::{is_json, sanitize};
 use super::{Outcome, retry_after};
 
-pub(crate) use super::backend::seen::{certificates, host};
+pub(crate) use super::http::host_of as host;
+pub(crate) use super::tls::certificates;
 
 /// The longest reason of an outcome: the quote of the answer may grow threefold when it is not UTF-8.
 const MAX_REASON_BYTES: usize = 700;

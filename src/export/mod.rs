@@ -8,12 +8,13 @@ mod classify;
 mod console;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod http;
 mod keys;
 mod lookup;
 mod proxy;
 mod retry_after;
-mod roots;
 mod sanitize;
+mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

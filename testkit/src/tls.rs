@@ -2,26 +2,48 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{ALL_VERSIONS, ConfigBuilder, RootCertStore, ServerConfig, ServerConnection, WantsVerifier};
 
 use crate::ingest::Ingest;
 use crate::root;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
+/// Where the certificates and keys are.
+pub fn fixture(name: &str) -> PathBuf {
+    root().join("tests/fixtures/tls").join(name)
+}
+
 /// Starts a TLS end in front of `ingest` and returns its URL.
 ///
 /// The first connection is shown tests/fixtures/tls/NAME.pem for the first of `certificates`, and so on; those after
 /// the last name get the last certificate. A connection has the same number at the ingest.
 pub fn start_tls(ingest: &Ingest, certificates: &[&str]) -> String {
+    start(
+        ingest,
+        certificates.iter().map(|name| server_config(name, builder().with_no_client_auth())).collect(),
+    )
+}
+
+/// As [`start_tls`], with the certificate `server`, for clients only whose certificate is signed by `client-ca`.
+pub fn start_mutual_tls(ingest: &Ingest) -> String {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(fixture("client-ca.pem")).unwrap()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).build().unwrap();
+    start(ingest, vec![server_config("server", builder().with_client_cert_verifier(clients))])
+}
+
+fn start(ingest: &Ingest, configs: Vec<Arc<ServerConfig>>) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("https://localhost:{}/v1/traces/ingest", listener.local_addr().unwrap().port());
-    let configs: Vec<Arc<ServerConfig>> = certificates.iter().map(|name| server_config(name)).collect();
     let port = ingest.port();
     thread::spawn(move || {
         for (connection, outside) in listener.incoming().enumerate() {
@@ -46,11 +68,21 @@ pub fn start_tls(ingest: &Ingest, certificates: &[&str]) -> String {
     url
 }
 
-fn server_config(certificate: &str) -> Arc<ServerConfig> {
-    let fixture = |name: &str| root().join("tests/fixtures/tls").join(name);
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    ServerConfig::builder_with_provider(provider()).with_protocol_versions(ALL_VERSIONS).unwrap()
+}
+
+fn server_config(
+    certificate: &str,
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_file(fixture(&format!("{certificate}.pem"))).unwrap()];
     let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap())
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
 /// A connection: encrypted outside, plain inside.

@@ -108,8 +108,8 @@ static void settings_that_disagree(const char *dir) {
     init_fails(spanspool_config_new(), INVALID, "spool_dir", "not set");
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set(config, "exporter", "backend", NULL, 0), SPANSPOOL_OK);
-    CHECK_STATUS(spanspool_config_set(config, "ca_file", "/proc/self/no.pem", NULL, 0), SPANSPOOL_OK);
-    init_fails(config, SPANSPOOL_ERR_IO, "ca_file", "/proc/self/no.pem");
+    CHECK_STATUS(spanspool_config_set(config, "client_cert_file", "/proc/self/no.pem", NULL, 0), SPANSPOOL_OK);
+    init_fails(config, INVALID, "client_cert_file", "client_key_file");
 }
 
 /* usage: settings FOLDER */

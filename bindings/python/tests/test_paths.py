@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spanspool import Client, StorageError
+from spanspool import Client, Status, StorageError
 
 
 @pytest.mark.parametrize("kind", [str, os.fsencode, Path])
@@ -26,8 +26,16 @@ def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:
         with Client(path, exporter="none") as client:
             client.enqueue({"id": 1})
     assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
-    with pytest.raises(StorageError, match="ca_file"):
-        Client(tmp_path / "good", ca_file=odd + b".pem")
+    pem, key = odd + b".pem", odd + b".key"
+    with Client(tmp_path / "good", exporter="none", ca_file=pem, client_cert_file=pem, client_key_file=key) as client:
+        client.enqueue({"id": 1})
+
+
+def test_a_folder_that_can_not_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/below") as caught:
+        Client(tmp_path / "file" / "below", exporter="none")
+    assert caught.value.status is Status.IO
 
 
 def opened(environment: dict[str, str]) -> None:

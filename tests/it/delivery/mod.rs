@@ -14,3 +14,4 @@ mod sample;
 mod scripted_ingest;
 mod secrets;
 mod shortened;
+mod tls;

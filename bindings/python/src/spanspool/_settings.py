@@ -54,7 +54,10 @@ class Settings(TypedDict, total=False):
     adopt: Literal["same", "any"] | None
     adopt_interval: Seconds | None
     max_rejected_bytes: Bytes | None
+    tls_roots: Literal["builtin", "system"] | None
     ca_file: Path | None
+    client_cert_file: Path | None
+    client_key_file: Path | None
     allow_insecure: bool | None
     headers: Mapping[str, str] | None
     """Further headers of every request: the settings ``header.NAME``."""
@@ -72,7 +75,7 @@ DURATIONS = {
     },
 }  # fmt: skip
 _IN_C = {in_c: name for name, (in_c, _) in DURATIONS.items()}
-_PATHS = ("spool_dir", "ca_file")
+_PATHS = ("spool_dir", "ca_file", "client_cert_file", "client_key_file")
 
 
 def default_spool_dir() -> str:
