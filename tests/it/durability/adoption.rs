@@ -63,10 +63,12 @@ fn a_lane_that_was_taken_over_and_not_removed_is_not_gone_on_with() {
 
     // Its last step fails: another process is removing a lane of this name.
     let lanes = spool.join("lanes");
-    let gone = lanes.join(format!("{taken_over}.gone"));
-    fs::create_dir_all(gone.join("full")).unwrap();
-    let lock = File::open(&gone).unwrap();
+    let (made, gone) = (dir.join("gone"), lanes.join(format!("{taken_over}.gone")));
+    fs::create_dir_all(made.join("full")).unwrap();
+    let lock = File::open(&made).unwrap();
     lock.lock().unwrap();
+    // Locked before the client can see it, which sweeps up others.
+    fs::rename(&made, &gone).unwrap();
     drop(dying);
     eventually("it fails", || log.lock().unwrap().contains("taking over empty lanes"));
     drop(living);
