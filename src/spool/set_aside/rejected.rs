@@ -151,7 +151,7 @@ impl RejectedStore {
     ///
     /// `Locked`: another process is taking items out there.
     pub(crate) fn adopt(&self, drained: &RejectedFiles, room: Room) -> Result<(u64, u64)> {
-        // Another process that takes items out finds them where they were, and counts them before the lane's ledger is taken over.
+        // A process that takes items out finds them where they were, and counts them before the ledger is taken over.
         let _lock = drained.lock()?;
         let groups = drained.firsts()?;
         if groups.is_empty() {
