@@ -174,7 +174,12 @@ impl Gate {
                 if self.is_before_wake(&permit) {
                     self.shut_woken(&permit, Why::Backoff(reason), asked, now)
                 } else if current {
-                    self.pace.start_slowly();
+                    // One failure may be chance. A probe that fails, or a wait that many were told, is an outage.
+                    if asked.is_some() || self.is_probing() {
+                        self.pace.start_slowly();
+                    } else {
+                        self.pace.failed();
+                    }
                     let until = now + self.backoff.next();
                     self.asked_until = asked;
                     self.shut(Why::Backoff(reason), asked.map_or(until, |asked| asked.max(until)))

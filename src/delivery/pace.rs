@@ -1,14 +1,14 @@
 //! Pace: how soon one request may follow another at an endpoint that has failed.
 //!
 //! All clients that an outage kept waiting come back when it ends, each with a backlog. So a client starts slowly: each
-//! answer doubles its rate, until it is not limited. Each failure beside accepted requests halves it (additive increase
-//! would take minutes to reach the rate of a fast ingest). Against a well ingest ten answers are enough.
+//! answer doubles its rate, until it is not limited. A failure among accepted requests halves it (additive increase would
+//! take minutes to reach the rate of a fast ingest). Against a well ingest ten answers are enough.
 //!
 //! Pure: time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// Time between requests after the first failure.
+/// Time between requests after an outage, at first.
 const FIRST: Duration = Duration::from_millis(125);
 /// Time between requests at most, however many fail.
 const SLOWEST: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ impl Pace {
         self.set(self.spacing / 2);
     }
 
-    /// A request failed while others are accepted.
+    /// A request failed, and others are accepted.
     pub(super) fn failed(&mut self) {
         self.set(self.spacing.max(self.usual) * 2);
     }

@@ -34,9 +34,26 @@ fn while_it_is_shut_nothing_passes_and_then_one_request_does() {
     let probe = gate.enter(now + BASE).unwrap();
     assert_eq!(gate.enter(now + BASE).unwrap_err(), now + BASE + PROBE);
     assert_eq!(gate.answer(probe, Reply::Accepted, now + BASE), Some(News::Opened));
-    let next = gate.wait(now + BASE).unwrap();
-    assert!(next < now + BASE * 2, "at a pace of its own");
-    let _both = (gate.enter(next).unwrap(), gate.enter(next + BASE).unwrap());
+    let _both = (gate.enter(now + BASE).unwrap(), gate.enter(now + BASE).unwrap());
+}
+
+#[test]
+fn after_an_outage_requests_keep_to_a_pace_and_after_one_failure_they_do_not() {
+    for (probes, asked) in [(0, None), (1, None), (0, Some(BASE * 5))] {
+        let (mut gate, mut now) = gate();
+        let first = gate.enter(now).unwrap();
+        gate.answer(first, failed(asked), now);
+        for _ in 0..probes {
+            now = gate.wait(now).unwrap();
+            let probe = gate.enter(now).unwrap();
+            gate.answer(probe, failed(None), now);
+        }
+        now = gate.wait(now).unwrap();
+        let probe = gate.enter(now).unwrap();
+        gate.answer(probe, Reply::Accepted, now);
+        assert!(gate.is_open());
+        assert_eq!(gate.wait(now).is_some(), probes > 0 || asked.is_some(), "{probes} probes, {asked:?}");
+    }
 }
 
 #[test]
