@@ -174,11 +174,13 @@ impl Gate {
                 if self.is_before_wake(&permit) {
                     self.shut_woken(&permit, Why::Backoff(reason), asked, now)
                 } else if current {
-                    // One failure may be chance. A probe that fails, or a wait that many were told, is an outage.
-                    if asked.is_some() || self.is_probing() {
-                        self.pace.start_slowly();
-                    } else {
+                    let is_probe = self.is_probing();
+                    if !is_probe {
                         self.pace.failed();
+                    }
+                    // One failure may be chance. A probe that fails, or a wait that many were told, is an outage.
+                    if is_probe || asked.is_some() {
+                        self.pace.start_slowly();
                     }
                     let until = now + self.backoff.next();
                     self.asked_until = asked;

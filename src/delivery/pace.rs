@@ -47,9 +47,9 @@ impl Pace {
         self.set(self.spacing.max(self.usual) * 2);
     }
 
-    /// The endpoint failed: when it is well again, requests begin slowly.
+    /// An outage: when it is over, requests begin slowly.
     pub(super) fn start_slowly(&mut self) {
-        self.set((self.spacing * 2).max(FIRST));
+        self.set(self.spacing.max(FIRST));
     }
 
     fn set(&mut self, spacing: Duration) {
@@ -80,8 +80,9 @@ mod tests {
         pace.start_slowly();
         let (answers, time) = recovery(&mut pace);
         assert!(answers <= 7 && time < Duration::from_millis(250), "{answers} answers in {time:?}");
+        pace.answered(Instant::now());
         for _ in 0..100 {
-            pace.start_slowly();
+            pace.failed();
         }
         let (answers, time) = recovery(&mut pace);
         assert!(answers <= 10 && time < SLOWEST * 2, "{answers} answers in {time:?}");

@@ -233,7 +233,7 @@ fn random_answers_lose_nothing() {
         let settings = ["request_timeout_ms=300", "adopt=same", "max_batch_size=2"];
         let way = Way { in_flight, two_keys: true, settings: &settings, ..Way::default() };
         let mut scenes = [Scene::new(&dir, &way), Scene::new(&dir, &way)];
-        for n in 0..trials().unwrap_or(60) / 6 {
+        for n in 0..trials().unwrap_or(36) / 6 {
             let names = ["one", "two"].map(|which| format!("seed{seed}-{n}-{which}"));
             for (scene, name) in scenes.iter_mut().zip(&names) {
                 let answers = (0..=noise.below(3)).map(|_| mutated(&mut noise)).collect();

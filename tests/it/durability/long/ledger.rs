@@ -10,7 +10,7 @@ use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::eventually;
 use testkit::{TempDir, have, tool};
 
-const READINGS: usize = 20_000;
+const READINGS: usize = 10_000;
 
 /// One reading; the lane must be there in each.
 fn read(spool: &Path, nth: usize) -> Stats {
