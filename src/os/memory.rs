@@ -5,12 +5,36 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// Whether `bytes` more can be had now for doing `what`. They are given back at once: what comes next may still find less.
+/// What little work takes at most.
+const LITTLE: usize = 1 << 20;
+/// For how long there is enough for little work once there was. Asking takes two system calls, and a batch asks often.
+const GOOD_FOR: Duration = Duration::from_millis(20);
+
+/// Whether `bytes` more can be had now for doing `what`. They are given back at once: what comes next may still find
+/// less.
 pub(crate) fn ensure(what: impl fmt::Display, bytes: usize) -> Result<()> {
-    can_have(bytes).map_err(|e| Error::io(what, e))
+    static ENOUGH_UNTIL: Mutex<Option<Instant>> = Mutex::new(None);
+    if bytes > LITTLE {
+        return can_have(bytes).map_err(|e| Error::io(what, e));
+    }
+    let now = Instant::now();
+    // Never waited for: a child of `fork` may find it locked for ever.
+    let mut enough_until = ENOUGH_UNTIL.try_lock().ok();
+    if enough_until.as_ref().is_some_and(|until| until.is_some_and(|until| now < until)) {
+        return Ok(());
+    }
+    match can_have(LITTLE) {
+        Ok(()) => {
+            enough_until.iter_mut().for_each(|until| **until = Some(now + GOOD_FOR));
+            Ok(())
+        }
+        Err(_) => can_have(bytes).map_err(|e| Error::io(what, e)),
+    }
 }
 
 fn can_have(bytes: usize) -> io::Result<()> {
