@@ -251,10 +251,12 @@ impl Gate {
     }
 
     /// Why it is shut, and until when, unless it is open.
-    pub(super) fn why(&self) -> Option<(&Why, Instant)> {
+    pub(super) fn why(&self) -> Option<(Why, Instant)> {
         match &self.state {
             State::Open => None,
-            State::Shut { until, why } | State::Probing { due: until, why, .. } => Some((why, *until)),
+            State::Shut { until, why } | State::Probing { due: until, why, .. } => {
+                Some((why.clone(), *until))
+            }
         }
     }
 

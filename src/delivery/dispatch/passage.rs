@@ -95,10 +95,8 @@ impl Passage {
 
     /// Why nothing passes, and until when.
     pub(super) fn why(&self) -> Option<(Why, Instant)> {
-        let cloned = |(why, until): (&Why, Instant)| (why.clone(), until);
-        let at_endpoint = self.gates.endpoint().why().map(cloned);
-        let at_doubt = || if self.is_held() { self.gates.doubt().why().map(cloned) } else { None };
-        at_endpoint.or_else(at_doubt)
+        let at_doubt = || if self.is_held() { self.gates.doubt().why() } else { None };
+        self.gates.endpoint().why().or_else(at_doubt)
     }
 
     /// Whether a gate has changed since the last call.

@@ -33,7 +33,7 @@ impl Dispatch {
         // A gate that is due is shut until a request says otherwise.
         let waiting = match self.passage.why() {
             Some(_) if is_sending && self.passage.is_probed(now) => None,
-            None if !is_sending => at_key().map(cloned),
+            None if !is_sending => at_key(),
             why => why,
         };
         let (state, reason, until) = match waiting {
@@ -65,13 +65,9 @@ impl Dispatch {
         let why = match (news, &key) {
             (News::Opened, _) => None,
             (News::Shut, None) => self.passage.why(),
-            (News::Shut, Some(name)) => self.keys.get(name).and_then(|key| key.gate.why().map(cloned)),
+            (News::Shut, Some(name)) => self.keys.get(name).and_then(|key| key.gate.why()),
         };
         let why = why.map(|(why, _)| why);
         self.notes.push(Note { key, why });
     }
-}
-
-fn cloned((why, until): (&Why, Instant)) -> (Why, Instant) {
-    (why.clone(), until)
 }
