@@ -35,7 +35,7 @@ impl std::error::Error for Failure {}
 pub(super) fn explain(host: &str, error: &Error, settings: &Settings) -> String {
     match error {
         e if is_ca_as_end_entity(e) => format!(
-            "the certificate of {host} is one of an authority (CA:TRUE): put the very same into ca_file, or make it anew \
+            "the certificate of {host} is one of an authority (CA:TRUE): put the very same into ca_file, or use one \
              with CA:FALSE"
         ),
         Error::InvalidCertificate(e) => untrusted(host, e, settings),
@@ -75,7 +75,7 @@ fn untrusted(host: &str, error: &CertificateError, settings: &Settings) -> Strin
             date(*time)
         ),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => format!(
-            "the certificate of {host} names no host (subjectAltName): make it anew with \
+            "the certificate of {host} names no host (subjectAltName): issue one with \
              -addext subjectAltName=DNS:{host}, or IP: for an address"
         ),
         CertificateError::NotValidForNameContext { presented, .. } => {
