@@ -691,7 +691,7 @@ void spanspool_free(spanspool_client* handle);
  *       share of a backoff that is added at random
  *       allowed: 0 to 1
  *   connect_timeout_ms = 5000
- *       longest wait for a connection
+ *       longest wait for a connection, the lookup of the host's name included
  *       allowed: 1 to 86400000
  *   request_timeout_ms = 60000
  *       longest wait for a whole request

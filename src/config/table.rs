@@ -59,7 +59,7 @@ settings! {
         "share of a backoff that is added at random",
         |c, v| ratio(v, true).map(|r| c.jitter = r);
     "connect_timeout_ms", "5000", "1 to 86400000",
-        "longest wait for a connection",
+        "longest wait for a connection, the lookup of the host's name included",
         |c, v| millis(v, 1).map(|d| c.connect_timeout = d);
     "request_timeout_ms", "60000", "1 to 86400000",
         "longest wait for a whole request",

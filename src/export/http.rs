@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustls::{ClientConnection, StreamOwned};
 pub(super) use ureq::Proxy;
@@ -14,15 +14,15 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::time::{Duration, Instant};
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
-    TcpConnector, Transport, TransportAdapter,
+    ShutdownHandle, Transport, TransportAdapter,
 };
-use ureq::{Agent, Body, Error};
+use ureq::{Agent, Body, Error, Timeout};
 
 use super::lookup::Lookup;
+use super::socket::Socket;
 use super::tls::{self, Tls};
 use crate::config::Config;
 use crate::error::ErrorKind;
-use crate::os::descriptors::above_standard;
 
 const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 
@@ -32,15 +32,12 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// For how long an answer's body is read, so that its connection can be used again.
 const MAX_ANSWER_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How many of a host's addresses are tried; the HTTP client has room for no more.
-const MAX_ADDRESSES: usize = 16;
-
 type Result<T> = std::result::Result<T, Error>;
 
 /// Posts to one endpoint. It may be shared by threads.
 pub(super) struct HttpClient {
     agent: Agent,
-    names: Names,
+    names: Arc<Lookup>,
     tls: Arc<Tls>,
     url: Uri,
 }
@@ -77,7 +74,7 @@ impl HttpClient {
     }
 
     fn with_parts(config: ureq::config::Config, tls: Tls, url: Uri) -> Self {
-        let (names, tls) = (Names::default(), Arc::new(tls));
+        let (names, tls) = (Arc::<Lookup>::default(), Arc::new(tls));
         Self { agent: new_agent(config, &names, &tls), names, tls, url }
     }
 
@@ -150,39 +147,20 @@ pub(crate) fn host_of(url: &str) -> Option<String> {
 }
 
 /// Its connections are as `tls` says, whatever TLS the HTTP client was built with by others.
-fn new_agent(config: ureq::config::Config, names: &Names, tls: &Arc<Tls>) -> Agent {
+fn new_agent(config: ureq::config::Config, names: &Arc<Lookup>, tls: &Arc<Tls>) -> Agent {
     let way = ().chain(ConnectProxyConnector::default());
-    let way = way.chain(Sockets::default()).chain(Handshakes(tls.clone()));
-    Agent::with_parts(config, way, names.clone())
+    let way = way.chain(Sockets(names.clone())).chain(Handshakes(tls.clone()));
+    Agent::with_parts(config, way, NoNames)
 }
 
-/// Looks up host names for the HTTP client, which would start a thread for every request and leave those that hang.
-#[derive(Debug, Clone, Default)]
-struct Names(Arc<Lookup>);
+/// Looks nothing up. The HTTP client asks before each request, even if it has a connection; [`Sockets`] looks up the name
+/// when it connects.
+#[derive(Debug)]
+struct NoNames;
 
-impl Names {
-    fn stop(&self) {
-        self.0.stop();
-    }
-}
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs> {
-        let name = uri.scheme().zip(uri.authority());
-        let name = name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        let name = name.ok_or(Error::HostNotFound)?;
-        let mut found = self.empty();
-        match self.0.addresses(&name, *timeout.after) {
-            Ok(addresses) => addresses.into_iter().take(MAX_ADDRESSES).for_each(|a| found.push(a)),
-            Err(e) if e.kind() == TimedOut => return Err(Error::Timeout(timeout.reason)),
-            Err(e) => return Err(e.into()),
-        }
-        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+impl Resolver for NoNames {
+    fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs> {
+        Ok(self.empty())
     }
 }
 
@@ -191,17 +169,132 @@ thread_local! {
     static CONNECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Connects so that no socket is a standard descriptor, and notes it.
-#[derive(Debug, Default)]
-struct Sockets(TcpConnector);
+/// Looks up the host and connects to it, both within `connect_timeout_ms`, where no proxy was connected to yet.
+#[derive(Debug)]
+struct Sockets(Arc<Lookup>);
 
 impl<In: Transport> Connector<In> for Sockets {
-    type Out = <TcpConnector as Connector<In>>::Out;
+    type Out = Either<In, Plain>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>> {
-        let made = above_standard(|| self.0.connect(details, chained))?;
+        if let Some(proxy) = chained {
+            return Ok(Some(Either::A(proxy)));
+        }
+        let name = details.uri.scheme().zip(details.uri.authority());
+        let name = name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
+        let name = name.ok_or(Error::HostNotFound)?;
+        let addresses = self.0.addresses(&name, *time_left(details).after);
+        let addresses = addresses.map_err(|e| or_timeout(e, Timeout::Resolve))?;
+        let socket = Socket::connect(&addresses, *time_left(details).after);
+        let socket = socket.map_err(|e| or_timeout(e, Timeout::Connect))?;
+        let stream: Weak<dyn ShutdownHandle> = Arc::downgrade(socket.stream()) as _;
+        (details.register_shutdown)(stream)?;
         CONNECTED.set(true);
-        Ok(made)
+        Ok(Some(Either::B(Plain::new(socket, details.config))))
+    }
+}
+
+fn or_timeout(error: io::Error, reason: Timeout) -> Error {
+    if error.kind() == TimedOut { Error::Timeout(reason) } else { error.into() }
+}
+
+/// A connection that is not encrypted, or carries one that is.
+///
+/// It holds output back until there is much of it or an answer is awaited, so that a request's head and body go out in
+/// one write: two would take two system calls and wake the ingest twice.
+struct Plain {
+    socket: Socket,
+    buffers: Gathering,
+}
+
+impl Plain {
+    fn new(socket: Socket, config: &ureq::config::Config) -> Self {
+        let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
+        Self { socket, buffers: Gathering { buffers: LazyBuffers::new(input, output), held: 0 } }
+    }
+
+    fn send(&mut self, timeout: NextTimeout) -> Result<()> {
+        let sent = self.socket.write(self.buffers.take(), *timeout.after);
+        sent.map_err(|e| or_timeout(e, timeout.reason))
+    }
+}
+
+impl Transport for Plain {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<()> {
+        if self.buffers.hold(amount) { Ok(()) } else { self.send(timeout) }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool> {
+        self.send(timeout)?;
+        let read = self.socket.read(self.buffers.input_append_buf(), *timeout.after);
+        let amount = read.map_err(|e| or_timeout(e, timeout.reason))?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.buffers.held == 0 && self.socket.is_open()
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plain").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+/// Buffers of which the begin of the output is still to be sent.
+struct Gathering {
+    buffers: LazyBuffers,
+    held: usize,
+}
+
+impl Gathering {
+    /// Keeps as much more, or says that there is no room for what comes next.
+    fn hold(&mut self, amount: usize) -> bool {
+        self.held += amount;
+        self.held < self.buffers.output().len() / 2
+    }
+
+    /// What was held back.
+    fn take(&mut self) -> &[u8] {
+        let held = std::mem::take(&mut self.held);
+        &self.buffers.output()[..held]
+    }
+}
+
+impl Buffers for Gathering {
+    fn output(&mut self) -> &mut [u8] {
+        &mut self.buffers.output()[self.held..]
+    }
+
+    fn input(&self) -> &[u8] {
+        self.buffers.input()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.buffers.input_append_buf()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.buffers.input_appended(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.buffers.input_consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        let (tmp, output) = self.buffers.tmp_and_output();
+        (tmp, &mut output[self.held..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.buffers.can_use_input()
     }
 }
 
@@ -317,3 +410,6 @@ impl fmt::Debug for Encrypted {
         f.debug_struct("Encrypted").field("host", &self.host).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

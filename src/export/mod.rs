@@ -14,6 +14,7 @@ mod lookup;
 mod proxy;
 mod retry_after;
 mod sanitize;
+mod socket;
 mod tls;
 
 use std::sync::Arc;

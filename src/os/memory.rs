@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// What little work takes at most.
-const LITTLE: usize = 1 << 20;
+/// What little work takes at most: a batch of the default size and its request are.
+const LITTLE: usize = 4 << 20;
 /// For how long there is enough for little work once there was. Asking takes two system calls, and a batch asks often.
 const GOOD_FOR: Duration = Duration::from_millis(20);
 

@@ -7,4 +7,5 @@ pub(crate) mod memory;
 pub(crate) mod per_process;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod socket;
 pub(crate) mod thread;

@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// The first wait after a failure and the longest one, as the library has them by default.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The wait after a failure.
+const BACKOFF: Duration = Duration::from_secs(1);
 
-/// Posts each body and reads each answer. What is not accepted is posted again after a wait, which doubles.
+/// Posts each body and reads each answer. What is not accepted is posted again after a second.
 pub fn post_all(url: &str, bodies: &[Vec<u8>]) -> Result<()> {
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();
     let agent = ureq::Agent::new_with_config(config);
-    let (first, longest) = BACKOFF;
     for body in bodies {
-        let mut wait = first;
         while !post(&agent, url, body)? {
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(longest);
+            std::thread::sleep(BACKOFF);
         }
     }
     Ok(())

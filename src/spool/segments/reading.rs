@@ -61,7 +61,7 @@ impl Reading {
         self.seq
     }
 
-    /// Reads it. Lets others run between its steps: on a busy machine the sending thread would have to wait for it after
+    /// Reads it. Lets others run before it unpacks: on a busy machine the sending thread would have to wait for it after
     /// each answer.
     pub(crate) fn read(&self) -> Found {
         if self.is_deleted {
@@ -110,7 +110,6 @@ impl Reading {
             Some(scan) => scan,
             empty => empty.insert(Scan::of(&dirs()?)?),
         };
-        yield_now();
         let value = scan.value(self.seq)?;
         yield_now();
         if let Some(value) = value

@@ -1,0 +1,182 @@
+//! Socket: a TCP connection on which every wait ends in time.
+
+use std::io::ErrorKind::{Interrupted, InvalidInput, TimedOut, WouldBlock, WriteZero};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::os::descriptors::above_standard;
+use crate::os::socket::is_quiet;
+
+/// The system is told a limit that is longer by this part of it, and not told again for one that is shorter by less than
+/// twice as much: what is left of a request's time changes with each call.
+const SLACK: u32 = 256;
+
+/// A connection. Both directions block.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: Arc<TcpStream>,
+    /// The limits that the system was told last.
+    read_limit: Duration,
+    write_limit: Duration,
+}
+
+impl Socket {
+    /// Connects to the first of `addresses` that can be reached. Each may take half of what is left of `limit`, and the
+    /// last one all of it. It is no standard descriptor.
+    ///
+    /// Errors: `TimedOut` after `limit`, `NotFound` without an address, and what the last address came to.
+    pub(super) fn connect(addresses: &[SocketAddr], limit: Duration) -> io::Result<Self> {
+        let began = Instant::now();
+        let mut error = io::Error::from(io::ErrorKind::NotFound);
+        for (i, address) in addresses.iter().enumerate() {
+            let left = left_of(limit, began)?;
+            let share = if i + 1 == addresses.len() { left } else { left / 2 };
+            match above_standard(|| TcpStream::connect_timeout(address, share)) {
+                Ok(stream) => {
+                    // A request is one write, which need not wait for the answer to an earlier one.
+                    stream.set_nodelay(true)?;
+                    let (read_limit, write_limit) = Default::default();
+                    return Ok(Self { stream: Arc::new(stream), read_limit, write_limit });
+                }
+                Err(e) => error = e,
+            }
+        }
+        Err(error)
+    }
+
+    /// What another thread may shut down meanwhile.
+    pub(super) fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// Reads what has come, or waits for it. Errors: `TimedOut` after `limit`, and those of the system.
+    pub(super) fn read(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
+        let began = Instant::now();
+        loop {
+            tell(&mut self.read_limit, left_of(limit, began)?, |told| self.stream.set_read_timeout(told))?;
+            match (&*self.stream).read(buffer) {
+                Err(e) if e.kind() == Interrupted => {}
+                Err(e) if e.kind() == WouldBlock => return Err(TimedOut.into()),
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes all of `bytes`. Errors: `TimedOut` after `limit`, and those of the system.
+    pub(super) fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+        let began = Instant::now();
+        while !bytes.is_empty() {
+            tell(&mut self.write_limit, left_of(limit, began)?, |told| self.stream.set_write_timeout(told))?;
+            match (&*self.stream).write(bytes) {
+                Ok(0) => return Err(WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(e) if e.kind() == Interrupted => {}
+                Err(e) if e.kind() == WouldBlock => return Err(TimedOut.into()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another request may go over it: it is open, and nothing came that nobody asked for.
+    pub(super) fn is_open(&self) -> bool {
+        is_quiet(&self.stream)
+    }
+}
+
+fn left_of(limit: Duration, began: Instant) -> io::Result<Duration> {
+    let left = limit.saturating_sub(began.elapsed());
+    if left.is_zero() { Err(TimedOut.into()) } else { Ok(left) }
+}
+
+/// Sees to it that the system waits no less than `limit`, and little more.
+fn tell(
+    told: &mut Duration,
+    limit: Duration,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    if (limit..=limit.saturating_add(limit / (SLACK / 2))).contains(told) {
+        return Ok(());
+    }
+    // The shortest one that the system knows is a microsecond; it takes none for no limit.
+    let longer = limit.saturating_add(limit / SLACK).max(Duration::from_micros(1));
+    match set(Some(longer)) {
+        Ok(()) => *told = longer,
+        // macOS refuses it once the other end has closed. What it sent before may still be read.
+        Err(e) if cfg!(target_os = "macos") && e.kind() == InvalidInput => {}
+        Err(e) => return Err(e),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::net::TcpListener;
+
+    const LIMIT: Duration = Duration::from_millis(50);
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::connect(&[listener.local_addr().unwrap()], PATIENCE).unwrap();
+        (socket, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_refuses() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let open = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = open.local_addr().unwrap();
+        let socket = Socket::connect(&[closed, address], PATIENCE).unwrap();
+        assert_eq!(socket.stream().peer_addr().unwrap(), address);
+        let refused = Socket::connect(&[closed], PATIENCE).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(Socket::connect(&[address], Duration::ZERO).unwrap_err().kind(), TimedOut);
+    }
+
+    #[test]
+    fn no_wait_is_shorter_than_its_limit() {
+        let (mut socket, there) = pair();
+        for limit in [LIMIT, LIMIT / 2, LIMIT] {
+            let began = Instant::now();
+            assert_eq!(socket.read(&mut [0], limit).unwrap_err().kind(), TimedOut);
+            assert!(began.elapsed() >= limit);
+        }
+        let began = Instant::now();
+        let endless = vec![0; 64 << 20];
+        assert_eq!(socket.write(&endless, LIMIT).unwrap_err().kind(), TimedOut);
+        assert!(began.elapsed() >= LIMIT);
+        drop(there);
+    }
+
+    #[test]
+    fn a_limit_that_is_a_little_shorter_is_not_told_again() {
+        let (mut told, limit) = (Duration::ZERO, Duration::from_secs(60));
+        let mut calls = 0;
+        for n in 0..1000_u32 {
+            let left = limit - n * Duration::from_micros(100);
+            tell(&mut told, left, |_| {
+                calls += 1;
+                Ok(())
+            })
+            .unwrap();
+            assert!(told >= left && told <= left + left / (SLACK / 2));
+        }
+        assert_eq!(calls, 1);
+        tell(&mut told, LIMIT, |_| {
+            calls += 1;
+            Ok(())
+        })
+        .unwrap();
+        tell(&mut told, limit, |_| {
+            calls += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(calls, 3);
+    }
+}
