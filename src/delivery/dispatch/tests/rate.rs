@@ -37,7 +37,7 @@ fn after_an_outage_requests_begin_slowly_and_reach_full_speed_soon() {
             sim.requests.iter().filter(|(.., sign)| *sign == '+').map(|(time, ..)| *time).collect();
         assert_eq!(times.len(), 1000);
         let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(gaps[0] >= Duration::from_millis(60), "{threads} threads: {gaps:?}");
+        assert!(gaps[0] >= Duration::from_millis(16), "{threads} threads: {gaps:?}");
         assert!(gaps[..12].windows(2).all(|pair| pair[1] <= pair[0].max(LATENCY)), "{threads}: {gaps:?}");
         assert!(gaps[12..].iter().all(|gap| *gap <= LATENCY), "{threads} threads: {gaps:?}");
     }
