@@ -47,7 +47,7 @@ pub(super) type Answered = Response<Body>;
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// Nothing can be sent before a setting or a file is another one.
+    /// Nothing can be sent before a setting, a file or a certificate is another one.
     Hindered(String),
     /// The other end broke the connection while the request was sent. `is_kept`: it had been open before.
     Reset { is_kept: bool, reason: String },
@@ -127,7 +127,7 @@ fn unanswered(error: Error) -> Unanswered {
     let is_kept = !CONNECTED.get();
     match error {
         Error::BadUri(e) => Unanswered::Hindered(format!("the endpoint can't be used: {e}")),
-        Error::Other(e) if matches!(e.downcast_ref(), Some(tls::Failure::Settings(_))) => {
+        Error::Other(e) if matches!(e.downcast_ref(), Some(tls::Failure::Lasting(_))) => {
             Unanswered::Hindered(e.to_string())
         }
         // Without the HTTP client's words around it.

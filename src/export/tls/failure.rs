@@ -16,20 +16,31 @@ const MAX_NAMES: usize = 3;
 /// Why there is no TLS connection.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What the settings name can't be used: no connection was tried.
-    Settings(String),
-    /// One of the two ends refused the other.
-    Handshake(String),
+    /// It stays so until a setting, a file or a certificate is another one.
+    Lasting(String),
+    /// The next connection may be made.
+    Passing(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Settings(why) | Self::Handshake(why)) = self;
+        let (Self::Lasting(why) | Self::Passing(why)) = self;
         f.write_str(why)
     }
 }
 
 impl std::error::Error for Failure {}
+
+/// Whether the other end, or what it shows, is refused by this end, or this end by it, each time.
+pub(super) fn is_lasting(error: &Error) -> bool {
+    match error {
+        Error::AlertReceived(alert) => {
+            is_about_certificates(*alert) || *alert == AlertDescription::ProtocolVersion
+        }
+        Error::InvalidCertificate(_) | Error::InvalidMessage(_) | Error::PeerIncompatible(_) => true,
+        e => is_ca_as_end_entity(e),
+    }
+}
 
 /// What is wrong between this end and `host`, and which setting helps.
 pub(super) fn explain(host: &str, error: &Error, settings: &Settings) -> String {
@@ -94,7 +105,25 @@ fn untrusted(host: &str, error: &CertificateError, settings: &Settings) -> Strin
 /// `host` ended the handshake with `alert`.
 fn refused(host: &str, alert: AlertDescription, settings: &Settings) -> String {
     use AlertDescription as Alert;
-    let is_about_certificates = matches!(
+    let refusal = format!("{host} refused the TLS connection ({alert:?})");
+    match &settings.identity {
+        _ if alert == Alert::ProtocolVersion => format!("{refusal}: it has neither TLS 1.2 nor 1.3"),
+        _ if !is_about_certificates(alert) => refusal,
+        Some((file, _)) => {
+            format!("{refusal}: put a certificate that it accepts into client_cert_file {}", file.display())
+        }
+        None if matches!(alert, Alert::CertificateRequired | Alert::NoCertificate) => {
+            format!("{refusal}: set client_cert_file and client_key_file")
+        }
+        None => {
+            format!("{refusal}: if it wants a client certificate, set client_cert_file and client_key_file")
+        }
+    }
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
         alert,
         Alert::CertificateRequired
             | Alert::NoCertificate
@@ -107,21 +136,7 @@ fn refused(host: &str, alert: AlertDescription, settings: &Settings) -> String {
             | Alert::AccessDenied
             | Alert::DecryptError
             | Alert::HandshakeFailure
-    );
-    let refusal = format!("{host} refused the TLS connection ({alert:?})");
-    match &settings.identity {
-        _ if alert == Alert::ProtocolVersion => format!("{refusal}: it has neither TLS 1.2 nor 1.3"),
-        _ if !is_about_certificates => refusal,
-        Some((file, _)) => {
-            format!("{refusal}: put a certificate that it accepts into client_cert_file {}", file.display())
-        }
-        None if matches!(alert, Alert::CertificateRequired | Alert::NoCertificate) => {
-            format!("{refusal}: set client_cert_file and client_key_file")
-        }
-        None => {
-            format!("{refusal}: if it wants a client certificate, set client_cert_file and client_key_file")
-        }
-    }
+    )
 }
 
 fn date(time: UnixTime) -> String {

@@ -74,9 +74,9 @@ impl Tls {
 
     /// A TLS connection to `host`, an IPv6 address without brackets, that nothing has been sent on.
     pub(super) fn begin(&self, host: &str) -> std::result::Result<ClientConnection, Failure> {
-        let config = self.current().map_err(Failure::Settings)?;
+        let config = self.current().map_err(Failure::Lasting)?;
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Failure::Settings(format!("{host} is not a name that a certificate can have")))?;
+            .map_err(|_| Failure::Lasting(format!("{host} is not a name that a certificate can have")))?;
         ClientConnection::new(config, name).map_err(|e| self.failed(host, &e))
     }
 
@@ -122,7 +122,7 @@ impl Tls {
             why = format!("{why} ({trouble})");
         }
         self.keep(loaded.map(|loaded| Loaded { stamps: None, ..loaded }));
-        Failure::Handshake(why)
+        if failure::is_lasting(error) { Failure::Lasting(why) } else { Failure::Passing(why) }
     }
 
     fn keep(&self, loaded: Option<Loaded>) {

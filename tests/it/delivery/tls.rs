@@ -116,7 +116,7 @@ fn the_systems_roots_take_the_place_of_the_built_in_ones_and_are_waited_for() {
 
     // Roots of others: they are read again after a failure, because an administrator may have added one.
     fs::copy(fixture("client-ca.pem"), &roots).unwrap();
-    let why = refused(&waiting);
+    let why = held(&waiting);
     assert_has(&why, &["localhost", "ca_file"]);
     assert!(!why.contains("tls_roots"), "{why}");
     assert_eq!(send(&exporter(&url, &[of_system, ("ca_file", &ca_file)])), ACCEPTED, "ca_file's join them");
@@ -124,7 +124,7 @@ fn the_systems_roots_take_the_place_of_the_built_in_ones_and_are_waited_for() {
     assert_eq!(send(&waiting), ACCEPTED);
 
     let built_in = exporter(&url, &[]);
-    assert_has(&refused(&built_in), &["localhost", "ca_file", "tls_roots=system"]);
+    assert_has(&held(&built_in), &["localhost", "ca_file", "tls_roots=system"]);
     // As curl takes it.
     fs::copy(fixture("selfsigned-own.pem"), &roots).unwrap();
     assert_eq!(send(&exporter(&start_tls(&ingest, &["selfsigned-own"]), &[of_system])), ACCEPTED);
@@ -141,13 +141,13 @@ fn a_client_certificate_is_shown_with_each_form_of_key() {
         let showing = exporter(&url, &[ca, ("client_cert_file", &certificate), ("client_key_file", &key)]);
         assert_eq!(send(&showing), ACCEPTED, "{form}");
     }
-    assert_has(&refused(&exporter(&url, &[ca])), &["localhost", "set client_cert_file and client_key_file"]);
+    assert_has(&held(&exporter(&url, &[ca])), &["localhost", "set client_cert_file and client_key_file"]);
     let (old, key) = (fixture("client-expired.pem"), fixture("client-sec1.key"));
-    let why = refused(&exporter(&url, &[ca, ("client_cert_file", &old), ("client_key_file", &key)]));
+    let why = held(&exporter(&url, &[ca, ("client_cert_file", &old), ("client_key_file", &key)]));
     assert_has(&why, &["localhost", "CertificateExpired", "client_cert_file", old.to_str().unwrap()]);
     // One that the ingest's roots did not sign.
     let (other, key) = (fixture("server.pem"), fixture("server.key"));
-    let why = refused(&exporter(&url, &[ca, ("client_cert_file", &other), ("client_key_file", &key)]));
+    let why = held(&exporter(&url, &[ca, ("client_cert_file", &other), ("client_key_file", &key)]));
     assert_has(&why, &["localhost", "UnknownCA", other.to_str().unwrap()]);
 }
 
@@ -253,11 +253,11 @@ fn a_renewed_client_certificate_is_shown_on_the_next_connection() {
     assert_eq!(send(&showing), ACCEPTED);
 
     put("client-expired.pem", "client-sec1.key");
-    assert_has(&refused(&showing), &["CertificateExpired"]);
+    assert_has(&held(&showing), &["CertificateExpired"]);
     // It can't be read: what is told of the refusal says that, too.
     fs::remove_file(&key).unwrap();
     assert_has(
-        &refused(&showing),
+        &held(&showing),
         &["CertificateExpired", "cannot read client_key_file", key.to_str().unwrap()],
     );
     put("client-sec1.pem", "client-sec1.key");
@@ -294,7 +294,7 @@ fn a_self_signed_certificate_is_trusted_where_it_is_a_root_itself() {
         ("selfsigned-expired", "selfsigned-expired", "expired on Wed, 01 Jan 2020 00:00:00 GMT"),
         ("selfsigned-nameless", "selfsigned-nameless", "-addext subjectAltName=DNS:localhost"),
     ] {
-        let Outcome::Retry { status: 0, reason, .. } = outcome(shown, trusted) else {
+        let Outcome::Hold { status: 0, reason } = outcome(shown, trusted) else {
             panic!("{shown}, {trusted}")
         };
         assert_has(&reason, &["localhost", expected]);
@@ -311,7 +311,7 @@ fn each_failure_says_what_is_wrong_and_what_helps() {
         ("elsewhere", ["not valid for localhost, only for DnsName(\"elsewhere.test\")", "set endpoint"]),
         ("expired", ["the certificate of localhost expired on Wed, 01 Jan 2020", "clock"]),
     ] {
-        let why = refused(&exporter(&start_tls(&ingest, &[certificate]), &[ca]));
+        let why = held(&exporter(&start_tls(&ingest, &[certificate]), &[ca]));
         assert_has(&why, &parts);
         assert!(why.len() <= 240, "status shows the first 240 bytes: {why}");
     }
@@ -319,11 +319,13 @@ fn each_failure_says_what_is_wrong_and_what_helps() {
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), ["localhost does not speak TLS", "http://"]),
         (b"\x15\x03\x03\x00\x02\x02\x28", ["HandshakeFailure", "set client_cert_file and client_key_file"]),
         (b"\x15\x03\x03\x00\x02\x02\x46", ["ProtocolVersion", "neither TLS 1.2 nor 1.3"]),
-        (b"\x15\x03\x03\x00\x02\x02\x50", ["localhost refused the TLS connection", "InternalError"]),
     ] {
         let url = format!("https://localhost:{}/", answering(answer));
-        assert_has(&refused(&exporter(&url, &[ca])), &parts);
+        assert_has(&held(&exporter(&url, &[ca])), &parts);
     }
+    // What the other end may overcome by itself is tried again.
+    let url = format!("https://localhost:{}/", answering(b"\x15\x03\x03\x00\x02\x02\x50"));
+    assert_has(&refused(&exporter(&url, &[ca])), &["localhost refused the TLS connection", "InternalError"]);
     assert!(ingest.requests().is_empty());
 }
 
