@@ -7,7 +7,7 @@
 //!             └── ready, or waiting: for its key, for its turn after answers of 500, unproven
 //! ```
 //! All delivery threads of a lane share one, under a lock, and hold it only to ask what to do next and to report. It has
-//! the lane's passage through the gates that all lanes share, a gate for each key that the ingest put off, and the trial.
+//! the lane's passage through the gates that all lanes share, the batches that wait for their key, and the trial.
 //! Batches that wait for their own key or their own turn let others pass, within a limit of memory.
 //!
 //! Pure: it knows no thread, clock or disk. `accepted` is how many requests the endpoint has accepted.
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::gate::{Gate, Permit, Reply};
+use super::gate::{Permit, Reply};
 use super::job::{Aside, Job, Refusal};
 use super::outlet::Gates;
 use super::trial::Trial;
@@ -33,8 +33,10 @@ const ERRORS_BEFORE_YIELD: u32 = 2;
 
 /// The batches of a lane that are on their way, and what they wait for.
 pub(super) struct Dispatch {
+    gates: Gates,
     passage: Passage,
-    keys: BTreeMap<String, KeyGate>,
+    /// The batches that wait at their key's gate, by the keys' names. A key is here as long as the lane has to do with it.
+    at_keys: BTreeMap<String, BTreeMap<u64, Job>>,
     trial: Trial,
     /// To be sent, by their first item.
     ready: BTreeMap<u64, Job>,
@@ -55,6 +57,8 @@ pub(super) struct Dispatch {
     notes: Vec<Note>,
     /// Threads that wait may have something to do now.
     has_changed: bool,
+    /// A key's gate has changed, which other lanes pass as well.
+    has_key_changed: bool,
     /// How often it was woken.
     wakes: u64,
     limits: Limits,
@@ -66,14 +70,6 @@ pub(super) struct Limits {
     pub(super) max_delay: Duration,
     pub(super) max_retries: u32,
     pub(super) max_in_flight: usize,
-}
-
-/// The gate before a key that the ingest put off, and the batches that wait at it.
-struct KeyGate {
-    gate: Gate,
-    jobs: BTreeMap<u64, Job>,
-    /// The status and the text with which the ingest refused the key: its batches do not wait but are set aside.
-    refused: Option<(u16, String)>,
 }
 
 /// What a thread is to do.
@@ -127,8 +123,9 @@ impl Dispatch {
     /// The dispatch of a lane that is delivered through `gates`.
     pub(super) fn new(limits: Limits, gates: Gates) -> Self {
         Self {
-            passage: Passage::new(gates),
-            keys: BTreeMap::new(),
+            passage: Passage::new(gates.clone()),
+            gates,
+            at_keys: BTreeMap::new(),
             trial: Trial::default(),
             ready: BTreeMap::new(),
             delayed: BTreeMap::new(),
@@ -140,6 +137,7 @@ impl Dispatch {
             most_accepted_bytes: 0,
             notes: Vec::new(),
             has_changed: false,
+            has_key_changed: false,
             wakes: 0,
             limits,
         }
@@ -151,6 +149,7 @@ impl Dispatch {
             self.end_doubt(now);
         }
         self.end_delays(now);
+        self.release_keys(now);
         if let Some(job) = self.done.pop_front().or_else(|| self.unstored.take_due(now)) {
             self.in_hand.insert(job.first(), false);
             return Task::Settle(job);
@@ -194,13 +193,10 @@ impl Dispatch {
             self.put(job, now);
             return Begin::Wait;
         }
-        if let Some(key) = self.keys.get(job.key_name())
-            && key.gate.wait(now).is_some()
-        {
-            // While another batch probes the key, the answer may be that it is good again.
-            if let Some((status, answer)) = key.refused.clone().filter(|_| !key.gate.is_probing()) {
-                return Begin::SetAside(key_refused(job, status, answer));
-            }
+        if let Some((status, answer)) = self.key_refusal(&job, now) {
+            return Begin::SetAside(key_refused(job, status, answer));
+        }
+        if self.is_key_shut(&job, now) {
             self.put_before_key(job);
             return Begin::Wait;
         }
@@ -208,20 +204,11 @@ impl Dispatch {
             self.put(job, now);
             return Begin::Wait;
         };
-        let key_permit = self.keys.get_mut(job.key_name()).and_then(|key| key.gate.enter(now).ok());
+        let key_permit = self.enter_key(&job, now);
         job.since.get_or_insert(accepted);
         (job.begun_at, job.doubt_epoch) = (accepted, self.passage.epoch());
         self.in_hand.insert(first, true);
         Begin::Send(Sending { job, permit, key_permit })
-    }
-
-    /// The batch can't be sent for want of a key that may be sent. Nothing was asked of the endpoint.
-    pub(super) fn hold_key(&mut self, job: Job, reason: String, now: Instant) {
-        let key = self.key_gate(job.key_name());
-        let epoch = key.gate.epoch();
-        let news = key.gate.close(epoch, reason, now);
-        self.note(Some(job.key_name().to_owned()), news);
-        self.put_before_key(job);
     }
 
     /// A thread is done with the batch `first`, which is to be settled.
@@ -240,9 +227,8 @@ impl Dispatch {
     }
 
     /// The next request may begin at once, as far as the endpoint's gate lets it.
-    pub(super) fn wake(&mut self, now: Instant) {
+    pub(super) fn wake(&mut self) {
         self.wakes += 1;
-        self.keys.values_mut().for_each(|key| key.gate.wake(now));
         self.delayed.values_mut().for_each(|job| job.not_before = None);
         self.has_changed = true;
     }
@@ -317,13 +303,6 @@ impl Dispatch {
         Some(self.trial.test(job))
     }
 
-    fn candidate_of_key(&mut self, now: Instant) -> Option<Job> {
-        let due = |key: &&mut KeyGate| key.gate.wait(now).is_none();
-        let (_, job) = self.keys.values_mut().filter(due).find_map(|key| key.jobs.pop_first())?;
-        self.key_bytes -= job.bytes();
-        Some(job)
-    }
-
     fn may_take(&self, is_passable: bool) -> bool {
         if self.waiting_bytes() >= MAX_WAITING_BYTES {
             return false;
@@ -362,10 +341,9 @@ impl Dispatch {
     fn due(&self, now: Instant) -> Option<Instant> {
         // A key may have become due since the batches were looked at; under a test its turn comes with the test's end.
         let due_key = Some(now).filter(|_| self.trial.suspect().is_none());
-        let keys = self.keys.values().filter(|key| !key.jobs.is_empty());
-        let keys = keys.filter_map(|key| key.gate.wait(now).or(due_key));
+        let keys = self.due_of_keys(now, due_key);
         let delays = self.delayed.values().filter_map(|job| job.not_before);
-        let to_send = self.passage.wait(now).or_else(|| keys.chain(delays).min());
+        let to_send = self.passage.wait(now).or_else(|| keys.into_iter().chain(delays).min());
         to_send.into_iter().chain(self.unstored.due(now)).min()
     }
 
@@ -387,22 +365,6 @@ impl Dispatch {
         }
         // The thread that puts one back takes one.
         self.has_changed |= self.ready.len() + self.done.len() > 1;
-    }
-
-    fn put_before_key(&mut self, job: Job) {
-        self.in_hand.remove(&job.first());
-        self.trial.acquit(job.first());
-        self.key_bytes += job.bytes();
-        self.key_gate(job.key_name()).jobs.insert(job.first(), job);
-    }
-
-    fn key_gate(&mut self, name: &str) -> &mut KeyGate {
-        let Limits { backoff, max_delay, .. } = &self.limits;
-        self.keys.entry(name.to_owned()).or_insert_with(|| KeyGate {
-            gate: Gate::new(backoff.another(), *max_delay),
-            jobs: BTreeMap::new(),
-            refused: None,
-        })
     }
 
     fn end_delays(&mut self, now: Instant) {
@@ -436,6 +398,7 @@ pub(super) fn no_key(job: Job) -> SetAside {
     SetAside { job, status: 0, reason, answer: String::new() }
 }
 
+mod keys;
 mod outcome;
 mod passage;
 mod shown;

@@ -121,6 +121,11 @@ impl Gate {
         }
     }
 
+    /// The same gate, whose epochs come after `epoch`: permits of a gate that stood here before are of no epoch of it.
+    pub(super) fn after(self, epoch: u64) -> Self {
+        Self { epoch: epoch + 1, ..self }
+    }
+
     /// Until when no request may pass; `None`: one may.
     pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
         match &self.state {

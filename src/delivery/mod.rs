@@ -13,6 +13,7 @@
 mod dispatch;
 mod gate;
 mod job;
+mod key_gates;
 mod outlet;
 mod pace;
 mod put_off;
@@ -164,7 +165,7 @@ impl Delivery {
 
     /// The same for what this lane alone waits for.
     pub(crate) fn wake_lane(&self) {
-        self.change(|dispatch, now| dispatch.wake(now));
+        self.change(|dispatch, _| dispatch.wake());
         self.lane.delivery_wakeup().raise();
     }
 

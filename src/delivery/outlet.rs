@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::dispatch::Limits;
 use super::gate::Gate;
+use super::key_gates::KeyGates;
 use crate::config::Config;
 use crate::export::{Backoff, TracingExporter};
 use crate::os::lock::Unpoison;
@@ -17,12 +18,14 @@ use crate::spool::{HeaderCounter, Lane};
 pub(super) struct Gates {
     endpoint: Arc<Mutex<Gate>>,
     doubt: Arc<Mutex<Gate>>,
+    keys: Arc<Mutex<KeyGates>>,
 }
 
 impl Gates {
     pub(super) fn new(limits: &Limits) -> Self {
         let gate = || Arc::new(Mutex::new(Gate::new(limits.backoff.another(), limits.max_delay)));
-        Self { endpoint: gate(), doubt: gate() }
+        let keys = KeyGates::new(limits.backoff.another(), limits.max_delay);
+        Self { endpoint: gate(), doubt: gate(), keys: Arc::new(Mutex::new(keys)) }
     }
 
     /// The gate before the endpoint.
@@ -35,10 +38,16 @@ impl Gates {
         self.doubt.lock().unpoisoned()
     }
 
+    /// The gates before keys.
+    pub(super) fn keys(&self) -> MutexGuard<'_, KeyGates> {
+        self.keys.lock().unpoisoned()
+    }
+
     /// Lets the next request pass at once.
     pub(super) fn wake(&self, now: Instant) {
         self.endpoint().wake(now);
         self.doubt().wake(now);
+        self.keys().wake(now);
     }
 }
 

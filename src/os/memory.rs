@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// What little work takes at most: a batch of the default size and its request are.
 const LITTLE: usize = 4 << 20;
 /// For how long there is enough for little work once there was. Asking takes two system calls, and a batch asks often.
-const GOOD_FOR: Duration = Duration::from_millis(20);
+const GOOD_FOR: Duration = Duration::from_millis(2);
 
 /// Whether `bytes` more can be had now for doing `what`. They are given back at once: what comes next may still find
 /// less.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Dispatch, ERRORS_BEFORE_YIELD, SetAside, key_refused};
+use super::{Dispatch, ERRORS_BEFORE_YIELD, SetAside};
 use crate::delivery::gate::{Permit, Reply};
 use crate::delivery::job::{Job, Refusal};
 use crate::export::{Answer, quote};
@@ -120,75 +120,6 @@ impl Dispatch {
             (false, Some(until)) if errors >= ERRORS_BEFORE_YIELD => Some(until + (until - now)),
             _ => None,
         }
-    }
-
-    /// The ingest refuses the key. Gives the batch back if it is a named one.
-    pub(super) fn refused_key(
-        &mut self,
-        job: Job,
-        permit: Permit,
-        key_permit: Option<Permit>,
-        (status, reason): (u16, String),
-        now: Instant,
-    ) -> Option<SetAside> {
-        let before_wake = self.passage.is_before_wake(&permit);
-        self.answer(permit, Reply::Refused, now);
-        if before_wake {
-            // There may be another key by now.
-            self.put(job, now);
-            return None;
-        }
-        self.key_failed(&job, key_permit, false, Reply::Hold(reason.clone()), now);
-        if job.key_name().is_empty() {
-            self.put_before_key(job);
-            return None;
-        }
-        let key = self.key_gate(job.key_name());
-        key.refused = Some((status, reason.clone()));
-        for waiting in std::mem::take(&mut key.jobs).into_values() {
-            self.key_bytes -= waiting.bytes();
-            self.put(waiting, now);
-        }
-        Some(key_refused(job, status, reason))
-    }
-
-    /// The ingest answered a request with the job's key.
-    pub(super) fn key_answered(&mut self, job: &Job, permit: Option<Permit>, now: Instant) {
-        let (Some(key), Some(permit)) = (self.keys.get_mut(job.key_name()), permit) else { return };
-        let news = key.gate.answer(permit, Reply::Accepted, now);
-        if key.gate.is_open() {
-            let jobs = self.keys.remove(job.key_name()).map(|key| key.jobs).unwrap_or_default();
-            for job in jobs.into_values() {
-                self.key_bytes -= job.bytes();
-                self.put(job, now);
-            }
-            self.has_changed = true;
-        }
-        self.note(Some(job.key_name().to_owned()), news);
-    }
-
-    fn key_failed(
-        &mut self,
-        job: &Job,
-        permit: Option<Permit>,
-        before_wake: bool,
-        reply: Reply,
-        now: Instant,
-    ) {
-        let is_new = !self.keys.contains_key(job.key_name());
-        let gate = &mut self.key_gate(job.key_name()).gate;
-        let permit = match permit {
-            Some(permit) => Some(permit),
-            // As if it had begun at the gate that is put up only now.
-            None if is_new => gate.enter(now).ok(),
-            None => Some(gate.early(now)),
-        };
-        if is_new && before_wake {
-            gate.wake(now);
-        }
-        let news = permit.and_then(|permit| gate.answer(permit, reply, now));
-        self.note(Some(job.key_name().to_owned()), news);
-        self.has_changed = true;
     }
 
     pub(super) fn answer(&mut self, permit: Permit, reply: Reply, now: Instant) {

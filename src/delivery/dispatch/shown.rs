@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Dispatch, KeyGate};
+use super::Dispatch;
 use crate::delivery::gate::{News, Why};
 use crate::spool::ExportState;
 
@@ -27,9 +27,14 @@ impl Dispatch {
     pub(in crate::delivery) fn status(&self, now: Instant) -> Status {
         let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
         // The batch that is to probe a key is in hand before its request begins.
-        let is_awaited =
-            |key: &&KeyGate| !key.jobs.is_empty() || key.refused.is_none() && !self.in_hand.is_empty();
-        let at_key = || self.keys.values().filter(is_awaited).find_map(|key| key.gate.why());
+        let at_key = || {
+            let keys = self.gates.keys();
+            self.at_keys.iter().find_map(|(name, jobs)| {
+                let key = keys.get(name)?;
+                let is_awaited = !jobs.is_empty() || key.refused.is_none() && !self.in_hand.is_empty();
+                key.gate.why().filter(|_| is_awaited)
+            })
+        };
         // A gate that is due is shut until a request says otherwise.
         let waiting = match self.passage.why() {
             Some(_) if is_sending && self.passage.is_probed(now) => None,
@@ -57,7 +62,7 @@ impl Dispatch {
 
     /// Whether a gate that other lanes pass has changed since the last call.
     pub(in crate::delivery) fn take_gate_change(&mut self) -> bool {
-        self.passage.take_change()
+        self.passage.take_change() | std::mem::take(&mut self.has_key_changed)
     }
 
     pub(super) fn note(&mut self, key: Option<String>, news: Option<News>) {
@@ -65,7 +70,7 @@ impl Dispatch {
         let why = match (news, &key) {
             (News::Opened, _) => None,
             (News::Shut, None) => self.passage.why(),
-            (News::Shut, Some(name)) => self.keys.get(name).and_then(|key| key.gate.why()),
+            (News::Shut, Some(name)) => self.gates.keys().get(name).and_then(|key| key.gate.why()),
         };
         let why = why.map(|(why, _)| why);
         self.notes.push(Note { key, why });

@@ -67,7 +67,7 @@ struct Sim {
 impl Sim {
     fn wake(&mut self) {
         self.gates.wake(self.now);
-        self.dispatch.wake(self.now);
+        self.dispatch.wake();
     }
 
     fn new(threads: usize, batches: impl IntoIterator<Item = (Range<u64>, &'static str)>) -> Self {

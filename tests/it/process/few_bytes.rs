@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use testkit::host::{Host, accepting, assert_each_once, lane_names, settings, silent};
 use testkit::wait::eventually;
@@ -30,6 +32,8 @@ fn a_client_without_memory_refuses_items_and_goes_on_once_there_is_some() {
     assert_eq!(host.ask("flush 60000"), "0");
     let little = address_space(&host) + (1 << 20);
     limit(&host, "as", &format!("{little}:"));
+    // What was found out about memory before counts for two milliseconds.
+    thread::sleep(Duration::from_millis(50));
     let answer = host.ask("enqueue short 1000 1000");
     let (status, taken) = answer.split_once(' ').unwrap();
     assert_eq!(status, "20", "ERR_FULL: {answer}");

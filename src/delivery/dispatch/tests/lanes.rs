@@ -7,8 +7,13 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Lanes of one client, each with a thread and `count` batches of one item. Items of the lane `n` begin at `n` times 1000.
 fn lanes(number: u64, count: u64) -> Vec<Sim> {
+    lanes_with(number, count, |_| "")
+}
+
+/// The same; item `n` of each lane is sent with the key that `key` names.
+fn lanes_with(number: u64, count: u64, key: fn(u64) -> &'static str) -> Vec<Sim> {
     let mut sims: Vec<Sim> = (0..number)
-        .map(|lane| Sim::new(1, (0..count).map(move |n| (lane * 1000 + n..lane * 1000 + n + 1, ""))))
+        .map(|lane| Sim::new(1, (0..count).map(move |n| (lane * 1000 + n..lane * 1000 + n + 1, key(n)))))
         .collect();
     let (gates, start) = (sims[0].gates.clone(), sims[0].start);
     for sim in &mut sims {
@@ -94,7 +99,41 @@ fn a_wake_lets_one_probe_pass_at_once() {
     let before = requests(&sims, Duration::ZERO, MAX * 5);
     let now = sims[0].start + MAX * 4;
     sims[0].gates.wake(now);
-    sims.iter_mut().for_each(|sim| sim.dispatch.wake(now));
+    sims.iter_mut().for_each(|sim| sim.dispatch.wake());
     run(&mut sims, (MAX * 4, MAX * 4 + BASE), &|_| retry(503, None));
     assert_eq!(requests(&sims, Duration::ZERO, MAX * 5), before + 1);
+}
+
+#[test]
+fn a_key_that_is_to_wait_is_probed_once_for_all_lanes_and_holds_up_no_other() {
+    for (name, outcome) in
+        [("", || hold(401)), ("busy", || retry(429, None)), ("busy", || retry(503, Some(BASE)))]
+            as [(&str, fn() -> Outcome); 3]
+    {
+        let keys: fn(u64) -> &'static str = match name {
+            "" => |n| if n % 2 == 0 { "" } else { "good" },
+            _ => |n| if n % 2 == 0 { "busy" } else { "good" },
+        };
+        let mut sims = lanes_with(5, 20, keys);
+        let ingest = |request: &Request| if request.key == name { outcome() } else { accepted() };
+        run(&mut sims, (Duration::ZERO, MAX * 2), &ingest);
+        assert!(sims.iter().all(|sim| sim.delivered() == 10));
+        run(&mut sims, (MAX * 2, MAX * 10), &ingest);
+        let most = requests(&sims, MAX * 2, MAX * 10);
+        assert!((7..=9).contains(&most), "{name}: {most} requests in eight delays");
+        run(&mut sims, (MAX * 10, MAX * 13), &|_| accepted());
+        assert!(sims.iter().all(|sim| sim.delivered() == 20));
+    }
+}
+
+#[test]
+fn a_named_key_that_is_refused_to_one_lane_is_set_aside_in_all() {
+    let mut sims = lanes_with(5, 20, |n| if n % 2 == 0 { "bad" } else { "good" });
+    let ingest = |request: &Request| if request.key == "bad" { hold(403) } else { accepted() };
+    run(&mut sims, (Duration::ZERO, MAX * 3 / 4), &ingest);
+    for sim in &sims {
+        assert_eq!((sim.delivered(), sim.set_aside.len()), (10, 10));
+    }
+    let asked = sims.iter().flat_map(|sim| &sim.requests).filter(|(.., sign)| *sign != '+').count();
+    assert_eq!(asked, 1, "requests with a key that is refused");
 }
