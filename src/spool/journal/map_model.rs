@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use super::primitives::AtomicU64;
 
 pub(super) const HEADER_BYTES: u64 = 64 << 10;
-/// The part of the header that is in use.
+/// The part of the header that is in use, besides the word at `DESTINATION_AT`.
 const HEADER_WORDS: usize = 128;
+/// Where the header says that any client may deliver the items.
+const DESTINATION_AT: usize = 4096;
 /// Three records with a payload of 24 bytes fill it.
 const RING_BYTES: usize = 192;
 
@@ -45,7 +47,7 @@ impl Map {
     pub(super) fn new(_file: &File, _ring_bytes: u64, _writable: bool) -> io::Result<Self> {
         let words = |n| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         Ok(Self {
-            header: words(HEADER_WORDS),
+            header: words(HEADER_WORDS + 1),
             ring: words(RING_BYTES / 8),
             cells: (0..RING_BYTES / 8).map(|_| loom::cell::UnsafeCell::new(())).collect(),
             bytes: UnsafeCell::new(vec![0; 2 * RING_BYTES]),
@@ -79,7 +81,7 @@ impl Map {
     }
 
     pub(super) fn header_word(&self, offset: usize) -> &AtomicU64 {
-        &self.header[offset / 8]
+        if offset == DESTINATION_AT { &self.header[HEADER_WORDS] } else { &self.header[offset / 8] }
     }
 
     pub(super) fn slot(&self, pos: u64) -> Slot<'_> {
