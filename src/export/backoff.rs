@@ -77,7 +77,7 @@ mod tests {
     const MAX: Duration = Duration::from_millis(5000);
 
     #[test]
-    fn delays_double_up_to_the_longest_and_begin_anew_after_a_reset() {
+    fn delays_double_up_to_the_longest_and_begin_again_after_a_reset() {
         let mut backoff = Backoff::new(BASE, MAX, 0.0);
         let waits: Vec<u128> = (0..5).map(|_| backoff.next().as_millis()).collect();
         assert_eq!(waits, [1000, 2000, 4000, 5000, 5000]);

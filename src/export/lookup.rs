@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_up_anew_each_time() {
+    fn a_name_is_looked_up_again_each_time() {
         let lookup = Lookup::default();
         let first = lookup.addresses("localhost:80", PATIENCE).unwrap();
         assert!(first.iter().all(|address| address.ip().is_loopback() && address.port() == 80));

@@ -32,7 +32,7 @@ fn uuid4_hex() -> String {
 
 /// 128 bits from the kernel, or `None` where it cannot be asked (no file descriptor left, no `/dev`).
 ///
-/// Opened anew each time: a generator in this process would give its ids again after a fork, and a descriptor that
+/// Opened again each time: a generator in this process would give its ids again after a fork, and a descriptor that
 /// is kept may become another file's.
 fn kernel_random() -> Option<u128> {
     let mut bytes = [0; 16];

@@ -2,7 +2,7 @@
 //!
 //! A child has only the thread that forked. The parent's other threads are gone, and the locks they held stay locked.
 //! So the child leaves the parent's state alone: it closes the descriptors that hold the parent's locks, and makes
-//! everything anew at its first call. It never joins, drops or unmaps anything of the parent's.
+//! everything again at its first call. It never joins, drops or unmaps anything of the parent's.
 //!
 //! `fork` calls handlers of ours. A process that was made by a raw `clone` did not call them: it finds a page wiped that
 //! holds a word in every process that knows what it is.

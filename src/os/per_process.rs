@@ -1,4 +1,4 @@
-//! Per process: a value that a child of `fork` makes anew from its parent's.
+//! Per process: a value that a child of `fork` makes again from its parent's.
 
 use std::sync::{Arc, OnceLock};
 

@@ -224,7 +224,7 @@ impl Lane {
     /// Enqueues what is whole in `damaged_lane` here, takes over its rejected items and keeps its files in quarantine.
     ///
     /// While this lane is full it waits as long as `go_on` says so. `None`: it was given up. Then, and after a crash on
-    /// the way, the damaged lane is as it was, and the next time begins anew: items may come twice, none is lost.
+    /// the way, the damaged lane is as it was, and the next time begins again: items may come twice, none is lost.
     pub(crate) fn recover(
         &self,
         damaged_lane: DamagedLane,

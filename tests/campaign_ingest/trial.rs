@@ -181,7 +181,7 @@ impl Scene {
     pub fn take_requests(&mut self) -> Vec<Request> {
         self.ingest.take_requests();
         let requests = std::mem::take(&mut self.stage.lock().unwrap().requests);
-        // What was set aside for want of a good key comes anew, as another batch.
+        // What was set aside for want of a good key comes again, as another batch.
         let is_of_team =
             |request: &&Request| request.header("authorization") == Some(&format!("Bearer {TEAM_KEY}"));
         let others: Vec<Request> = requests.iter().filter(|request| !is_of_team(request)).cloned().collect();
@@ -239,7 +239,7 @@ impl Scene {
         rejected
     }
 
-    /// Whether items wait for their key to be named anew, or go on their way because it was.
+    /// Whether items wait for their key to be named again, or go on their way because it was.
     fn has_key_refused(&self) -> bool {
         self.two_keys && (!self.rejected().is_empty() || self.stats().pending > 0)
     }

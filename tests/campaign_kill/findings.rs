@@ -16,7 +16,7 @@ pub struct Handed {
     pub uncertain: HashSet<Name>,
 }
 
-/// Items of a key name that a death may find between the rejected store and their way anew: 256 and a batch.
+/// Items of a key name that a death may find between the rejected store and their way again: 256 and a batch.
 pub const SENT_ANEW: u64 = 256 + 16;
 
 /// What one trial, or many, found.
@@ -34,15 +34,15 @@ pub struct Findings {
     /// In two batches, or delivered and rejected, or rejected twice.
     pub twice: Vec<Name>,
     /// The same of items with a key name. A worker can name a key only after it began to deliver: what was rejected for
-    /// want of the key is sent anew, in another batch, and a death just then leaves it in both places.
-    pub sent_anew: Vec<Name>,
+    /// want of the key is sent again, in another batch, and a death just then leaves it in both places.
+    pub sent_again: Vec<Name>,
     /// Delivered for the first time after a later item of the same thread, where neither has a key name.
     pub out_of_order: Vec<Name>,
     /// Batches that came with other items or another key under the same id.
     pub changed: Vec<String>,
     /// Batches of which some part was accepted again, each time counted.
     pub resent: u64,
-    /// Items that the ledger has twice, because a death came while they were sent anew.
+    /// Items that the ledger has twice, because a death came while they were sent again.
     pub counted_twice: u64,
     /// What is not as it has to be in the ledger, the folder, or the way an item went.
     pub amiss: Vec<String>,
@@ -114,7 +114,7 @@ impl Findings {
                 if earlier.as_ref().is_some_and(|earlier| earlier != home) {
                     self.came_twice((thread, n));
                 }
-                // An item with a key name may have been rejected for want of the key, and be sent anew.
+                // An item with a key name may have been rejected for want of the key, and be sent again.
                 if !Kind::of((thread, n)).key_name().is_empty() {
                     continue;
                 }
@@ -153,7 +153,7 @@ impl Findings {
     }
 
     fn came_twice(&mut self, name: Name) {
-        if Kind::of(name).key_name().is_empty() { self.twice.push(name) } else { self.sent_anew.push(name) }
+        if Kind::of(name).key_name().is_empty() { self.twice.push(name) } else { self.sent_again.push(name) }
     }
 
     /// The names of items that are whole and were handed to enqueue; the others are noted.
@@ -178,8 +178,8 @@ impl Findings {
         if sum != stats.accepted
             || dropped + stats.pending > 0
             // Around a death while items go back on their way the ledger was once seen to miss some of them.
-            || stats.delivered + (self.sent_anew.len() as u64) < self.delivered
-            || stats.rejected + (self.sent_anew.len() as u64) < self.rejected
+            || stats.delivered + (self.sent_again.len() as u64) < self.delivered
+            || stats.rejected + (self.sent_again.len() as u64) < self.rejected
         {
             self.amiss.push(format!("{seen:?} items delivered and rejected, and the ledger says {stats:?}"));
         }
@@ -207,7 +207,7 @@ impl Findings {
         self.invented.append(&mut other.invented);
         self.torn.append(&mut other.torn);
         self.twice.append(&mut other.twice);
-        self.sent_anew.append(&mut other.sent_anew);
+        self.sent_again.append(&mut other.sent_again);
         self.changed.append(&mut other.changed);
         self.out_of_order.append(&mut other.out_of_order);
         self.amiss.append(&mut other.amiss);

@@ -78,7 +78,7 @@ impl Campaign {
         let Self { way, seed, trials, kills, found } = self;
         println!(
             "{way}: seed={seed} trials={trials} kills={kills} acknowledged={} delivered={} rejected={} lost={} invented={} \
-             torn={} twice={} sent_anew={} counted_twice={} resent_batches={}",
+             torn={} twice={} sent_again={} counted_twice={} resent_batches={}",
             found.acknowledged,
             found.delivered,
             found.rejected,
@@ -86,7 +86,7 @@ impl Campaign {
             found.invented.len(),
             found.torn.len(),
             found.twice.len(),
-            found.sent_anew.len(),
+            found.sent_again.len(),
             found.counted_twice,
             found.resent
         );

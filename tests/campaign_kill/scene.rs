@@ -207,7 +207,7 @@ impl<'a> Scene<'a> {
         let most: u64 = handed.progress.values().map(|progress| progress.handed).sum();
         let least = most - self.uncertain.len() as u64;
         self.deaths += self.setup.destinations() as u64;
-        // Each death may have come while rejected items were sent anew: then the ledger has them twice.
+        // Each death may have come while rejected items were sent again: then the ledger has them twice.
         if (least..=most + self.deaths * SENT_ANEW).contains(&accepted) {
             return Ok(());
         }
@@ -258,7 +258,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Opens the spool anew, has everything delivered, and looks at what became of every item.
+    /// Opens the spool again, has everything delivered, and looks at what became of every item.
     pub fn deliver_rest(&mut self) -> Findings {
         for recorder in &self.recorders {
             recorder.answer_with(200);

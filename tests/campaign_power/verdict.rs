@@ -45,7 +45,7 @@ pub struct Findings {
     /// Delivered after the cut.
     pub delivered: u64,
     pub rejected: u64,
-    /// Items that were received before the cut and came again, in a batch that came before or a part of one, or anew
+    /// Items that were received before the cut and came again, in a batch that came before or a part of one, or again
     /// for want of their key.
     pub resent: u64,
     /// Items that were received before the cut and came again in a batch that was never seen. `durability=process` may
@@ -102,7 +102,7 @@ impl Findings {
 impl Findings {
     /// Fails with `title` when anything is not as promised.
     pub fn assert_promise_kept(&self, title: &str, power: bool) {
-        // What came in just before the cut may be cut in two, and batches be formed anew, where nothing was synced yet.
+        // What came in just before the cut may be cut in two, and batches be formed again, where nothing was synced yet.
         let torn_end = self.dropped_corrupt.saturating_sub(self.unowed_missing);
         let torn_end = if power { self.regrouped + torn_end } else { 0 };
         let broken = self.lost
@@ -256,7 +256,7 @@ fn compare(before: &Before, after: &[Seen], set_aside: &HashSet<Name>, found: &m
             if !taken_surely_before.contains(name) {
                 continue;
             }
-            // One with a key's name may be resent before the key is known again: it is set aside and sent anew.
+            // One with a key's name may be resent before the key is known again: it is set aside and sent again.
             if name.is_named() || is_known {
                 found.resent += 1;
                 continue;

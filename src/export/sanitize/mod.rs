@@ -20,7 +20,7 @@ const MAX_FIELD_BYTES: usize = 100_000;
 /// What models thought, under the keys that assistant messages carry it in.
 const REASONING_KEYS: [&str; 4] = ["reasoning", "reasoning_content", "thinking_blocks", "thinking"];
 
-/// The item as the OpenAI ingest takes it: its very bytes when it is within the limits, or is not JSON.
+/// The item as the OpenAI ingest takes it: unchanged when it is within the limits, or is not JSON.
 pub(crate) fn sanitize(item: &[u8]) -> Cow<'_, [u8]> {
     within(item, MAX_FIELD_BYTES)
 }

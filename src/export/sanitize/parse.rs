@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Escapes a string's raw text anew, as little as Python's `json.dumps(ensure_ascii=False)` does.
+/// Escapes a string's raw text again, as little as Python's `json.dumps(ensure_ascii=False)` does.
 fn escape_as_python(raw: &str) -> Option<String> {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;

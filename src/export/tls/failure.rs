@@ -46,7 +46,7 @@ pub(super) fn is_lasting(error: &Error) -> bool {
 pub(super) fn explain(host: &str, error: &Error, settings: &Settings) -> String {
     match error {
         e if is_ca_as_end_entity(e) => format!(
-            "the certificate of {host} is one of an authority (CA:TRUE): put the very same into ca_file, or use one \
+            "the certificate of {host} is one of an authority (CA:TRUE): put exactly this one into ca_file, or use one \
              with CA:FALSE"
         ),
         Error::InvalidCertificate(e) => untrusted(host, e, settings),

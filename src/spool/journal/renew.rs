@@ -74,7 +74,7 @@ impl Journal {
         drop(path.remove_file());
         whole().map_err(|e: io::Error| {
             drop(path.remove_file());
-            Error::io(format!("write the journal anew to {path}"), e)
+            Error::io(format!("write the journal again to {path}"), e)
         })
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Elsewhere {
     /// Stores that held nothing for the keys that are known, as they stood then. Held by the thread that looks.
     seen: Mutex<Seen>,
     /// A key was named since: what was seen is to be looked into once more.
-    is_named_anew: AtomicBool,
+    is_named_again: AtomicBool,
     /// The keys that the ingest has refused since they were named. Items that another process set aside for the same
     /// reason stay there: two processes with bad keys would take them from each other without end.
     refused: Mutex<BTreeSet<String>>,
@@ -55,7 +55,7 @@ impl Lane {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
-        if self.elsewhere.is_named_anew.swap(false, AcqRel) {
+        if self.elsewhere.is_named_again.swap(false, AcqRel) {
             seen.clear();
         }
         let refused = self.elsewhere.refused.lock().unpoisoned().clone();
@@ -144,6 +144,6 @@ impl Lane {
     /// Notes that the key `name` was named: another one than before, which may be a good one.
     pub(crate) fn note_named(&self, name: &str) {
         self.elsewhere.refused.lock().unpoisoned().remove(name);
-        self.elsewhere.is_named_anew.store(true, Release);
+        self.elsewhere.is_named_again.store(true, Release);
     }
 }

@@ -22,14 +22,14 @@ impl Lane {
         Error::new(ErrorKind::Io, format!("{} was deleted while in use", self.identity.dir()))
     }
 
-    /// Looks where the lane is, says once what is wrong, and makes a lane that was deleted anew.
+    /// Looks where the lane is, says once what is wrong, and makes a lane that was deleted again.
     ///
-    /// Returns whether it was. An error: it can't be made anew now. Until it is, no item is accepted.
+    /// Returns whether it was. An error: it can't be made again now. Until it is, no item is accepted.
     pub(crate) fn hold_ground(&self) -> Result<bool> {
         let standing = self.identity.dir().standing();
         let is_news = self.identity.note_standing(standing);
         match standing {
-            Standing::Deleted => return self.make_anew().map(|()| true),
+            Standing::Deleted => return self.make_again().map(|()| true),
             Standing::Moved if is_news => self.log.line(
                 Level::Error,
                 format_args!(
@@ -46,18 +46,18 @@ impl Lane {
         if !self.stores.journal().is_linked() {
             let what = format!("the journal of {} was deleted", self.identity.dir());
             if self.stores.journal().fail(Error::new(ErrorKind::Io, what.clone())) {
-                self.log.line(Level::Error, format_args!("{what}: it is written anew"));
+                self.log.line(Level::Error, format_args!("{what}: it is written again"));
             }
         }
         if self.identity.mend_lock()? {
             let lock = self.identity.dir().join(lock::FILE);
-            self.log.line(Level::Warn, format_args!("{lock} was removed while in use: it is made anew"));
+            self.log.line(Level::Warn, format_args!("{lock} was removed while in use: it is made again"));
         }
         Ok(false)
     }
 
-    /// Makes the lane's folder anew. Its journal, all of which is in memory, is written there next; its segments are gone.
-    fn make_anew(&self) -> Result<()> {
+    /// Makes the lane's folder again. Its journal, all of which is in memory, is written there next; its segments are gone.
+    fn make_again(&self) -> Result<()> {
         let (named, journal) = (&self.identity.named(), self.stores.journal());
         let deleted = self.deleted();
         journal.fail(deleted.clone());
@@ -68,7 +68,7 @@ impl Lane {
             Ok((fresh, lock))
         });
         let (fresh, lock) = locked.map_err(|why| {
-            let what = format!("{deleted}, and can't be made anew: {why}");
+            let what = format!("{deleted}, and can't be made again: {why}");
             let error = Error::new(ErrorKind::Io, what).caused_by(why);
             journal.refuse(&error);
             error
@@ -82,7 +82,7 @@ impl Lane {
         self.log.line(
             Level::Error,
             format_args!(
-                "{deleted}: it is made anew; of its pending items {lost} or fewer are lost, those in \
+                "{deleted}: it is made again; of its pending items {lost} or fewer are lost, those in \
                  segments"
             ),
         );

@@ -54,7 +54,7 @@ impl Identity {
         std::mem::replace(&mut *self.standing.lock().unpoisoned(), standing) != standing
     }
 
-    /// Makes the file that older releases lock anew if somebody removed it. Returns whether that was so.
+    /// Makes the file that older releases lock again if somebody removed it. Returns whether that was so.
     pub(super) fn mend_lock(&self) -> Result<bool> {
         self.lock.lock().unpoisoned().as_mut().map_or(Ok(false), |lock| lock.mend(&self.dir))
     }

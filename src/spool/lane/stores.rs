@@ -106,7 +106,7 @@ impl Stores {
         }
     }
 
-    /// Counts the bytes on disk anew.
+    /// Counts the bytes on disk again.
     pub(crate) fn count_disk(&self) -> u64 {
         let bytes = self.disk_bytes_but_rejected() + self.rejected.disk_bytes();
         self.journal.set_counter(HeaderCounter::DiskBytes, bytes);

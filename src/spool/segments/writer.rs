@@ -27,7 +27,7 @@ pub(crate) const SLED_SEGMENT_BYTES: usize = 4 << 20;
 /// Reads go once through a segment, in order: a cache is of little use.
 const SLED_CACHE_BYTES: u64 = 8 << 20;
 
-/// Fragments in one sled tree. A tree's page is written anew, values and all, with its tenth change and when it
+/// Fragments in one sled tree. A tree's page is written again, values and all, with its tenth change and when it
 /// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
 const TREE_FRAGMENTS: usize = 8;
 

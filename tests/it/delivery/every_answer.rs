@@ -126,7 +126,7 @@ impl Cell<'_> {
         let times = |every: Duration| (time.as_millis() / every.as_millis()) as usize + 1;
         // Of the client.
         let probes = times(MAX_DELAY);
-        // An adopted lane begins anew after it gave way to another.
+        // An adopted lane begins again after it gave way to another.
         let begun = lanes * times(GIVES_WAY_AFTER);
         match self.concerns() {
             Concerns::UnknownKey => 0,
@@ -316,7 +316,7 @@ fn assert_set_aside_before(cell: Cell, rejected: &[RejectedItem]) {
     }
 }
 
-/// The ingest is well: without being asked to, the client delivers what is left, and what comes anew.
+/// The ingest is well: without being asked to, the client delivers what is left, and what comes again.
 fn assert_goes_on(cell: Cell, client: &BatchTraceProcessor, spool: &Path, scripted: &Scripted, items: u64) {
     if cell.concerns() == Concerns::Obsolete {
         // On a slow machine one may be too old before it is sent.

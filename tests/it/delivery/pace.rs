@@ -25,7 +25,7 @@ fn failing(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Ingest, Ar
 }
 
 #[test]
-fn a_backoff_begins_anew_after_an_answer() {
+fn a_backoff_begins_again_after_an_answer() {
     let dir = TempDir::new("pace");
     // Eight failures, a success, one failure.
     let (ingest, times) = failing(|n| n < 8 || n == 9);
@@ -36,10 +36,10 @@ fn a_backoff_begins_anew_after_an_answer() {
     enqueue(&client, [2]);
     eventually("the request after the failure", || times.lock().unwrap().len() == 11);
     let times = times.lock().unwrap().clone();
-    let (grown, anew) = (times[8] - times[7], times[10] - times[9]);
+    let (grown, again) = (times[8] - times[7], times[10] - times[9]);
     // The delay was doubled seven times: 1280 ms, of which 10 are left.
     assert!(grown >= Duration::from_millis(1280), "{grown:?}");
-    assert!(anew < grown, "{anew:?} after one failure, {grown:?} after eight in a row");
+    assert!(again < grown, "{again:?} after one failure, {grown:?} after eight in a row");
 }
 
 #[test]

@@ -287,9 +287,9 @@ fn a_self_signed_certificate_is_trusted_where_it_is_a_root_itself() {
     assert_eq!(outcome("selfsigned-own", "selfsigned-own"), ACCEPTED);
     assert_eq!(ingest.take_requests().len(), 1);
     for (shown, trusted, expected) in [
-        ("selfsigned-own", "ca", "put the very same into ca_file"),
+        ("selfsigned-own", "ca", "put exactly this one into ca_file"),
         // Its key and its name are those of the one that is trusted.
-        ("selfsigned-own", "selfsigned-nameless", "put the very same into ca_file"),
+        ("selfsigned-own", "selfsigned-nameless", "put exactly this one into ca_file"),
         ("selfsigned-elsewhere", "selfsigned-elsewhere", "not valid for localhost, only for"),
         ("selfsigned-expired", "selfsigned-expired", "expired on Wed, 01 Jan 2020 00:00:00 GMT"),
         ("selfsigned-nameless", "selfsigned-nameless", "-addext subjectAltName=DNS:localhost"),

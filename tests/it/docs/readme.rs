@@ -1,6 +1,6 @@
 //! Docs: what the pages show is what the library has and what the tests run.
 //!
-//! Some parts of the pages are made from other files. `just docs` makes them anew.
+//! Some parts of the pages are made from other files. `just docs` makes them again.
 
 use std::fs;
 

@@ -71,7 +71,7 @@ fn a_refused_item_keeps_nothing_back_while_the_disk_is_full() {
             host = start(&dir, &faults, &ingest.url());
         }
         faults.set(Word::Full, 0);
-        // A new process has to find out anew that it is the items and not the ingest.
+        // A new process has to find out again that it is the items and not the ingest.
         let after = u64::from(is_killed);
         assert_eq!(host.ask(&format!("enqueue after {after}")), format!("0 {after}"));
         assert_eq!(host.ask("flush 60000"), "0");

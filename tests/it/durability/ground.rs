@@ -27,7 +27,7 @@ fn start(dir: &TempDir, spool: &Path, endpoint: &str, more: &[&str]) -> Host {
     Host::start(&Host::compile(dir), &settings(spool, endpoint, &all))
 }
 
-/// Deletes the folder, and what is made anew in it meanwhile.
+/// Deletes the folder, and what is made again in it meanwhile.
 fn delete(dir: &Path) {
     eventually("it is deleted", || fs::remove_dir_all(dir).is_ok());
 }
@@ -86,7 +86,7 @@ fn a_spool_that_is_away_for_a_while_delivers_all_meanwhile() {
 }
 
 #[test]
-fn a_lane_that_is_deleted_is_made_anew_and_no_item_in_its_journal_is_lost() {
+fn a_lane_that_is_deleted_is_made_again_and_no_item_in_its_journal_is_lost() {
     let (dir, ingest) = (TempDir::new("ground-deleted"), accepting());
     let spool = dir.join("spool");
     let mut host = start(&dir, &spool, DEAD, &["exporter=none", "journal_bytes=1MiB"]);
@@ -94,7 +94,7 @@ fn a_lane_that_is_deleted_is_made_anew_and_no_item_in_its_journal_is_lost() {
     let lane = spool.join("lanes").join(&lane_names(&spool)[0]);
     delete(&lane);
     assert_eq!(host.ask("enqueue soon 100 100"), "0 100");
-    eventually("it is made anew", || host.ask("sync") == "0");
+    eventually("it is made again", || host.ask("sync") == "0");
     assert!(
         log_of(&dir).contains("1 ") && log_of(&dir).contains("was deleted while in use"),
         "{}",
@@ -107,7 +107,7 @@ fn a_lane_that_is_deleted_is_made_anew_and_no_item_in_its_journal_is_lost() {
 }
 
 #[test]
-fn a_journal_that_is_deleted_is_written_anew() {
+fn a_journal_that_is_deleted_is_written_again() {
     let (dir, ingest) = (TempDir::new("ground-journal"), accepting());
     let spool = dir.join("spool");
     let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
@@ -115,7 +115,7 @@ fn a_journal_that_is_deleted_is_written_anew() {
     let lane = spool.join("lanes").join(&lane_names(&spool)[0]);
     fs::remove_file(lane.join("journal")).unwrap();
     assert_ne!(host.ask("sync"), "0", "no OK without a durable place");
-    eventually("it is written anew", || host.ask("sync") == "0");
+    eventually("it is written again", || host.ask("sync") == "0");
     assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
     host.kill();
     drain(&spool, &ingest.url());
@@ -132,7 +132,7 @@ fn a_spool_that_is_deleted_whole_takes_no_more_items() {
     assert_ne!(host.ask("sync"), "0", "no OK without a durable place");
     eventually("items are refused", || host.ask("enqueue late 1").starts_with("40 "));
     eventually("it is said", || log_of(&dir).contains("was deleted while in use"));
-    assert!(!spool.exists(), "nothing above the lane is made anew");
+    assert!(!spool.exists(), "nothing above the lane is made again");
 }
 
 #[test]

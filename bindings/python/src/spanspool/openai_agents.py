@@ -23,7 +23,7 @@ OPENAI_ENDPOINT = "https://api.openai.com/v1/traces/ingest"
 
 logger = logging.getLogger("spanspool")
 
-# One thread at a time opens a spool anew. A fork waits for it, so that no child is born with the lock held; a signal
+# One thread at a time opens a spool again. A fork waits for it, so that no child is born with the lock held; a signal
 # handler that forks may be running inside it.
 _opening = threading.RLock()
 os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)

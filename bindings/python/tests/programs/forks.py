@@ -68,7 +68,7 @@ def run_children(how: Literal["fork", "spawn"]) -> None:
 
 
 def prefork() -> None:
-    """As a web server does it: workers are forked, killed and forked anew, and the master traces nothing itself."""
+    """As a web server does it: workers are forked, killed and forked again, and the master traces nothing itself."""
     for n in range(6):
         read, write = os.pipe()
         child = os.fork()

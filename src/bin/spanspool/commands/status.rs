@@ -32,7 +32,7 @@ use crate::cli::spool::Spool;
 pub struct Status {
     #[command(flatten)]
     spool: Spool,
-    /// Show it anew each second until interrupted
+    /// Show it again each second until interrupted
     #[arg(long)]
     watch: bool,
     /// Write one JSON object

@@ -118,8 +118,10 @@ impl Instrumented {
     /// For each address of the library's in `texts` the functions there, the innermost first, each on a line.
     fn names<'a>(&self, texts: impl Iterator<Item = &'a str>) -> HashMap<&'a str, String> {
         let addresses: BTreeSet<&str> = texts.flat_map(str::lines).filter_map(address).collect();
-        let mut command = Command::new("addr2line");
-        command.args(["-a", "-C", "-f", "-i", "-e"]).arg(self.build.lib_dir.join("libspanspool.so"));
+        let mut command = Command::new("timeout");
+        command
+            .args(["600", "addr2line", "-a", "-C", "-f", "-i", "-e"])
+            .arg(self.build.lib_dir.join("libspanspool.so"));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input: String = addresses.iter().map(|address| format!("{address}\n")).collect();
         let mut stdin = process.stdin.take().unwrap();

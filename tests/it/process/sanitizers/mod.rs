@@ -1,7 +1,7 @@
 //! AddressSanitizer and ThreadSanitizer find nothing in the library while the tests of its C interface, of forks and of
 //! exits run against it; and they are in it: a host that breaks the rules is reported from inside the library.
 //!
-//! The library and Rust's standard library are built anew for each, into `target/sanitizers`; the C programs are built
+//! The library and Rust's standard library are built again for each, into `target/sanitizers`; the C programs are built
 //! with the same sanitizer and linked to the compiler's own runtime of it.
 
 mod instrumented;
