@@ -8,8 +8,8 @@ import logging
 import math
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Item = Buffer | str | Mapping[str, object]
 
 logger = logging.getLogger("spanspool")
+
+# Called for each item: spares it a search.
+_enqueue = LIBRARY.spanspool_enqueue
 
 # What the library takes for "without end".
 _FOREVER_MS = 2**64 - 1
@@ -89,11 +92,11 @@ class Client:
         Raises `ItemError`, `ItemTooLargeError`, `FullError`, `StorageError` or `ShutDownError`. The item was not stored
         then; but with ``durability="power"`` an item that could not be synced (`StorageError`) may still be delivered.
         """
-        json = _bytes(item)
-        status = LIBRARY.spanspool_enqueue(self._handle, json, len(json))
+        json = item if type(item) is bytes else _bytes(item)
+        status = _enqueue(self._handle, json, len(json))
         if status:
             self._fail(status)
-        if time.monotonic() >= self._reporter.due:
+        if monotonic() >= self._reporter.due:
             self._look()
 
     def enqueue_as(self, name: str, item: Item) -> None:
@@ -107,7 +110,7 @@ class Client:
         status = LIBRARY.spanspool_enqueue_as(self._handle, _c_text("the name of a key", name), json, len(json))
         if status:
             self._fail(status)
-        if time.monotonic() >= self._reporter.due:
+        if monotonic() >= self._reporter.due:
             self._look()
 
     def set_api_key(self, key: str) -> None:
@@ -140,7 +143,7 @@ class Client:
 
         Raises `TimeoutError` when the time was over first. What is left stays in the spool and is delivered later.
         """
-        end = math.inf if timeout is None else time.monotonic() + _seconds(timeout)
+        end = math.inf if timeout is None else monotonic() + _seconds(timeout)
         status, text = self._interruptible(lambda given_up: self._flush_until(end, given_up))
         self._look()
         if status:
@@ -185,7 +188,7 @@ class Client:
 
     def _flush_until(self, end: float, given_up: threading.Event) -> tuple[int, str]:
         while True:
-            left = end - time.monotonic()
+            left = end - monotonic()
             limit = _milliseconds(min(left, _FLUSH_SLICE))
             status, text = self._outcome(LIBRARY.spanspool_flush(self._handle, limit))
             if status != Status.TIMEOUT or left <= _FLUSH_SLICE or given_up.is_set():

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import json.encoder
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Stands for a value that JSON can't express.
 NOTHING = object()
 
-# `json.dumps` would make an encoder for each item.
 _strict, _lenient = (
-    json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan).encode
-    for allow_nan in (False, True)
+    json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan) for allow_nan in (False, True)
 )
+# What `JSONEncoder.encode` comes down to. It is absent where Python lacks its C code.
+_make_encoder: Any = getattr(json.encoder, "c_make_encoder", None)
+_refuse = _strict.default
+
+quote: Callable[[Any], str] = json.encoder.encode_basestring
+"""A string as JSON. Raises `TypeError` for anything else."""
+
+
+def text(value: object) -> str:
+    """``value`` as compact JSON. Raises `TypeError`, `ValueError` or `RecursionError` where JSON can't express it."""
+    if _make_encoder is None:
+        return _strict.encode(value)
+    # An encoder of its own for each value: the first argument is what it finds cycles with.
+    encoder = _make_encoder({}, _refuse, quote, None, ":", ",", False, False, False)
+    return "".join(encoder(value, 0))
 
 
 def encode(item: Mapping[str, Any], *, previews: bool = False) -> bytes:
@@ -24,12 +38,12 @@ def encode(item: Mapping[str, Any], *, previews: bool = False) -> bytes:
     become texts, and half a surrogate pair becomes "?". With ``previews`` a span's input or output that JSON can't
     express is replaced by an object that says what it was, as the SDK does for OpenAI.
     """
-    plain = dict(item)
+    plain = item if type(item) is dict else dict(item)
     try:
-        return _strict(plain).encode()
+        return text(plain).encode()
     except (TypeError, ValueError, RecursionError):
         kept = _sendable(_with_previews(plain) if previews else plain)
-        return _lenient(kept).encode("utf-8", "replace")
+        return _lenient.encode(kept).encode("utf-8", "replace")
 
 
 def _sendable(value: object, above: tuple[int, ...] = ()) -> object:

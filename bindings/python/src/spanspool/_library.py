@@ -15,6 +15,9 @@ from ._stats import RawStats
 # SPANSPOOL_VERSION_NUMBER of the header that the prototypes below follow.
 HEADER_VERSION = 0x000200
 
+# A size_t. ctypes turns an int into an address in half the time, and on Linux one is as wide as the other.
+_SIZE_OF_ITEM = c_void_p
+
 # Every function that is called from here: what it gives, what it takes.
 PROTOTYPES: dict[str, tuple[type, list[type]]] = {
     "spanspool_version_number": (c_uint32, []),
@@ -25,8 +28,8 @@ PROTOTYPES: dict[str, tuple[type, list[type]]] = {
     "spanspool_config_set": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
     "spanspool_init": (c_int32, [c_void_p, POINTER(c_void_p), c_char_p, c_size_t]),
     "spanspool_last_error": (c_size_t, [c_void_p, c_char_p, c_size_t]),
-    "spanspool_enqueue": (c_int32, [c_void_p, c_char_p, c_size_t]),
-    "spanspool_enqueue_as": (c_int32, [c_void_p, c_char_p, c_char_p, c_size_t]),
+    "spanspool_enqueue": (c_int32, [c_void_p, c_char_p, _SIZE_OF_ITEM]),
+    "spanspool_enqueue_as": (c_int32, [c_void_p, c_char_p, c_char_p, _SIZE_OF_ITEM]),
     "spanspool_set_api_key": (c_int32, [c_void_p, c_char_p]),
     "spanspool_set_named_key": (c_int32, [c_void_p, c_char_p, c_char_p]),
     "spanspool_wake": (c_int32, [c_void_p]),
