@@ -293,3 +293,16 @@ def test_items_are_text_as_the_sdk_writes_it(ingest: Ingest, spool: Path) -> Non
         pass
     [journal] = spool.rglob("journal")
     assert '"workflow_name":"ü\u2028","group_id":null,"metadata":{"n":1.0}}'.encode() in journal.read_bytes()
+
+
+def test_spans_of_a_long_run_find_a_late_key(ingest: Ingest, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_trace_processors([SpoolTraceProcessor(spool_dir=spool, endpoint=ingest.url(), schedule_delay=0.01)])
+    with trace("w"):
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-late")
+
+        def found() -> bool:
+            with custom_span("later"):
+                pass
+            return "sk-late" in {request.key for request in ingest.requests()}
+
+        ingest.wait_until("a span that finds the key", found)

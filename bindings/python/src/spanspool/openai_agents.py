@@ -1,4 +1,4 @@
-"""OpenAI Agents: the SDK's traces and spans go into a spool. Only this module imports ``agents``."""
+"""OpenAI Agents: the SDK's traces and spans go into a spool. Only this module and `_spans` import ``agents``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ._client import Client
 from ._errors import ShutDownError, SpanspoolError
 from ._json import encode
 from ._settings import Path, Settings
+from ._spans import key_and_json
 from ._stats import Stats
 
 if TYPE_CHECKING:
@@ -57,28 +58,33 @@ class SpoolTraceProcessor(TracingProcessor):
         Raises `SpanspoolError` when the settings or the folder can't be used.
         """
         self._spool_dir = spool_dir
-        self._settings: Settings = settings
+        # Items are made here, by Python's own encoder: the library need not check them again.
+        self._settings: Settings = {"validation": "none", **settings}
         self._flush_timeout = flush_timeout
-        self._needs_key = not settings.get("api_key") and not os.environ.get("OPENAI_API_KEY")
         endpoint = settings.get("endpoint") or OPENAI_ENDPOINT
         sanitize = settings.get("sanitize") or "auto"
         is_openai = endpoint.rstrip("/") == OPENAI_ENDPOINT
         self._previews = sanitize == "always" or (sanitize == "auto" and is_openai)
-        # The client, and the names of the keys that it has. Each is set once, as that searches the rejected store.
-        self._opened: tuple[Client, set[str]] | None = None
+        self._client: _RunsClient | None = None
         if os.environ.get("OPENAI_AGENTS_DISABLE_TRACING", "").lower() not in ("true", "1"):
             self._open()
 
     def on_trace_start(self, trace: Trace) -> None:
         """Stores the trace."""
-        self._store(trace)
+        try:
+            if client := self._client:
+                client.take_late_key()
+            exported = trace.export()
+            self._store(trace.tracing_api_key, encode(exported, previews=self._previews) if exported else b"")
+        except Exception as error:
+            logger.error("trace %s is lost, it could not be stored: %s", trace.trace_id, error)
 
     def on_trace_end(self, trace: Trace) -> None:
         """Stores nothing, as a trace is stored when it starts. Logs what changed with the ingest."""
-        opened = self._opened
-        if opened:
+        if client := self._client:
+            client.take_late_key()
             try:
-                opened[0].stats()
+                client.stats()
             except SpanspoolError as error:
                 logger.debug("the spool's counters can't be read: %s", error)
 
@@ -87,18 +93,23 @@ class SpoolTraceProcessor(TracingProcessor):
 
     def on_span_end(self, span: Span[Any]) -> None:
         """Stores the span as it is now."""
-        self._store(span)
+        try:
+            key, json = key_and_json(span, self._previews)
+            self._store(key, json)
+        except Exception as error:
+            logger.error("span %s of %s is lost, it could not be stored: %s", span.span_id, span.trace_id, error)
 
     def force_flush(self) -> None:
         """Sends what was stored so far at once and waits for the answers, for ``flush_timeout`` at most.
 
         What is not delivered by then stays in the spool and is delivered later.
         """
-        opened = self._opened
-        if not opened:
+        client = self._client
+        if not client:
             return
+        client.take_late_key()
         try:
-            opened[0].flush(self._flush_timeout)
+            client.flush(self._flush_timeout)
         except SpanspoolError as error:
             logger.warning("traces are not all delivered yet, they stay in the spool: %s", error)
 
@@ -108,11 +119,12 @@ class SpoolTraceProcessor(TracingProcessor):
         What is left stays in it for the next process. An item that ends later opens the spool again.
         """
         with _opening:
-            opened, self._opened = self._opened, None
-        if not opened:
+            client, self._client = self._client, None
+        if not client:
             return
+        client.take_late_key()
         try:
-            opened[0].shutdown(5.0 if timeout is None else timeout)
+            client.shutdown(5.0 if timeout is None else timeout)
         except SpanspoolError as error:
             logger.warning("traces are not all delivered, they stay in the spool: %s", error)
 
@@ -122,73 +134,80 @@ class SpoolTraceProcessor(TracingProcessor):
         The SDK's ``set_tracing_export_api_key`` speaks to its own exporter only. Raises `SpanspoolError`.
         """
         self._settings["api_key"] = key
-        self._needs_key = False
-        if opened := self._opened:
-            opened[0].set_api_key(key)
+        if client := self._client:
+            client.set_api_key(key)
 
     def stats(self) -> Stats:
         """The counters of this process's part of the spool. Raises `SpanspoolError`."""
-        return self._open()[0].stats()
+        return self._open().stats()
 
-    def _open(self) -> tuple[Client, set[str]]:
+    def _open(self) -> _RunsClient:
         """The client, opened if there is none."""
-        opened = self._opened
-        if not opened:
+        client = self._client
+        if not client:
             with _opening:
-                opened = self._opened
-                if not opened:
-                    opened = self._opened = (Client(self._spool_dir, **self._settings), set())
-        return opened
+                client = self._client
+                if not client:
+                    client = self._client = _RunsClient(self._spool_dir, **self._settings)
+        return client
 
-    def _store(self, item: Trace | Span[Any]) -> None:
-        try:
-            exported = item.export()
-            if not exported:
-                return
-            json = encode(exported, previews=self._previews)
-            while not self._enqueue(item.tracing_api_key, json):
-                # Another thread shut the client down in between; the next one is open.
-                pass
-        except Exception as error:
-            what = f"span {item.span_id} of" if isinstance(item, Span) else "trace"
-            logger.error("%s %s is lost, it could not be stored: %s", what, item.trace_id, error)
-
-    def _enqueue(self, key: str | None, json: bytes) -> bool:
-        """Whether it was stored; not when the client is one that was shut down."""
-        opened = self._open()
-        try:
-            self._enqueue_to(*opened, key, json)
-        except ShutDownError:
-            if self._opened is not opened:
-                return False
-            raise
-        return True
-
-    def _enqueue_to(self, client: Client, named: set[str], key: str | None, json: bytes) -> None:
-        if not key:
-            self._take_late_key(client)
-            client.enqueue(json)
-            return
-        name = key_name(key)
-        if name not in named:
+    def _store(self, key: str | None, json: bytes) -> None:
+        while json:
+            client = self._client or self._open()
             try:
-                client.set_named_key(name, key)
+                if key:
+                    client.enqueue_with(key, json)
+                else:
+                    client.enqueue(json)
+                return
+            except ShutDownError:
+                # If another thread shut the client down in between, the next one is open.
+                if self._client is client:
+                    raise
+
+
+class _RunsClient(Client):
+    """A client that has its keys from runs and from the environment."""
+
+    def __init__(self, spool_dir: Path | None, **settings: Unpack[Settings]) -> None:
+        self._needs_key = not settings.get("api_key") and not os.environ.get("OPENAI_API_KEY")
+        # The names of keys that were set. Each is set once, as that searches the rejected store.
+        self._named: set[str] = set()
+        super().__init__(spool_dir, **settings)
+
+    def enqueue_with(self, key: str, json: bytes) -> None:
+        """As `enqueue`, for an item to be sent with ``key``."""
+        name = key_name(key)
+        if name not in self._named:
+            try:
+                self.set_named_key(name, key)
             except ShutDownError:
                 raise
             except SpanspoolError as error:
                 # The item is kept all the same: without a key that can be sent it waits in the rejected store.
                 logger.error("the API key of a run can't be used as it should: %s", error)
-            named.add(name)
-        client.enqueue_as(name, json)
+            self._named.add(name)
+        self.enqueue_as(name, json)
 
-    def _take_late_key(self, client: Client) -> None:
+    def set_api_key(self, key: str) -> None:
+        self._needs_key = False
+        super().set_api_key(key)
+
+    def take_late_key(self) -> None:
         """Like the SDK, takes an OPENAI_API_KEY that came into the environment after the spool was opened."""
         if self._needs_key and (key := os.environ.get("OPENAI_API_KEY")):
-            self._needs_key = False
             try:
-                client.set_api_key(key)
+                self.set_api_key(key)
+            except ShutDownError:
+                # The next client finds it when it is opened.
+                return
             except SpanspoolError as error:
                 logger.error("OPENAI_API_KEY can't be used: %s", error)
+
+    def _look(self) -> None:
+        # A look into the environment costs more than an enqueue, so spans take one no more often than this.
+        self.take_late_key()
+        super()._look()
 
 
 def key_name(key: str) -> str:
