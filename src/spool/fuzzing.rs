@@ -41,7 +41,7 @@ fn stored(bytes: &[u8]) {
     assert_eq!(items.len(), batch.len());
     assert_eq!(items.iter().map(|item| item.len() as u64).sum::<u64>(), batch.items_bytes());
     assert_eq!(batch.slice(0..batch.len() / 2).len(), batch.len() / 2);
-    let again = StoredBatch::decode("lane", 7, &stored.encode().unwrap()).unwrap();
+    let again = StoredBatch::decode("lane", 7, &stored.clone().encode().unwrap()).unwrap();
     assert_eq!(again, stored);
 }
 

@@ -39,17 +39,12 @@ impl Committer<'_> {
     /// Stores the oversize item that a caller waits with, if one does.
     pub(super) fn store_oversize(&mut self) {
         let slot = self.lane.oversize();
-        let Some(mut batch) = slot.take() else { return };
-        let stored = loop {
-            match self.spill(Some(&mut batch)) {
-                Err(error) if error.is_disk_full() && self.drop_segment() => {}
-                other => break other,
-            }
-        };
-        let outcome = match stored {
+        let Some(batch) = slot.take() else { return };
+        let bytes = batch.joined().len();
+        let outcome = match self.spill(Some(batch)) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let (bytes, why) = (batch.joined().len(), self.lane.takes_on_disk());
+                let why = self.lane.takes_on_disk();
                 Err(Error::new(ErrorKind::Full, format!("no room for an item of {bytes} bytes: {why}")))
             }
             Err(error) => Err(error),
@@ -59,20 +54,21 @@ impl Committer<'_> {
 
     /// Moves the oldest items of the journal into a segment; with an oversize item all of them, and that item after
     /// them. Returns whether anything moved: `false` when the spool is full.
-    fn spill(&mut self, oversize: Option<&mut Batch>) -> Result<bool> {
+    fn spill(&mut self, oversize: Option<Batch>) -> Result<bool> {
         let (lane, stores, journal) = (self.lane, self.stores, self.stores.journal());
         let oversize_bytes = oversize.as_ref().map(|batch| batch.items_bytes());
         let mut plan = if oversize.is_some() { self.plan_everything() } else { self.plan_oldest() };
         let may_drop = oversize.is_some() || self.overflow.is_tight() && journal.is_awaited();
-        let appended = self.encode(&mut plan, oversize).and_then(|values| {
+        let mut values = Vec::new();
+        let appended = self.encode(&mut plan, oversize, &mut values).and_then(|()| {
             stores.keep_damaged();
-            self.append(values, may_drop, oversize_bytes.is_some())
+            self.append(&mut values, may_drop, oversize_bytes.is_some())
         });
-        let moved = appended.as_ref().is_ok_and(|values| !values.is_empty());
+        let moved = matches!(appended, Ok(true));
         let mut queue = stores.lock_queue();
         if let Some((first, segment)) = self.writer.current() {
-            let values = appended.as_deref().unwrap_or_default();
-            queue.segments_mut().publish(first, segment, values);
+            let written = if moved { &values[..] } else { &[] };
+            queue.segments_mut().publish(first, segment, written);
         }
         if moved {
             queue.spilled(journal, plan.end);
@@ -94,7 +90,7 @@ impl Committer<'_> {
                 released?;
             }
         }
-        appended.map(|_| moved)
+        appended
     }
 
     /// The next part of the journal. Nobody else makes batches of it until the spill is over.
@@ -122,71 +118,73 @@ impl Committer<'_> {
         plan
     }
 
-    /// The batches of `plan`, and the oversize item after them, as they will be stored, each with its first seq.
-    fn encode(&self, plan: &mut Plan, oversize: Option<&mut Batch>) -> Result<Vec<(u64, Vec<u8>)>> {
+    /// Adds the batches of `plan` to `values`, and the oversize item after them, as they will be stored, each with its first
+    /// seq.
+    fn encode(
+        &self,
+        plan: &mut Plan,
+        oversize: Option<Batch>,
+        values: &mut Vec<(u64, Vec<u8>)>,
+    ) -> Result<()> {
         let journal = self.stores.journal();
-        let bytes = plan.end.pos.saturating_sub(journal.checkpoint().head.pos)
-            + oversize.as_ref().map_or(0, |batch| batch.items_bytes());
+        let ring_bytes = plan.end.pos.saturating_sub(journal.checkpoint().head.pos);
+        let oversize_bytes = oversize.as_ref().map_or(0, |batch| batch.items_bytes());
+        // An oversize item is there once already.
         memory::ensure(
             format_args!("write a segment of lane {}", self.lane.id()),
-            3 * bytes as usize + 2 * SLED_SEGMENT_BYTES,
+            (3 * ring_bytes + 2 * oversize_bytes) as usize + 2 * SLED_SEGMENT_BYTES,
         )?;
-        let mut values = Vec::new();
-        let mut keep = |stored: &StoredBatch| {
+        let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));
             journal.prefault();
             Ok(())
         };
-        plan.batches(journal, self.lane.id(), &mut |stored| keep(&stored))?;
-        if let Some(batch) = oversize {
-            batch.renumber(plan.end.seq);
-            let now = journal.now_ms();
-            // Lent, not copied: it is long.
-            let mut stored = StoredBatch {
-                batch: std::mem::replace(batch, Batch::new("", 0, "")),
-                bytes_before: plan.end.bytes,
-                oldest_unix_ms: now,
-                newest_unix_ms: now,
-            };
-            let kept = keep(&stored);
-            std::mem::swap(batch, &mut stored.batch);
-            kept?;
-        }
-        Ok(values)
+        plan.batches(journal, self.lane.id(), &mut keep)?;
+        let Some(mut batch) = oversize else { return Ok(()) };
+        batch.renumber(plan.end.seq);
+        let now = journal.now_ms();
+        let bytes_before = plan.end.bytes;
+        keep(StoredBatch { batch, bytes_before, oldest_unix_ms: now, newest_unix_ms: now })
     }
 
-    /// Writes `values` durably into the segment being written. Returns those that were: none of them when they would pass a
-    /// limit, not the oldest when these had to be dropped for the others.
+    /// Writes `values` durably into the segment being written; those that had to be dropped for the others are taken out.
+    /// Returns whether anything was written: nothing is when they would pass a limit.
     ///
-    /// With an oversize item, whose caller may have left meanwhile: then they count as not written.
+    /// With an oversize item, whose caller may have left meanwhile: then they count as not written. On a full disk
+    /// segments are dropped for it.
     fn append(
         &mut self,
-        mut values: Vec<(u64, Vec<u8>)>,
+        values: &mut Vec<(u64, Vec<u8>)>,
         may_drop: bool,
         is_oversize: bool,
-    ) -> Result<Vec<(u64, Vec<u8>)>> {
-        let fits = values.is_empty() || self.fit(&mut values, may_drop);
+    ) -> Result<bool> {
+        let fits = values.is_empty() || self.fit(values, may_drop);
         self.overflow.note_refusal(!fits);
-        if !fits {
-            return Ok(Vec::new());
+        if !fits || values.is_empty() {
+            return Ok(false);
         }
-        if values.is_empty() {
-            return Ok(values);
+        loop {
+            match self.append_once(values, is_oversize) {
+                Err(error) if is_oversize && error.is_disk_full() && self.drop_segment() => {}
+                outcome => return outcome.map(|()| true),
+            }
         }
+    }
+
+    fn append_once(&mut self, values: &[(u64, Vec<u8>)], is_oversize: bool) -> Result<()> {
         let stores = self.stores;
         let first = stores.lock_queue().checkpoint().head.seq;
         let before = self.writer.current().map(|(first, _)| first);
-        if self.writer.must_roll(bytes_of(&values)) {
+        if self.writer.must_roll(bytes_of(values)) {
             self.writer.close(stores.lock_queue().segments_mut());
         }
         let path = |first| stores.lock_queue().segments_mut().path(first);
-        let mut appended = self.writer.append(first, &values, path);
+        let mut appended = self.writer.append(first, values, path);
         if is_oversize && appended.is_ok() && !self.lane.oversize().begin_storing() {
             self.writer.close(stores.lock_queue().segments_mut());
             appended = Err(Error::new(ErrorKind::Full, "nobody waits for the item any more"));
         }
-        appended.inspect_err(|_| self.give_up_segment(before, first))?;
-        Ok(values)
+        appended.inspect_err(|_| self.give_up_segment(before, first))
     }
 
     /// After a failed append: the segment of `before` keeps what it has; one made for `first` has nothing.

@@ -48,22 +48,29 @@ impl StoredBatch {
         self.bytes_before + self.batch.items_bytes()
     }
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        let joined = self.batch.joined();
-        let squeezed = Some(lz4_flex::block::compress(joined)).filter(|packed| packed.len() < joined.len());
-        let (packing, packed) = squeezed.as_ref().map_or((PLAIN, joined), |packed| (LZ4, packed));
+    /// As it is stored. There are two copies of its items at most meanwhile: an item may take a good part of the memory.
+    pub(crate) fn encode(self) -> Result<Vec<u8>> {
+        let Self { batch, bytes_before, oldest_unix_ms, newest_unix_ms } = self;
+        let (first, joined_bytes) = (batch.first(), batch.joined().len());
+        let key_name = batch.key_name().to_owned();
+        let item_bytes = batch.items().map(|item| item.len() as u32).collect();
+        let squeezed =
+            Some(lz4_flex::block::compress(batch.joined())).filter(|packed| packed.len() < joined_bytes);
+        let plain = squeezed.is_none().then_some(batch);
+        let packing = if plain.is_some() { PLAIN } else { LZ4 };
+        let packed = plain.as_ref().map(Batch::joined).or(squeezed.as_deref()).unwrap_or_default();
         let encoded = Encoded {
-            key_name: self.batch.key_name().to_owned(),
-            bytes_before: self.bytes_before,
-            oldest_unix_ms: self.oldest_unix_ms,
-            newest_unix_ms: self.newest_unix_ms,
-            item_bytes: self.batch.items().map(|item| item.len() as u32).collect(),
+            key_name,
+            bytes_before,
+            oldest_unix_ms,
+            newest_unix_ms,
+            item_bytes,
             packing,
-            joined_bytes: joined.len() as u32,
+            joined_bytes: joined_bytes as u32,
             packed,
         };
         bincode::encode_to_vec(encoded, codec::ENCODING)
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode {:?}: {e}", self.batch)))
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("cannot encode batch {first}: {e}")))
     }
 
     /// Reads batch `first` of `lane` back. Errors: `Corrupt`, and `Io` when there is no memory for it now.

@@ -110,7 +110,7 @@ impl Lane {
             }
         }
         let (id, bytes) = (self.id(), item.json().len());
-        memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 4 * bytes)?;
+        memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 3 * bytes)?;
         let mut batch = Batch::with_capacity(id, 0, item.key_name(), 1, bytes);
         batch.push(item.json());
         let deadline = deadline.max(Instant::now() + TAKING_TIME);

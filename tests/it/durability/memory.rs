@@ -1,4 +1,4 @@
-//! A damaged journal costs little more memory than it takes when it is whole.
+//! What is large costs little more memory than it takes: a damaged journal, a long item.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -38,5 +38,20 @@ fn a_damaged_journal_is_recovered_in_little_memory() {
     let peak = peak_mib(host.pid());
     // Its own journal and segments, and what a program has anyway, are less than the damaged journal.
     assert!(peak < 2 * JOURNAL_MIB, "{peak} MiB for a damaged journal of {JOURNAL_MIB} MiB");
+    host.end();
+}
+
+#[test]
+fn a_long_item_is_there_three_times_at_most_while_it_is_stored() {
+    const ITEM_MIB: u64 = 48;
+    let dir = TempDir::new("memory-item");
+    let more = ["exporter=none", "max_item_bytes=64 MiB", "enqueue_timeout_ms=60000"];
+    let mut host =
+        Host::start(&Host::compile(&dir), &settings(&dir.join("spool"), "http://127.0.0.1:9/", &more));
+    let before = peak_mib(host.pid());
+    assert_eq!(host.ask(&format!("noise long {}", ITEM_MIB << 20)), "0");
+    let added = peak_mib(host.pid()) - before;
+    // The caller's own copy is one of them.
+    assert!(added < 7 * ITEM_MIB / 2, "{added} MiB for an item of {ITEM_MIB} MiB");
     host.end();
 }
