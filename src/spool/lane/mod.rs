@@ -25,7 +25,7 @@ pub(super) mod stores;
 
 use std::sync::MutexGuard;
 
-use crate::config::{Level, Log, on_one_line};
+use crate::config::{Level, Log, Overflow, on_one_line};
 use crate::error::{Error, ErrorKind};
 use crate::spool::checkpoint::Tally;
 use crate::spool::journal::{HeaderCounter, Read};
@@ -120,11 +120,16 @@ impl Lane {
     pub(super) fn announce_settled(&self, mut queue: MutexGuard<'_, Queue>) {
         let reached = queue.forget_reached_target();
         let has_passed_segments = queue.has_passed_segments();
+        let checkpoint = queue.checkpoint();
+        // The room of a segment comes back when all of it is settled; what may be dropped for others counts before that.
+        let wins_room = has_passed_segments
+            || checkpoint.cursor >= checkpoint.head.seq
+            || self.settings.overflow == Overflow::DropOldest;
         drop(queue);
         if reached {
             self.stores.announce_change();
         }
-        self.mover.note_settled(has_passed_segments);
+        self.mover.note_settled(has_passed_segments, wins_room);
     }
 
     /// The seq after the newest item.

@@ -47,11 +47,11 @@ impl Mover {
         self.clean.store(clean, Relaxed);
     }
 
-    /// The checkpoint has changed. Wakes the committer if it does not know yet that there is something to sync, and
-    /// when there is room to win.
-    pub(super) fn note_settled(&self, has_passed_segments: bool) {
+    /// The checkpoint has changed. Wakes the committer if it does not know yet that there is something to sync, when it
+    /// has segments to remove, and when a full spool may have won room.
+    pub(super) fn note_settled(&self, has_passed_segments: bool, wins_room: bool) {
         let was_clean = self.clean.swap(false, Relaxed);
-        if was_clean || self.full.load(Relaxed) || has_passed_segments {
+        if was_clean || has_passed_segments || wins_room && self.full.load(Relaxed) {
             self.wake();
         }
     }
