@@ -1,7 +1,11 @@
 //! Batch: items that travel together under one id, with the same bytes on every attempt.
 
+mod buffer;
+
 use std::fmt;
 use std::ops::Range;
+
+use buffer::Buffer;
 
 /// What surrounds the items in the body of a request.
 const HEAD: &[u8] = b"{\"data\":[";
@@ -15,7 +19,7 @@ pub struct Batch {
     lane: String,
     first: u64,
     key_name: String,
-    body: Vec<u8>,
+    body: Buffer,
     /// Where each item ends in `joined`.
     ends: Vec<u32>,
     /// The CRC of `joined`, if it is known already.
@@ -30,7 +34,7 @@ impl Batch {
     ///
     /// `key_name` names the key to send with; the empty name is the default key.
     pub fn new(lane: impl Into<String>, first: u64, key_name: impl Into<String>) -> Self {
-        let body = [HEAD, TAIL].concat();
+        let body = [HEAD, TAIL].concat().into();
         Self { lane: lane.into(), first, key_name: key_name.into(), body, ends: Vec::new(), crc: None }
     }
 
@@ -45,7 +49,8 @@ impl Batch {
     /// Adds one item at the end.
     pub fn push(&mut self, json: &[u8]) {
         self.crc = None;
-        self.body.truncate(self.body.len() - TAIL.len());
+        let end = self.body.len() - TAIL.len();
+        self.body.truncate(end);
         if !self.ends.is_empty() {
             self.body.push(b',');
         }
@@ -55,7 +60,7 @@ impl Batch {
     }
 
     /// A batch of items of `item_bytes` bytes each, which `fill` writes, joined by commas, into `joined_bytes` bytes.
-    /// `None` when the lengths do not add up, or `fill` fails.
+    /// `fill` finds bytes of any values there. `None` when the lengths do not add up, or `fill` fails.
     pub(crate) fn from_joined(
         lane: &str,
         first: u64,
@@ -73,7 +78,7 @@ impl Batch {
         if end as usize != joined_bytes {
             return None;
         }
-        let mut body = vec![0; HEAD.len() + joined_bytes + TAIL.len()];
+        let mut body = Buffer::of_any(HEAD.len() + joined_bytes + TAIL.len());
         body[..HEAD.len()].copy_from_slice(HEAD);
         body[HEAD.len() + joined_bytes..].copy_from_slice(TAIL);
         let joined = &mut body[HEAD.len()..HEAD.len() + joined_bytes];
@@ -128,7 +133,7 @@ impl Batch {
     }
 
     pub(crate) fn into_body(self) -> Vec<u8> {
-        self.body
+        self.body.into_bytes()
     }
 
     /// The items' bytes without the commas between them.
