@@ -33,7 +33,6 @@ const ERRORS_BEFORE_YIELD: u32 = 2;
 
 /// The batches of a lane that are on their way, and what they wait for.
 pub(super) struct Dispatch {
-    gates: Gates,
     passage: Passage,
     /// The batches that wait at their key's gate, by the keys' names. A key is here as long as the lane has to do with it.
     at_keys: BTreeMap<String, BTreeMap<u64, Job>>,
@@ -57,8 +56,6 @@ pub(super) struct Dispatch {
     notes: Vec<Note>,
     /// Threads that wait may have something to do now.
     has_changed: bool,
-    /// A key's gate has changed, which other lanes pass as well.
-    has_key_changed: bool,
     /// How often it was woken.
     wakes: u64,
     limits: Limits,
@@ -123,8 +120,7 @@ impl Dispatch {
     /// The dispatch of a lane that is delivered through `gates`.
     pub(super) fn new(limits: Limits, gates: Gates) -> Self {
         Self {
-            passage: Passage::new(gates.clone()),
-            gates,
+            passage: Passage::new(gates),
             at_keys: BTreeMap::new(),
             trial: Trial::default(),
             ready: BTreeMap::new(),
@@ -137,7 +133,6 @@ impl Dispatch {
             most_accepted_bytes: 0,
             notes: Vec::new(),
             has_changed: false,
-            has_key_changed: false,
             wakes: 0,
             limits,
         }

@@ -12,34 +12,34 @@ impl Dispatch {
     /// The batch can't be sent for want of a key that may be sent. Nothing was asked of the endpoint.
     pub(in crate::delivery) fn hold_key(&mut self, job: Job, reason: String, now: Instant) {
         let news = {
-            let mut keys = self.gates.keys();
+            let mut keys = self.passage.keys();
             let gate = &mut keys.put_up(job.key_name()).gate;
             gate.close(gate.epoch(), reason, now)
         };
         self.note(Some(job.key_name().to_owned()), news);
         self.put_before_key(job);
-        self.has_key_changed = true;
+        self.passage.note_change();
     }
 
     /// The answer with which the job is set aside, since its key is refused; `None`: it waits at its key's gate, if that
     /// is shut.
     pub(super) fn key_refusal(&self, job: &Job, now: Instant) -> Option<(u16, String)> {
-        self.gates.keys().get(job.key_name())?.refusal(now).cloned()
+        self.passage.keys().get(job.key_name())?.refusal(now).cloned()
     }
 
     /// Whether the job's key may not be sent with now.
     pub(super) fn is_key_shut(&self, job: &Job, now: Instant) -> bool {
-        self.gates.keys().wait(job.key_name(), now).is_some()
+        self.passage.keys().wait(job.key_name(), now).is_some()
     }
 
     /// Lets a request with the job's key begin; `None`: there is no gate to pass.
     pub(super) fn enter_key(&self, job: &Job, now: Instant) -> Option<Permit> {
-        self.gates.keys().get_mut(job.key_name())?.gate.enter(now).ok()
+        self.passage.keys().get_mut(job.key_name())?.gate.enter(now).ok()
     }
 
     /// A batch that waited for its key and may probe it.
     pub(super) fn candidate_of_key(&mut self, now: Instant) -> Option<Job> {
-        let keys = self.gates.keys();
+        let keys = self.passage.keys();
         let due = |(name, _): &(&String, &mut _)| keys.wait(name, now).is_none();
         let (_, job) = self.at_keys.iter_mut().filter(due).find_map(|(_, jobs)| jobs.pop_first())?;
         self.key_bytes -= job.bytes();
@@ -48,7 +48,7 @@ impl Dispatch {
 
     /// When a batch that waits for its key may be sent at the latest. `due_key`: what holds for one that may be already.
     pub(super) fn due_of_keys(&self, now: Instant, due_key: Option<Instant>) -> Option<Instant> {
-        let keys = self.gates.keys();
+        let keys = self.passage.keys();
         let waiting = self.at_keys.iter().filter(|(_, jobs)| !jobs.is_empty());
         waiting.filter_map(|(name, _)| keys.wait(name, now).or(due_key)).min()
     }
@@ -74,7 +74,7 @@ impl Dispatch {
             self.put_before_key(job);
             return None;
         }
-        self.gates.keys().put_up(job.key_name()).refused = Some((status, reason.clone()));
+        self.passage.keys().put_up(job.key_name()).refused = Some((status, reason.clone()));
         self.release_keys(now);
         Some(key_refused(job, status, reason))
     }
@@ -82,16 +82,19 @@ impl Dispatch {
     /// The ingest answered a request with the job's key.
     pub(super) fn key_answered(&mut self, job: &Job, permit: Option<Permit>, now: Instant) {
         let Some(permit) = permit else { return };
-        let news = {
-            let mut keys = self.gates.keys();
+        let (news, is_open) = {
+            let mut keys = self.passage.keys();
             let Some(key) = keys.get_mut(job.key_name()) else { return };
             let news = key.gate.answer(permit, Reply::Accepted, now);
-            if key.gate.is_open() {
+            let is_open = key.gate.is_open();
+            if is_open {
                 keys.take_down(job.key_name());
-                self.has_key_changed = true;
             }
-            news
+            (news, is_open)
         };
+        if is_open {
+            self.passage.note_change();
+        }
         self.release_keys(now);
         self.note(Some(job.key_name().to_owned()), news);
     }
@@ -105,7 +108,7 @@ impl Dispatch {
         now: Instant,
     ) {
         let news = {
-            let mut keys = self.gates.keys();
+            let mut keys = self.passage.keys();
             let is_new = keys.get(job.key_name()).is_none();
             let gate = &mut keys.put_up(job.key_name()).gate;
             let permit = match permit {
@@ -122,7 +125,7 @@ impl Dispatch {
         self.at_keys.entry(job.key_name().to_owned()).or_default();
         self.note(Some(job.key_name().to_owned()), news);
         self.has_changed = true;
-        self.has_key_changed = true;
+        self.passage.note_change();
     }
 
     pub(super) fn put_before_key(&mut self, job: Job) {
@@ -136,7 +139,7 @@ impl Dispatch {
     pub(super) fn release_keys(&mut self, now: Instant) {
         let mut released = Vec::new();
         {
-            let keys = self.gates.keys();
+            let keys = self.passage.keys();
             self.at_keys.retain(|name, jobs| {
                 let key = keys.get(name);
                 if key.is_none_or(|key| key.refusal(now).is_some()) {

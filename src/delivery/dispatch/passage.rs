@@ -3,9 +3,11 @@
 //! That is the endpoint's gate. After everything of the lane was refused, it is the gate of doubt as well: a refusal says
 //! nothing about what other lanes send, so it holds up none of them, but the lanes on hold probe one after another.
 
+use std::sync::MutexGuard;
 use std::time::Instant;
 
 use crate::delivery::gate::{News, Permit, Reply, Why};
+use crate::delivery::key_gates::KeyGates;
 use crate::delivery::outlet::Gates;
 
 /// The way of one lane through the gates that all lanes of a client share.
@@ -97,6 +99,16 @@ impl Passage {
     pub(super) fn why(&self) -> Option<(Why, Instant)> {
         let at_doubt = || if self.is_held() { self.gates.doubt().why() } else { None };
         self.gates.endpoint().why().or_else(at_doubt)
+    }
+
+    /// The gates before keys.
+    pub(super) fn keys(&self) -> MutexGuard<'_, KeyGates> {
+        self.gates.keys()
+    }
+
+    /// A key's gate has changed.
+    pub(super) fn note_change(&mut self) {
+        self.has_changed = true;
     }
 
     /// Whether a gate has changed since the last call.

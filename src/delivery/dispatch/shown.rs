@@ -28,7 +28,7 @@ impl Dispatch {
         let is_sending = self.in_hand.values().any(|is_sending| *is_sending);
         // The batch that is to probe a key is in hand before its request begins.
         let at_key = || {
-            let keys = self.gates.keys();
+            let keys = self.passage.keys();
             self.at_keys.iter().find_map(|(name, jobs)| {
                 let key = keys.get(name)?;
                 let is_awaited = !jobs.is_empty() || key.refused.is_none() && !self.in_hand.is_empty();
@@ -62,7 +62,7 @@ impl Dispatch {
 
     /// Whether a gate that other lanes pass has changed since the last call.
     pub(in crate::delivery) fn take_gate_change(&mut self) -> bool {
-        self.passage.take_change() | std::mem::take(&mut self.has_key_changed)
+        self.passage.take_change()
     }
 
     pub(super) fn note(&mut self, key: Option<String>, news: Option<News>) {
@@ -70,7 +70,7 @@ impl Dispatch {
         let why = match (news, &key) {
             (News::Opened, _) => None,
             (News::Shut, None) => self.passage.why(),
-            (News::Shut, Some(name)) => self.gates.keys().get(name).and_then(|key| key.gate.why()),
+            (News::Shut, Some(name)) => self.passage.keys().get(name).and_then(|key| key.gate.why()),
         };
         let why = why.map(|(why, _)| why);
         self.notes.push(Note { key, why });

@@ -16,7 +16,7 @@ use crate::config::Destination;
 use crate::error::{Error, Result};
 use crate::spool::held_path::{Access, HeldPath};
 
-const AT_CHECK: usize = 4096;
+pub(super) const AT_CHECK: usize = 4096;
 const AT_TEXT: usize = AT_CHECK + 8;
 
 /// Writes `destination` into a header that has none. Until the last store it has none, or one that is not whole.

@@ -12,13 +12,12 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
+use super::destination;
 use super::primitives::AtomicU64;
 
 pub(super) const HEADER_BYTES: u64 = 64 << 10;
-/// The part of the header that is in use, besides the word at `DESTINATION_AT`.
+/// The part of the header that is in use, besides the word that says that any client may deliver the items.
 const HEADER_WORDS: usize = 128;
-/// Where the header says that any client may deliver the items.
-const DESTINATION_AT: usize = 4096;
 /// Three records with a payload of 24 bytes fill it.
 const RING_BYTES: usize = 192;
 
@@ -81,7 +80,7 @@ impl Map {
     }
 
     pub(super) fn header_word(&self, offset: usize) -> &AtomicU64 {
-        if offset == DESTINATION_AT { &self.header[HEADER_WORDS] } else { &self.header[offset / 8] }
+        if offset == destination::AT_CHECK { &self.header[HEADER_WORDS] } else { &self.header[offset / 8] }
     }
 
     pub(super) fn slot(&self, pos: u64) -> Slot<'_> {

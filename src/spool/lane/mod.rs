@@ -121,10 +121,9 @@ impl Lane {
         let reached = queue.forget_reached_target();
         let has_passed_segments = queue.has_passed_segments();
         let checkpoint = queue.checkpoint();
-        // The room of a segment comes back when all of it is settled; what may be dropped for others counts before that.
-        let wins_room = has_passed_segments
-            || checkpoint.cursor >= checkpoint.head.seq
-            || self.settings.overflow == Overflow::DropOldest;
+        // A segment gives its room back as a whole; what may be dropped for others counts before that.
+        let wins_room =
+            checkpoint.cursor >= checkpoint.head.seq || self.settings.overflow == Overflow::DropOldest;
         drop(queue);
         if reached {
             self.stores.announce_change();

@@ -43,6 +43,14 @@ fn requests(sims: &[Sim], from: Duration, to: Duration) -> usize {
     sims.iter().map(|sim| sim.requests_between(from, to)).sum()
 }
 
+/// Runs all lanes for eight of the longest delays, after two of them.
+#[track_caller]
+fn assert_probed_once_for_all(sims: &mut [Sim], ingest: Ingest) {
+    run(sims, (MAX * 2, MAX * 10), ingest);
+    let most = requests(sims, MAX * 2, MAX * 10);
+    assert!((7..=9).contains(&most), "{most} requests in eight delays");
+}
+
 #[test]
 fn what_another_lane_delivers_proves_the_endpoint_too() {
     let mut sim = Sim::new(1, [(0..1, "")]);
@@ -57,9 +65,8 @@ fn what_another_lane_delivers_proves_the_endpoint_too() {
 fn an_ingest_that_is_down_is_probed_once_for_all_lanes() {
     for outcome in [|| retry(503, None), || hold(404)] {
         let mut sims = lanes(5, 100);
-        run(&mut sims, (Duration::ZERO, MAX * 10), &|_| outcome());
-        let most = requests(&sims, MAX * 2, MAX * 10);
-        assert!((7..=9).contains(&most), "{most} requests in eight delays");
+        run(&mut sims, (Duration::ZERO, MAX * 2), &|_| outcome());
+        assert_probed_once_for_all(&mut sims, &|_| outcome());
         run(&mut sims, (MAX * 10, MAX * 12), &|_| accepted());
         assert!(sims.iter().all(|sim| sim.delivered() == 100));
     }
@@ -118,9 +125,7 @@ fn a_key_that_is_to_wait_is_probed_once_for_all_lanes_and_holds_up_no_other() {
         let ingest = |request: &Request| if request.key == name { outcome() } else { accepted() };
         run(&mut sims, (Duration::ZERO, MAX * 2), &ingest);
         assert!(sims.iter().all(|sim| sim.delivered() == 10));
-        run(&mut sims, (MAX * 2, MAX * 10), &ingest);
-        let most = requests(&sims, MAX * 2, MAX * 10);
-        assert!((7..=9).contains(&most), "{name}: {most} requests in eight delays");
+        assert_probed_once_for_all(&mut sims, &ingest);
         run(&mut sims, (MAX * 10, MAX * 13), &|_| accepted());
         assert!(sims.iter().all(|sim| sim.delivered() == 20));
     }
