@@ -247,7 +247,7 @@ impl fmt::Debug for Plain {
     }
 }
 
-/// Buffers of which the begin of the output is still to be sent.
+/// Buffers whose output begins with what is still to be sent.
 struct Gathering {
     buffers: LazyBuffers,
     held: usize,

@@ -80,7 +80,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether another request may go over it: it is open, and nothing came that nobody asked for.
+    /// Whether another request may use it: it is open, and nothing unexpected has arrived.
     pub(super) fn is_open(&self) -> bool {
         is_quiet(&self.stream)
     }

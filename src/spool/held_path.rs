@@ -26,7 +26,7 @@ pub(crate) struct HeldPath {
 }
 
 struct Held {
-    /// Another one once the folder was made again.
+    /// Another one once the folder was recreated.
     descriptor: RwLock<Arc<OwnedFd>>,
     /// Where it was found: for messages, and to see whether it still is there.
     path: PathBuf,

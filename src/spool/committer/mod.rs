@@ -153,7 +153,7 @@ impl<'a> Committer<'a> {
         if journal.wake_committer_at(wake_at).pos < wake_at {
             let failed = journal.has_failed();
             let sync_at = (!clean && !failed).then(|| self.last_sync + self.sync_interval());
-            // A journal that has failed is made again at once, the first time.
+            // A journal that has failed is recreated at once, the first time.
             let retry_at = self.retry_at.or_else(|| failed.then(Instant::now));
             let look_at = mover.is_full().then(|| self.looked_at + LOOK_AFTER);
             mover.wait(seen, [sync_at, retry_at, look_at].into_iter().flatten().min());

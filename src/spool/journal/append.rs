@@ -26,7 +26,7 @@ pub(crate) enum Refusal {
     /// As many items are pending as the caller allows.
     QueueFull,
     Closed,
-    /// The journal was deleted and can't be written again now.
+    /// The journal was deleted and can't be recreated now.
     NotDurable(Error),
 }
 

@@ -22,14 +22,14 @@ impl Lane {
         Error::new(ErrorKind::Io, format!("{} was deleted while in use", self.identity.dir()))
     }
 
-    /// Looks where the lane is, says once what is wrong, and makes a lane that was deleted again.
+    /// Looks where the lane is, says once what is wrong, and recreates a lane that was deleted.
     ///
-    /// Returns whether it was. An error: it can't be made again now. Until it is, no item is accepted.
+    /// Returns whether it was. An error: it can't be recreated now. Until it is, no item is accepted.
     pub(crate) fn hold_ground(&self) -> Result<bool> {
         let standing = self.identity.dir().standing();
         let is_news = self.identity.note_standing(standing);
         match standing {
-            Standing::Deleted => return self.make_again().map(|()| true),
+            Standing::Deleted => return self.recreate().map(|()| true),
             Standing::Moved if is_news => self.log.line(
                 Level::Error,
                 format_args!(
@@ -56,8 +56,8 @@ impl Lane {
         Ok(false)
     }
 
-    /// Makes the lane's folder again. Its journal, all of which is in memory, is written there next; its segments are gone.
-    fn make_again(&self) -> Result<()> {
+    /// Recreates the lane's folder. Its journal, all of which is in memory, is written there next; its segments are gone.
+    fn recreate(&self) -> Result<()> {
         let (named, journal) = (&self.identity.named(), self.stores.journal());
         let deleted = self.deleted();
         journal.fail(deleted.clone());

@@ -54,7 +54,7 @@ impl Identity {
         std::mem::replace(&mut *self.standing.lock().unpoisoned(), standing) != standing
     }
 
-    /// Makes the file that older releases lock again if somebody removed it. Returns whether that was so.
+    /// Recreates the file that older releases lock if somebody removed it. Returns whether that was so.
     pub(super) fn mend_lock(&self) -> Result<bool> {
         self.lock.lock().unpoisoned().as_mut().map_or(Ok(false), |lock| lock.mend(&self.dir))
     }

@@ -124,7 +124,7 @@ impl LaneLock {
         Ok(Self(Some(Locked { folder, file: None, _closed })))
     }
 
-    /// Makes the file `lock` of the lane in `dir` again if somebody removed it. Returns whether that was so.
+    /// Recreates the file `lock` of the lane in `dir` if somebody removed it. Returns whether that was so.
     pub(crate) fn mend(&mut self, dir: &HeldPath) -> Result<bool> {
         let Some(locked) = &mut self.0 else { return Ok(false) };
         let is_there = |file: &File| {

@@ -99,7 +99,7 @@ pub(super) fn resize_journal(dir: &HeldPath, settings: &LaneSettings, log: &Log)
     })
 }
 
-/// Opens the lane's journal. A lane without one is begun again, unless it was in use: without a journal nobody knows
+/// Opens the lane's journal. A lane without one gets a new one, unless the lane was in use: then there is no telling
 /// which of its items were delivered.
 fn open_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<Journal> {
     let path = lane.join("journal");
