@@ -1,8 +1,13 @@
 //! Programs in C and C++: how they are built against the library under test.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::scratch::{root, test_program_dir};
 use crate::tools::{succeed, tool};
@@ -16,6 +21,7 @@ pub fn lib_dir() -> PathBuf {
 /// How C and C++ programs are built: against which library, and with which flags next to the usual ones.
 ///
 /// A test program that runs under a sanitizer finds it in its environment (tests/it/process/sanitizers).
+#[derive(Debug)]
 pub struct CBuild {
     pub lib_dir: PathBuf,
     pub compile_flags: Vec<String>,
@@ -53,15 +59,18 @@ impl CBuild {
         let source = root().join(source);
         let program = out.join(source.file_stem().unwrap());
         let object = program.with_extension("o");
-        let mut compile = Command::new(compiler);
-        compile.args(flags).args(["-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]);
-        compile.arg(root().join("include")).args(&self.compile_flags);
-        succeed(compile.arg("-c").arg(source).arg("-o").arg(&object));
-        // In a step of its own: a sanitizer's flag would bring the compiler's runtime, which is not the library's.
-        let mut link = Command::new(compiler);
-        link.args(flags).arg(&object).arg("-o").arg(&program);
-        link.arg("-L").arg(&self.lib_dir).arg("-lspanspool").args(&self.link_flags);
-        succeed(&mut link);
+        let what = format!("{compiler} {flags:?} {source:?} {self:?}");
+        built_once(&what, &program, || {
+            let mut compile = Command::new(compiler);
+            compile.args(flags).args(["-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]);
+            compile.arg(root().join("include")).args(&self.compile_flags);
+            succeed(compile.arg("-c").arg(&source).arg("-o").arg(&object));
+            // In a step of its own: a sanitizer's flag would bring the compiler's runtime, which is not the library's.
+            let mut link = Command::new(compiler);
+            link.args(flags).arg(&object).arg("-o").arg(&program);
+            link.arg("-L").arg(&self.lib_dir).arg("-lspanspool").args(&self.link_flags);
+            succeed(&mut link);
+        });
         program
     }
 }
@@ -96,8 +105,43 @@ pub fn compile_cpp_with(compiler: &str, source: &str, out: &Path) -> PathBuf {
 pub fn compile_shim(source: &str, out: &Path) -> PathBuf {
     let source = root().join(source);
     let library = out.join(source.file_stem().unwrap()).with_extension("so");
-    let mut command = Command::new(tool("CC", "cc"));
-    command.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]);
-    succeed(command.arg(source).arg("-o").arg(&library).arg("-ldl"));
+    built_once(&source.display().to_string(), &library, || {
+        let mut command = Command::new(tool("CC", "cc"));
+        command.args([
+            "-std=gnu11",
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            "-pthread",
+        ]);
+        succeed(command.arg(&source).arg("-o").arg(&library).arg("-ldl"));
+    });
     library
+}
+
+/// Puts at `path` what `build` makes there, which is built only once by a process: most tests run the same few programs.
+fn built_once(what: &str, path: &Path, build: impl FnOnce()) {
+    static BUILT: Mutex<BTreeMap<String, Arc<OnceLock<Vec<u8>>>>> = Mutex::new(BTreeMap::new());
+    let kept =
+        BUILT.lock().unwrap_or_else(PoisonError::into_inner).entry(what.to_owned()).or_default().clone();
+    let mut is_there = false;
+    let bytes = kept.get_or_init(|| {
+        build();
+        is_there = true;
+        fs::read(path).unwrap()
+    });
+    if is_there {
+        return;
+    }
+    // By a process of its own: a fork of this one could inherit a descriptor for writing, and a program that somebody
+    // may write to does not start.
+    let mut copy =
+        Command::new("cp").args(["-f", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    copy.stdin.take().unwrap().write_all(bytes).unwrap();
+    assert!(copy.wait().unwrap().success());
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
