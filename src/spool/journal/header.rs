@@ -203,17 +203,18 @@ pub(super) fn store_checkpoint(map: &Map, checkpoint: &Checkpoint) {
 /// The newest checkpoint; `None` when the one that was made valid last is not whole: it was damaged since, and the
 /// other one is too old to go on from, because the ring may have been used again.
 ///
-/// The owner may be writing: a slot that changed while it was read is read again.
+/// The owner may be writing: slots that changed while they were read are read again. One that is whole is not enough
+/// then, for what an earlier reading returned may have been in the other.
 pub(super) fn load_checkpoint(map: &Map) -> Option<Checkpoint> {
     let mut seen = load_slots(map);
     loop {
         let word = |at: usize| seen[(at - AT_ACTIVE) / 8];
-        if slot(word, active(word)).is_some() {
+        if (0..AT_SLOTS.len()).all(|i| slot(word, i).is_some()) {
             return newest(word);
         }
         let again = load_slots(map);
         if again == seen {
-            return None;
+            return slot(word, active(word)).and_then(|_| newest(word));
         }
         seen = again;
     }
