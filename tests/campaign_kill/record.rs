@@ -3,11 +3,9 @@
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::items::{Kind, name_of};
 use testkit::ingest::{Answer, Ingest, Request, items_of};
-use testkit::wait::{PATIENCE, until};
 
 /// A request as the ingest saw it.
 #[derive(Debug, Clone)]
@@ -40,9 +38,7 @@ impl Recorder {
                 answer
             }
         };
-        // Somebody else may have the port for a moment.
-        let start = || Ingest::start_on(port, answer.clone()).ok();
-        let ingest = until(Instant::now() + PATIENCE, "the port is free", start);
+        let ingest = Ingest::start_on(port, answer).unwrap();
         Self { ingest, sent, status, crew }
     }
 

@@ -10,13 +10,17 @@ mod message;
 mod wire;
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use message::{Answer, Fault, Request, items_of};
+
+/// For how long a port that somebody else has is waited for, and how often it is tried.
+const PORT_PATIENCE: Duration = Duration::from_secs(60);
+const PORT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running ingest. Dropping it stops it.
 pub struct Ingest {
@@ -50,12 +54,13 @@ impl Ingest {
         Self::start_on(0, answer)
     }
 
-    /// As [`Ingest::start`], on `port`: an ingest that was stopped comes back where it was.
+    /// As [`Ingest::start`], on `port`: an ingest that was stopped comes back where it was. Waits a while for a port that
+    /// somebody else has.
     pub fn start_on(
         port: u16,
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let listener = listen_on(port)?;
         let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { answer: Box::new(answer), state: Mutex::default(), changed: Condvar::new() });
@@ -135,6 +140,19 @@ impl Ingest {
 impl Drop for Ingest {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// While an ingest is down, the system may give its port to a connection.
+fn listen_on(port: u16) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(PORT_INTERVAL)
+            }
+            listener => return listener,
+        }
     }
 }
 
