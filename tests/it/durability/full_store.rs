@@ -39,54 +39,56 @@ fn start(dir: &TempDir, faults: &Faults, endpoint: &str) -> Host {
 
 #[test]
 fn a_refused_item_keeps_nothing_back_while_the_disk_is_full() {
-    for is_killed in [false, true] {
-        let dir = TempDir::new("full-store");
-        let (spool, (ingest, is_up)) = (dir.join("spool"), ingest());
-        let faults = Faults::below(&spool.join("lanes"), &dir.join("faults"));
-        let mut host = start(&dir, &faults, &ingest.url());
-        is_up.store(true, Relaxed);
-        faults.set(Word::Full, 1);
-        assert_eq!(host.ask("enqueue good 10"), "0 10");
-        assert_eq!(host.ask("enqueue bad 2"), "0 2");
-        // Many times what the journal holds.
-        for round in 0..6 {
-            assert_eq!(host.ask(&format!("enqueue more{round} 150 200")), "0 150");
-            eventually("all others are settled", || {
-                total(&status(&spool), "delivered") == 10 + 150 * (round + 1)
-            });
-        }
-        let seen = status(&spool);
-        assert_eq!(
-            (total(&seen, "accepted"), total(&seen, "pending"), total(&seen, "rejected")),
-            (912, 2, 0)
-        );
-        eventually("it is shown", || {
-            status(&spool)["lanes"][0]["reason"].to_string().contains("No space left")
-        });
-        // A flush is not done as long as they are pending.
-        assert_eq!(host.ask("flush 100"), "21");
+    refuse_on_a_full_disk(false);
+}
 
-        if is_killed {
-            host.kill();
-            host = start(&dir, &faults, &ingest.url());
-        }
-        faults.set(Word::Full, 0);
-        // A new process has to find out again that it is the items and not the ingest.
-        let after = u64::from(is_killed);
-        assert_eq!(host.ask(&format!("enqueue after {after}")), format!("0 {after}"));
-        assert_eq!(host.ask("flush 60000"), "0");
-        assert_eq!(host.ask("stats"), format!("{} {} 2 0 0", 912 + after, 910 + after));
-        let log = std::fs::read_to_string(dir.join("log")).unwrap();
-        let told = log.lines().filter(|line| line.contains("/rejected: No space left")).count();
-        assert!((1..=1 + after as usize).contains(&told), "{log}");
-        let list = ["rejected", "list", "--json", "--spool-dir", spool.to_str().unwrap()];
-        let listed = succeed(&mut spanspool(&list)).stdout;
-        assert_eq!(String::from_utf8(listed).unwrap().matches("bad-").count(), 2);
-        host.end();
-        // They were not sent again and again.
-        let most = arrivals(&ingest).into_values().max();
-        assert!(most < Some(20), "{most:?}");
+#[test]
+fn a_refused_item_keeps_nothing_back_in_the_next_process_either() {
+    refuse_on_a_full_disk(true);
+}
+
+fn refuse_on_a_full_disk(is_killed: bool) {
+    let dir = TempDir::new("full-store");
+    let (spool, (ingest, is_up)) = (dir.join("spool"), ingest());
+    let faults = Faults::below(&spool.join("lanes"), &dir.join("faults"));
+    let mut host = start(&dir, &faults, &ingest.url());
+    is_up.store(true, Relaxed);
+    faults.set(Word::Full, 1);
+    assert_eq!(host.ask("enqueue good 10"), "0 10");
+    assert_eq!(host.ask("enqueue bad 2"), "0 2");
+    // Many times what the journal holds.
+    for round in 0..6 {
+        assert_eq!(host.ask(&format!("enqueue more{round} 150 200")), "0 150");
+        eventually("all others are settled", || {
+            total(&status(&spool), "delivered") == 10 + 150 * (round + 1)
+        });
     }
+    let seen = status(&spool);
+    assert_eq!((total(&seen, "accepted"), total(&seen, "pending"), total(&seen, "rejected")), (912, 2, 0));
+    eventually("it is shown", || status(&spool)["lanes"][0]["reason"].to_string().contains("No space left"));
+    // A flush is not done as long as they are pending.
+    assert_eq!(host.ask("flush 100"), "21");
+
+    if is_killed {
+        host.kill();
+        host = start(&dir, &faults, &ingest.url());
+    }
+    faults.set(Word::Full, 0);
+    // A new process has to find out again that it is the items and not the ingest.
+    let after = u64::from(is_killed);
+    assert_eq!(host.ask(&format!("enqueue after {after}")), format!("0 {after}"));
+    assert_eq!(host.ask("flush 60000"), "0");
+    assert_eq!(host.ask("stats"), format!("{} {} 2 0 0", 912 + after, 910 + after));
+    let log = std::fs::read_to_string(dir.join("log")).unwrap();
+    let told = log.lines().filter(|line| line.contains("/rejected: No space left")).count();
+    assert!((1..=1 + after as usize).contains(&told), "{log}");
+    let list = ["rejected", "list", "--json", "--spool-dir", spool.to_str().unwrap()];
+    let listed = succeed(&mut spanspool(&list)).stdout;
+    assert_eq!(String::from_utf8(listed).unwrap().matches("bad-").count(), 2);
+    host.end();
+    // They were not sent again and again.
+    let most = arrivals(&ingest).into_values().max();
+    assert!(most < Some(20), "{most:?}");
 }
 
 #[test]

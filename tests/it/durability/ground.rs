@@ -177,22 +177,30 @@ fn with_backlog(dir: &TempDir, error: i32, endpoint: &str, more: &[&str]) -> (Ho
 
 #[test]
 fn segments_that_can_not_be_read_for_a_while_are_read_later() {
-    for in_flight in ["max_in_flight=1", "max_in_flight=8"] {
-        let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
-        let (mut host, faults) = with_backlog(&dir, libc::EIO, &ingest.url(), &[in_flight]);
-        eventually("it is said", || log_of(&dir).contains("trying again"));
-        eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
-        let shown = status(&dir.join("spool"))["lanes"][0]["reason"].as_str().unwrap().to_owned();
-        assert!(shown.contains("os error 5"), "{shown}");
-        assert_eq!(host.ask("enqueue new 10"), "0 10");
-        faults.set(Word::ReadError, 0);
-        wait_for_items(&ingest, 3010);
-        assert_eq!(host.ask("flush 60000"), "0");
-        assert_eq!(host.ask("stats"), "3010 3010 0 0 0");
-        host.end();
-        assert_each_once(&ingest, &[("kept", 3000), ("new", 10)]);
-        assert!(log_of(&dir).matches("trying again").count() < 3, "{}", log_of(&dir));
-    }
+    wait_for_readable_segments(1);
+}
+
+#[test]
+fn segments_that_can_not_be_read_for_a_while_are_read_later_with_eight_requests_in_flight() {
+    wait_for_readable_segments(8);
+}
+
+fn wait_for_readable_segments(in_flight: u32) {
+    let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
+    let (mut host, faults) =
+        with_backlog(&dir, libc::EIO, &ingest.url(), &[&format!("max_in_flight={in_flight}")]);
+    eventually("it is said", || log_of(&dir).contains("trying again"));
+    eventually("it is shown", || total(&status(&dir.join("spool")), "export_state") == 2);
+    let shown = status(&dir.join("spool"))["lanes"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(shown.contains("os error 5"), "{shown}");
+    assert_eq!(host.ask("enqueue new 10"), "0 10");
+    faults.set(Word::ReadError, 0);
+    wait_for_items(&ingest, 3010);
+    assert_eq!(host.ask("flush 60000"), "0");
+    assert_eq!(host.ask("stats"), "3010 3010 0 0 0");
+    host.end();
+    assert_each_once(&ingest, &[("kept", 3000), ("new", 10)]);
+    assert!(log_of(&dir).matches("trying again").count() < 3, "{}", log_of(&dir));
 }
 
 #[test]

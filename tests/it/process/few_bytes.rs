@@ -16,10 +16,11 @@ fn limit(host: &Host, name: &str, value: &str) {
     succeed(Command::new("prlimit").args(["--pid", &host.pid().to_string(), &format!("--{name}={value}")]));
 }
 
-/// The bytes of address space that a process has.
-fn address_space(host: &Host) -> u64 {
+/// Limits the address space of a living process to 1 MiB more than it has.
+fn leave_a_mebibyte(host: &Host) {
     let pages = fs::read_to_string(format!("/proc/{}/statm", host.pid())).unwrap();
-    pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
+    let bytes = pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096;
+    limit(host, "as", &format!("{}:", bytes + (1 << 20)));
 }
 
 #[test]
@@ -30,13 +31,14 @@ fn a_client_without_memory_refuses_items_and_goes_on_once_there_is_some() {
     let mut host = Host::start(&Host::compile(&dir), &settings(&spool, &ingest.url(), &more));
     assert_eq!(host.ask("enqueue before 100 100"), "0 100");
     assert_eq!(host.ask("flush 60000"), "0");
-    let little = address_space(&host) + (1 << 20);
-    limit(&host, "as", &format!("{little}:"));
+    leave_a_mebibyte(&host);
     // What was found out about memory before counts for two milliseconds.
     thread::sleep(Duration::from_millis(50));
     let answer = host.ask("enqueue short 1000 1000");
     let (status, taken) = answer.split_once(' ').unwrap();
     assert_eq!(status, "20", "ERR_FULL: {answer}");
+    // The host itself needs memory for the item.
+    leave_a_mebibyte(&host);
     let answer = host.ask("large refused 800000");
     assert!(answer.starts_with("40 ") && answer.contains("Cannot allocate memory"), "{answer}");
     assert_eq!(host.ask("flush 2000"), "21");
