@@ -20,10 +20,15 @@ use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 const MOST_DRAINED: usize = 16;
 /// How long empty lanes wait for the next one to be empty.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Lanes with owners that a look goes past. Each takes some 6 µs, and the owners look for orphans as well.
+const MOST_PASSED: usize = 512;
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
+///
+/// The first look and one that was asked for are through all lanes. Of very many, each later one that finds nothing is
+/// through the next part, which begins at another place in each process.
 ///
 /// Dropping it stops the threads.
 pub(crate) struct Adopter {
@@ -100,27 +105,36 @@ impl Drop for Adopter {
 impl Search {
     /// The thread's life, until it is told to stop.
     fn run(self: &Arc<Self>) {
+        let (mut from, mut may_pass) = (self.own.id().to_owned(), usize::MAX);
         while !self.is_stopped() {
             let seen = self.changed.seen();
             let round = Instant::now();
-            if let Err(error) = self.look() {
+            if let Err(error) = self.look(&mut from, may_pass) {
                 self.config.log.line(Level::Warn, format_args!("looking for lanes to adopt: {error}"));
             }
             if !self.is_stopped() {
                 self.changed.wait(seen, Some(round + self.config.adopt_interval));
+                may_pass = if self.changed.seen() == seen { MOST_PASSED } else { usize::MAX };
             }
         }
     }
 
-    fn look(self: &Arc<Self>) -> Result<()> {
+    /// Looks for orphans, beginning with the lane `from`, and goes past so many lanes that are none. Sets `from` to where
+    /// the next look begins.
+    fn look(self: &Arc<Self>, from: &mut String, mut may_pass: usize) -> Result<()> {
         let log = &self.config.log;
         let settings = LaneSettings::new(&self.config, self.outlet.exporter().destination());
         self.requeuer.requeue_late_elsewhere();
         loop {
-            let names = self.lanes.names()?;
+            let mut names = self.lanes.names()?;
             Lane::sweep_up(&self.lanes, &names, log)?;
             self.requeuer.requeue_late();
-            let found = self.round(names, &settings);
+            let begin = names.partition_point(|name| name < from);
+            names.rotate_left(begin);
+            let found = self.round(Round::new(names, may_pass), &settings);
+            if let Some(name) = found.go_on_from {
+                *from = name;
+            }
             for name in found.unusable {
                 let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, &settings, log) else {
                     continue;
@@ -132,12 +146,13 @@ impl Search {
             if !found.is_worth_another || self.is_stopped() {
                 return Ok(());
             }
+            may_pass = usize::MAX;
         }
     }
 
-    /// Looks at each lane once. When there is an orphan to deliver, another thread goes on with the rest.
-    fn round(self: &Arc<Self>, names: Vec<String>, settings: &LaneSettings) -> Found {
-        let round = Arc::new(Round::new(names));
+    /// Looks at lanes, at each once. When there is an orphan to deliver, another thread goes on with the rest.
+    fn round(self: &Arc<Self>, round: Round, settings: &LaneSettings) -> Found {
+        let round = Arc::new(round);
         let helpers = Arc::new(Threads::default());
         self.work(&round, settings, &helpers);
         while !helpers.wait_for(0) {}
@@ -151,11 +166,8 @@ impl Search {
             && let Some(name) = round.next()
         {
             match Lane::take_orphan(&name, &self.lanes, settings, &self.config.log) {
-                Ok(None) => continue,
-                Err(_) => {
-                    round.found_unusable(name);
-                    continue;
-                }
+                Ok(None) => round.has_passed(),
+                Err(_) => round.found_unusable(name),
                 Ok(Some(lane)) => {
                     if lane.stats().pending > 0 && round.may_join() {
                         self.add_helper(round, settings, helpers);

@@ -46,6 +46,33 @@ fn what_a_killed_process_left_is_delivered_without_a_restart() {
     living.end();
 }
 
+/// Of many lanes, a look goes through a part. These stand between the client's own and the others.
+#[test]
+fn an_orphan_among_many_living_lanes_is_found() {
+    let (dir, ingest) = (TempDir::new("adopt-many"), accepting());
+    let (program, spool) = (Host::compile(&dir), dir.join("spool"));
+    let mut living = Host::start(&program, &settings(&spool, &ingest.url(), &[OFTEN]));
+    let own = u64::from_str_radix(&lane_names(&spool)[0], 16).unwrap();
+    let owned: Vec<File> = (1..=600)
+        .map(|n| {
+            let lane = spool.join("lanes").join(format!("{:016x}", own + n));
+            fs::create_dir(&lane).unwrap();
+            let folder = File::open(&lane).unwrap();
+            folder.lock().unwrap();
+            folder
+        })
+        .collect();
+    for turn in 1..=3 {
+        let mut dying = Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE]));
+        assert_eq!(dying.ask(&format!("enqueue left{turn} 20")), "0 20");
+        dying.kill();
+        wait_for_items(&ingest, 20 * turn);
+    }
+    eventually("their lanes are removed", || lane_names(&spool).len() == 1 + owned.len());
+    living.end();
+    assert_each_once(&ingest, &[("left1", 20), ("left2", 20), ("left3", 20)]);
+}
+
 /// Between the two steps of a takeover a lane is empty, and its items count where they were taken over.
 #[test]
 fn a_lane_that_was_taken_over_and_not_removed_is_not_gone_on_with() {
