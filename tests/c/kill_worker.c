@@ -4,7 +4,7 @@
  * A round opens a client for each endpoint, enqueues ITEMS items from each of THREADS threads with a sync and a flush here
  * and there, shuts the clients down and frees them. The threads take the clients in turn. MODE is letters: t has the
  * process wait to be traced by its parent, d says that an ingest is down and not to be waited for, s that there is a pause
- * after each item; - is none of these.
+ * after each item, c that the current folder is / while clients are open; - is none of these.
  *
  * Thread t keeps two numbers in the mapped file COUNTERS: how many items it ever handed to enqueue, stored before the
  * call, and how many of these were taken, stored after OK. They outlive the process; a later process goes on after them.
@@ -111,7 +111,8 @@ static spanspool_client *open_at(const char *endpoint, char **settings) {
     return handle;
 }
 
-static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, const char *endpoints, char **settings) {
+static void run_round(struct job *jobs, int threads, const char *mode, const char *endpoints, char **settings) {
+    uint64_t timeout_ms = strchr(mode, 'd') ? 20 : 60000;
     pthread_t running[MAX_THREADS];
     spanspool_client *clients[MAX_CLIENTS];
     int count = 0;
@@ -120,6 +121,7 @@ static void run_round(struct job *jobs, int threads, uint64_t timeout_ms, const 
         endpoint += *endpoint == ',';
         clients[count++] = open_at(endpoint, settings);
     }
+    if (strchr(mode, 'c') && chdir("/")) exit(2);
     for (int t = 0; t < threads; t++) {
         jobs[t].handle = clients[t % count];
         jobs[t].is_first = t < count;
@@ -152,8 +154,10 @@ int main(int argc, char **argv) {
     for (int t = 0; t < threads; t++) {
         jobs[t] = (struct job){.counter = &counters[t], .thread = t, .items = items, .is_slow = !!strchr(mode, 's')};
     }
+    int home = open(".", O_RDONLY);
     for (int round = 0; round < rounds; round++) {
-        run_round(jobs, threads, strchr(mode, 'd') ? 20 : 60000, argv[6], argv + 7);
+        if (fchdir(home)) return perror("fchdir"), 2;
+        run_round(jobs, threads, mode, argv[6], argv + 7);
     }
     return 0;
 }

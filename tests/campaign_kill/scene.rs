@@ -155,10 +155,16 @@ impl<'a> Scene<'a> {
     /// A worker whose rounds have so many `items` a thread.
     pub fn worker_of(&self, rounds: u64, items: u64, mode: &str) -> Command {
         let mut command = caller(&self.stage.worker);
-        let mode = if self.setup.is_waited_for() { mode.to_owned() } else { format!("{mode}d") };
+        let mut mode = if self.setup.is_waited_for() { mode.to_owned() } else { format!("{mode}d") };
+        let mut spool = self.spool.clone();
+        if let Some(trouble) = self.setup.trouble {
+            mode.push_str(trouble.mode());
+            spool = trouble.name_of(&self.spool);
+        }
+        command.current_dir(self.spool.parent().unwrap());
         command.arg(self.counters.path());
         command.args([self.setup.threads, rounds, items].map(|number| number.to_string())).arg(mode);
-        command.arg(self.endpoints().join(",")).arg(format!("spool_dir={}", self.spool.display()));
+        command.arg(self.endpoints().join(",")).arg(format!("spool_dir={}", spool.display()));
         command.args(self.setup.settings().iter().map(|(key, value)| format!("{key}={value}")));
         command
     }

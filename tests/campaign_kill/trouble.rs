@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,8 @@ use testkit::wait::PATIENCE;
 use testkit::{TempDir, caller, program, succeed};
 
 const DAY: i64 = 86_400;
+/// The extension of a link's name.
+const LINK: &str = "link";
 /// Room for the spools of a trial. The image is sparse.
 const DISK_BYTES: u64 = 1 << 30;
 
@@ -25,6 +28,10 @@ pub enum Trouble {
     SpoolMoved,
     /// The folder of all lanes has.
     LanesMoved,
+    /// The link that the worker knows the spool by leads elsewhere for a while.
+    LinkSwitched,
+    /// The worker knows the spool by a relative path, and goes to another folder.
+    FolderLeft,
     /// Somebody cleans the lock files away, and another process comes.
     Unlocked,
     /// The wall clock is set, now and again.
@@ -53,8 +60,20 @@ impl Tools {
 
     /// One of the troubles that can be had here.
     pub fn any_trouble(&self, noise: &mut Noise) -> Trouble {
-        use Trouble::{ClockSet, Covered, Frozen, LanesMoved, OtherUser, SpoolMoved, Unlocked};
-        let all = [SpoolMoved, LanesMoved, Unlocked, ClockSet, Covered, Frozen, OtherUser];
+        use Trouble::{
+            ClockSet, Covered, FolderLeft, Frozen, LanesMoved, LinkSwitched, OtherUser, SpoolMoved, Unlocked,
+        };
+        let all = [
+            SpoolMoved,
+            LanesMoved,
+            LinkSwitched,
+            FolderLeft,
+            Unlocked,
+            ClockSet,
+            Covered,
+            Frozen,
+            OtherUser,
+        ];
         let had = if self.is_root { all.len() } else { all.len() - 3 };
         all[noise.below(had as u64) as usize]
     }
@@ -86,9 +105,28 @@ impl Tools {
 }
 
 impl Trouble {
+    /// How the worker knows the spool.
+    pub fn name_of(self, spool: &Path) -> PathBuf {
+        match self {
+            Self::LinkSwitched => {
+                fs::create_dir_all(spool).unwrap();
+                let link = spool.with_extension(LINK);
+                lead(&link, spool);
+                link
+            }
+            Self::FolderLeft => spool.file_name().unwrap().into(),
+            _ => spool.to_owned(),
+        }
+    }
+
+    /// What the worker's mode says of it.
+    pub fn mode(self) -> &'static str {
+        if self == Self::FolderLeft { "c" } else { "" }
+    }
+
     /// Whether the worker opens the spool only before it.
     pub fn takes_one_round(self) -> bool {
-        matches!(self, Self::SpoolMoved | Self::LanesMoved | Self::Covered)
+        matches!(self, Self::SpoolMoved | Self::LanesMoved | Self::LinkSwitched | Self::Covered)
     }
 
     /// Whether a lane stays the first that the next worker finds.
@@ -107,6 +145,8 @@ impl Trouble {
         match self {
             Self::SpoolMoved => Lasting::moved(spool),
             Self::LanesMoved => Lasting::moved(spool.join("lanes")),
+            Self::LinkSwitched => Lasting::switched(spool.with_extension(LINK)),
+            Self::FolderLeft => Lasting::Done,
             Self::Covered => {
                 succeed(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&spool));
                 Lasting::Covered(spool)
@@ -154,9 +194,17 @@ fn meddle(spool: &Path) {
     }
 }
 
+/// Has `link` lead to `target` from now on, in one step.
+fn lead(link: &Path, target: &Path) {
+    let fresh = link.with_extension("new");
+    symlink(target, &fresh).unwrap();
+    fs::rename(fresh, link).unwrap();
+}
+
 /// What lasts until it is dropped.
 pub enum Lasting {
     Moved { from: PathBuf, to: PathBuf },
+    Switched { link: PathBuf, from: PathBuf, to: PathBuf },
     Covered(PathBuf),
     Frozen(PathBuf),
     Done,
@@ -168,6 +216,13 @@ impl Lasting {
         fs::rename(&from, &to).unwrap();
         Self::Moved { from, to }
     }
+
+    fn switched(link: PathBuf) -> Self {
+        let (from, to) = (fs::read_link(&link).unwrap(), link.with_extension("elsewhere"));
+        fs::create_dir(&to).unwrap();
+        lead(&link, &to);
+        Self::Switched { link, from, to }
+    }
 }
 
 impl Drop for Lasting {
@@ -175,6 +230,11 @@ impl Drop for Lasting {
         match self {
             // Fails when something was made under the old name.
             Self::Moved { from, to } => fs::rename(to, from).unwrap(),
+            Self::Switched { link, from, to } => {
+                lead(link, from);
+                // Fails when something was made there.
+                fs::remove_dir(to).unwrap();
+            }
             Self::Covered(spool) => {
                 let made = entries(spool);
                 succeed(Command::new("umount").arg("--lazy").arg(spool));
