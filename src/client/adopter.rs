@@ -21,7 +21,7 @@ const MOST_DRAINED: usize = 16;
 /// How long empty lanes wait for the next one to be empty.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Lanes with owners that a look goes past. Each takes some 6 µs, and the owners look for orphans as well.
-const MOST_PASSED: usize = 512;
+const MOST_PASSED: usize = 256;
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 

@@ -53,7 +53,7 @@ fn an_orphan_among_many_living_lanes_is_found() {
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
     let mut living = Host::start(&program, &settings(&spool, &ingest.url(), &[OFTEN]));
     let own = u64::from_str_radix(&lane_names(&spool)[0], 16).unwrap();
-    let owned: Vec<File> = (1..=600)
+    let owned: Vec<File> = (1..=300)
         .map(|n| {
             let lane = spool.join("lanes").join(format!("{:016x}", own + n));
             fs::create_dir(&lane).unwrap();
