@@ -20,11 +20,11 @@ impl TracingExporter for AcceptAll {
     }
 }
 
-/// The settings of a spool in `dir` that never fills up.
+/// The settings of a spool in `dir` that never fills up. A disk that does not keep up shows in the times.
 fn config(dir: &Path, settings: &[(&str, &str)]) -> Result<Config> {
     let mut config = Config::new();
     config.set("spool_dir", &dir.to_string_lossy())?;
-    config.set("max_spool_bytes", "200 GiB")?;
+    config.set("max_spool_bytes", "200 GiB")?.set("enqueue_timeout_ms", "60000")?;
     for (name, value) in settings {
         config.set(name, value)?;
     }
