@@ -21,17 +21,20 @@ const BLOCK_BYTES: usize = 4096;
 /// Where the whole fragments of some folders' files stand.
 pub(crate) struct Scan {
     files: Vec<HeldPath>,
-    values: BTreeMap<u64, Pieces>,
+    /// The versions of each value, in the order in which they were found.
+    values: BTreeMap<u64, Vec<Version>>,
     /// The file that was read last.
     opened: Option<(usize, File)>,
     /// Why some blocks could not be read: what they hold is not known.
     unread: Option<Error>,
 }
 
-#[derive(Default)]
-struct Pieces {
+/// A value as it was stored once. A spill that was cut short may have stored a part of it in another folder, or cut
+/// otherwise: fragments of two versions must not be put together.
+struct Version {
+    folder: usize,
     count: u16,
-    at: BTreeMap<u16, Place>,
+    pieces: BTreeMap<u16, Place>,
 }
 
 #[derive(Clone, Copy)]
@@ -42,18 +45,18 @@ struct Place {
 }
 
 impl Scan {
-    /// Looks through all files in `dirs`; folders and files that are absent hold nothing.
+    /// Looks through all files in `dirs`, the newest one last; folders and files that are absent hold nothing.
     pub(crate) fn of(dirs: &[HeldPath]) -> Result<Self> {
         let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None, unread: None };
-        for dir in dirs {
+        for (folder, dir) in dirs.iter().enumerate() {
             for name in dir.names()? {
-                scan.add(&dir.join(name))?;
+                scan.add(folder, &dir.join(name))?;
             }
         }
         Ok(scan)
     }
 
-    fn add(&mut self, path: &HeldPath) -> Result<()> {
+    fn add(&mut self, folder: usize, path: &HeldPath) -> Result<()> {
         if !path.is_file() {
             return Ok(());
         }
@@ -70,10 +73,8 @@ impl Scan {
             for (at, fragment) in fragments(&window, WINDOW_BYTES) {
                 let bytes = fragment.bytes();
                 next = at + bytes;
-                let pieces = self.values.entry(fragment.id).or_default();
-                pieces.count = fragment.count;
                 let place = Place { file: index, offset: offset + at as u64, bytes };
-                pieces.at.entry(fragment.index).or_insert(place);
+                self.version(fragment.id, folder, fragment.count).pieces.insert(fragment.index, place);
             }
             if window.len() <= WINDOW_BYTES {
                 return Ok(());
@@ -82,26 +83,63 @@ impl Scan {
         }
     }
 
+    fn version(&mut self, id: u64, folder: usize, count: u16) -> &mut Version {
+        let versions = self.values.entry(id).or_default();
+        let known = versions.iter().position(|it| (it.folder, it.count) == (folder, count));
+        let at = known.unwrap_or(versions.len());
+        if known.is_none() {
+            versions.push(Version { folder, count, pieces: BTreeMap::new() });
+        }
+        &mut versions[at]
+    }
+
     /// An error: some blocks could not be read.
     pub(crate) fn check_whole(&self) -> Result<()> {
         self.unread.clone().map_or(Ok(()), Err)
     }
 
-    /// The value `id`, when each of its fragments is whole. An error: it can't be read now.
+    /// The newest version of the value `id` of which each fragment is whole. An error: it can't be read now.
     pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
-        let Some(pieces) = self.values.get(&id) else { return Ok(None) };
-        let most = pieces.count as usize * MAX_FRAGMENT_BYTES;
+        let Self { files, values, opened, .. } = self;
+        for version in values.get(&id).into_iter().flatten().rev() {
+            if let Some(value) = version.read(id, files, opened)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The ids of all values of which any fragment was found, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.values.keys().copied()
+    }
+
+    /// The next id after `id`.
+    pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
+        self.values.range(id + 1..).next().map(|(id, _)| *id)
+    }
+}
+
+impl Version {
+    /// `opened` is the file that was read last.
+    fn read(
+        &self,
+        id: u64,
+        files: &[HeldPath],
+        opened: &mut Option<(usize, File)>,
+    ) -> Result<Option<Vec<u8>>> {
+        let most = self.count as usize * MAX_FRAGMENT_BYTES;
         memory::ensure(format_args!("read item {id} from a segment"), 3 * most)?;
         let mut value = Vec::new();
         let mut bytes = Vec::new();
-        for index in 0..pieces.count {
-            let Some(place) = pieces.at.get(&index) else { return Ok(None) };
-            if self.opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
-                let Some(path) = self.files.get(place.file) else { return Ok(None) };
+        for index in 0..self.count {
+            let Some(place) = self.pieces.get(&index) else { return Ok(None) };
+            if opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
+                let Some(path) = files.get(place.file) else { return Ok(None) };
                 let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
-                self.opened = Some((place.file, file));
+                *opened = Some((place.file, file));
             }
-            let Some((_, file)) = &self.opened else { return Ok(None) };
+            let Some((_, file)) = opened else { return Ok(None) };
             bytes.resize(place.bytes, 0);
             match file.read_exact_at(&mut bytes, place.offset) {
                 Ok(()) => {}
@@ -115,17 +153,7 @@ impl Scan {
                 _ => return Ok(None),
             }
         }
-        Ok((pieces.count > 0).then_some(value))
-    }
-
-    /// The ids of all values of which any fragment was found, in order.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
-        self.values.keys().copied()
-    }
-
-    /// The next id after `id`.
-    pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
-        self.values.range(id + 1..).next().map(|(id, _)| *id)
+        Ok((self.count > 0).then_some(value))
     }
 }
 
@@ -180,8 +208,42 @@ fn read_at(file: &File, offset: u64, len: usize) -> (Vec<u8>, Option<io::Error>)
 
 #[cfg(test)]
 mod tests {
-    use super::fragments;
+    #![allow(clippy::unwrap_used)]
+    use super::*;
     use crate::spool::format::fragment;
+
+    #[test]
+    fn fragments_of_two_versions_are_never_put_together() {
+        let root = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
+        let pieces = |byte: u8, len: usize| -> Vec<Vec<u8>> {
+            fragment::split(7, &vec![byte; len]).into_iter().flatten().collect()
+        };
+        let (long, short) = (pieces(b'l', 150_000), pieces(b's', 100_000));
+        let value_in = |folders: &[Vec<u8>]| {
+            drop(std::fs::remove_dir_all(&root));
+            let dirs: Vec<HeldPath> = folders
+                .iter()
+                .enumerate()
+                .map(|(n, bytes)| {
+                    let dir = root.join(n.to_string());
+                    std::fs::create_dir_all(&dir).unwrap();
+                    std::fs::write(dir.join("db"), bytes).unwrap();
+                    HeldPath::open(&dir).unwrap()
+                })
+                .collect();
+            let value = Scan::of(&dirs).unwrap().value(7).unwrap();
+            drop(std::fs::remove_dir_all(&root));
+            value
+        };
+        // The older one was cut short.
+        assert_eq!(value_in(&[long[..2].concat(), short.concat()]), Some(vec![b's'; 100_000]));
+        assert_eq!(value_in(&[[long[..2].concat(), short.concat()].concat()]), Some(vec![b's'; 100_000]));
+        // The newer one was, and the older one is the only one that is whole.
+        assert_eq!(value_in(&[long.concat(), short[..1].concat()]), Some(vec![b'l'; 150_000]));
+        // Both are whole.
+        assert_eq!(value_in(&[long.concat(), short.concat()]), Some(vec![b's'; 100_000]));
+        assert_eq!(value_in(&[long[..1].concat(), long[1..].concat()]), None);
+    }
 
     #[test]
     fn whole_fragments_are_found_wherever_they_stand() {
