@@ -55,10 +55,12 @@ fn an_orphan_among_many_living_lanes_is_found() {
     let own = u64::from_str_radix(&lane_names(&spool)[0], 16).unwrap();
     let owned: Vec<File> = (1..=300)
         .map(|n| {
-            let lane = spool.join("lanes").join(format!("{:016x}", own + n));
-            fs::create_dir(&lane).unwrap();
-            let folder = File::open(&lane).unwrap();
+            let made = dir.join("owned");
+            fs::create_dir(&made).unwrap();
+            let folder = File::open(&made).unwrap();
             folder.lock().unwrap();
+            // Locked before the client can see it, which takes over others.
+            fs::rename(&made, spool.join("lanes").join(format!("{:016x}", own + n))).unwrap();
             folder
         })
         .collect();
