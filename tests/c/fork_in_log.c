@@ -1,6 +1,6 @@
 /*
- * The first call of a child logs a line while it opens its lane. The log function forks there, and so does another
- * thread: nobody hangs.
+ * The first call of a child logs a line while it opens its lane. The log function forks there, and returns once another
+ * thread could fork as well: nobody hangs.
  *
  *   fork_in_log FOLDER
  */
@@ -11,6 +11,8 @@
 
 static pid_t main_process;
 static int forked;
+/* Forks of the other thread, which ends once this is set. */
+static volatile int others, is_over;
 
 static void fork_once(int32_t level, const char *message, void *user_data) {
     (void)level, (void)message, (void)user_data;
@@ -18,13 +20,17 @@ static void fork_once(int32_t level, const char *message, void *user_data) {
     pid_t child = fork();
     if (child == 0) _exit(0);
     CHECK(wait_for(child) == 0);
+    /* One may have been under way when this began. */
+    int enough = others + 2;
+    while (others < enough) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static void *fork_often(void *unused) {
-    for (int i = 0; i < 50; i++) {
+    while (!is_over) {
         pid_t child = fork();
         if (child == 0) _exit(0);
         CHECK(wait_for(child) == 0);
+        others++;
     }
     return unused;
 }
@@ -51,6 +57,7 @@ int main(int argc, char **argv) {
         pthread_t other;
         CHECK(pthread_create(&other, NULL, fork_often, NULL) == 0);
         CHECK_STATUS(enqueue_item(handle, "child", 0, 0), SPANSPOOL_OK);
+        is_over = 1;
         CHECK(pthread_join(other, NULL) == 0);
         CHECK(forked > 0);
         CHECK(stats_of(handle).accepted == 1);
