@@ -25,6 +25,8 @@ pub const PROCESSES: usize = 2;
 pub const FRESH: usize = 1000;
 /// Bytes of a thread's counters in the file.
 const COUNTER_BYTES: usize = 64;
+/// How often the counters are read.
+const SAMPLE_EVERY: Duration = Duration::from_millis(1);
 /// Samples of the counters that are kept: some seconds.
 const SAMPLES: usize = 5000;
 
@@ -163,7 +165,7 @@ impl Crew {
                         history.pop_front();
                     }
                     drop(history);
-                    thread::sleep(Duration::from_millis(1));
+                    thread::sleep(SAMPLE_EVERY);
                 }
             }
         });
@@ -287,12 +289,12 @@ impl Crew {
         let stopwatch = Stopwatch::read(&self.sync_log(which));
         let history = self.history.lock().unwrap();
         let mut later_ns = cut_ns;
-        let mut stall_ns = 0;
+        let mut lost_ns = 0;
         for (at_ns, ends) in history.iter().rev().filter(|(at_ns, _)| *at_ns < cut_ns) {
-            // A machine that kept the sampler waiting may have kept the committer waiting.
-            stall_ns = stall_ns.max(later_ns - at_ns);
+            // A machine that kept the sampler waiting may have kept the committer waiting, which gives way to others.
+            lost_ns += (later_ns - at_ns).saturating_sub(2 * SAMPLE_EVERY.as_nanos() as u64);
             later_ns = *at_ns;
-            let may_take_ns = limit.interval_ns + stopwatch.busy_ns(*at_ns, cut_ns) + 2 * stall_ns;
+            let may_take_ns = limit.interval_ns + stopwatch.busy_ns(*at_ns, cut_ns) + 2 * lost_ns;
             if cut_ns - at_ns > may_take_ns + limit.wake_up_ns {
                 return ends.clone();
             }

@@ -203,6 +203,7 @@ fn campaign(kind: Kind, durability: Durability, honest: bool, images: u64) -> Op
     if !can || !Path::new("/dev/fuse").exists() && !skip(&test, "/dev/fuse") {
         return None;
     }
+    let _alone = super::alone();
     let title = format!("volatile disk: {} durability={} honest={honest}", kind.name(), durability.name());
     let seed = campaign::seed(&title);
     let mut noise = Noise::new(seed ^ kind as u64 ^ (durability as u64) << 8);
