@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -312,6 +313,16 @@ impl HeldPath {
                 self.unlink(AtFlags::REMOVEDIR)
             }
         }
+    }
+
+    /// Whether `file` stands under this name, as far as that can be known now.
+    pub(crate) fn leads_to(&self, file: &File) -> bool {
+        let Ok(held) = file.metadata() else { return false };
+        held.nlink() > 0
+            && match self.stat() {
+                Ok(named) => (named.st_dev, named.st_ino) == (held.dev(), held.ino()),
+                Err(e) => e.kind() != io::ErrorKind::NotFound,
+            }
     }
 
     /// Removes this file; one that is gone already is no error.

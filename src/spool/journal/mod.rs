@@ -34,7 +34,6 @@ mod sync;
 mod view;
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub(crate) use append::{Appended, Refusal};
@@ -193,9 +192,9 @@ impl Journal {
         self.room.notify_all();
     }
 
-    /// Whether the journal's file has a name.
+    /// Whether the journal's file stands under its name. Under another one nobody would find it.
     pub(crate) fn is_linked(&self) -> bool {
-        self.file().metadata().is_ok_and(|file| file.nlink() > 0)
+        self.path.leads_to(&self.file())
     }
 
     /// The ring position after the newest record.

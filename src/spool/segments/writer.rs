@@ -129,7 +129,12 @@ impl Segment {
             }
             db.flush()
         })?;
-        self.file.sync_data().map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))
+        self.file.sync_data().map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))?;
+        let path = self.dir.join(DATABASE);
+        if path.leads_to(&self.file) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Io, format!("{path} was removed or replaced while in use")))
     }
 
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.

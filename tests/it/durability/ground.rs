@@ -122,6 +122,76 @@ fn a_journal_that_is_deleted_is_written_again() {
     assert_each_once(&ingest, &[("before", 3000), ("after", 3000)]);
 }
 
+/// What somebody does to the journal of the lane `lane`, whose owner lives.
+fn disturb(lane: &Path, how: &str) {
+    let (journal, other) = (lane.join("journal"), lane.join("../../other"));
+    match how {
+        "renamed" => fs::rename(journal, lane.join("journal.bak")).unwrap(),
+        "moved" => fs::rename(journal, other).unwrap(),
+        // A backup by hard links keeps it from being without a name.
+        "removed" => {
+            fs::hard_link(&journal, other).unwrap();
+            fs::remove_file(journal).unwrap();
+        }
+        _ => {
+            fs::hard_link(&journal, other).unwrap();
+            fs::copy(&journal, lane.join("copy")).unwrap();
+            fs::rename(lane.join("copy"), journal).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_has_another_name_is_written_again_under_its_own() {
+    for durability in ["process", "power"] {
+        for how in ["renamed", "moved", "removed", "replaced"] {
+            let (dir, ingest) = (TempDir::new("ground-name"), accepting());
+            let (spool, durability) = (dir.join("spool"), format!("durability={durability}"));
+            let mut host = start(&dir, &spool, DEAD, &["exporter=none", &durability]);
+            assert_eq!(host.ask("enqueue before 20"), "0 20");
+            disturb(&spool.join("lanes").join(&lane_names(&spool)[0]), how);
+            // With `power` its own sync notices. That call may fail, and does not say OK then.
+            eventually("it is noticed", || {
+                host.ask("sync");
+                log_of(&dir).contains("was deleted")
+            });
+            eventually("it is written again", || host.ask("sync") == "0");
+            assert_eq!(host.ask("enqueue after 20"), "0 20", "{how}");
+            host.kill();
+            drain(&spool, &ingest.url());
+            assert_each_once(&ingest, &[("before", 20), ("after", 20)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_accepted_after_segments_were_removed_or_replaced_is_in_new_ones() {
+    for is_replaced in [false, true] {
+        let (dir, ingest) = (TempDir::new("ground-segments"), accepting());
+        let spool = dir.join("spool");
+        let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
+        assert_eq!(host.ask("enqueue before 2000 100"), "0 2000");
+        let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
+        let (copy, away) = (dir.join("copy"), dir.join("away"));
+        succeed(std::process::Command::new("cp").arg("-a").args([&segments, &copy]));
+        fs::rename(&segments, &away).unwrap();
+        if is_replaced {
+            fs::rename(&copy, &segments).unwrap();
+        }
+        assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
+        host.kill();
+        assert!(log_of(&dir).contains("was removed or replaced while in use"), "{}", log_of(&dir));
+        // What was there before is back: nothing is missing.
+        for segment in fs::read_dir(&away).unwrap().map(|entry| entry.unwrap().path()) {
+            let there = segments.join(segment.file_name().unwrap());
+            drop(fs::remove_dir_all(&there));
+            fs::rename(segment, there).unwrap();
+        }
+        drain(&spool, &ingest.url());
+        assert_each_once(&ingest, &[("before", 2000), ("after", 3000)]);
+    }
+}
+
 #[test]
 fn a_spool_that_is_deleted_whole_takes_no_more_items() {
     let dir = TempDir::new("ground-gone");
