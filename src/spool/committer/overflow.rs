@@ -186,6 +186,10 @@ impl Committer<'_> {
         let needed = self.lane.disk_bytes_for_segments() + bytes + overhead.max(reserve);
         let fits = needed <= self.lane.settings().max_spool_bytes && writer::claim_sled();
         self.lane.mover().set_full(!fits);
+        if !fits {
+            // What is sent now needs no room.
+            self.lane.hand_out().wake();
+        }
         fits
     }
 

@@ -119,12 +119,12 @@ impl Lane {
                     }
                     return Take::Batch(stored);
                 }
-                Next::In(_) | Next::Idle if !rested => {
+                Next::In(..) | Next::Idle if !rested => {
                     std::thread::sleep(NAP);
                     rested = true;
                 }
-                Next::In(ms) => {
-                    let full = next_seq + self.settings.limits.items as u64;
+                Next::In(ms, enough) => {
+                    let full = enough.min(next_seq + self.settings.limits.items as u64);
                     let due = self
                         .settings
                         .trigger_items

@@ -26,6 +26,9 @@ pub(crate) use crate::spool::queue::reading::ReadFailure;
 use crate::spool::segments::Segments;
 use crate::spool::segments::reading::Reading;
 
+/// Items that take one part of so many of the journal are sent before they are old enough.
+const CROWDED_SHARE: u64 = 4;
+
 /// The state of the reading side. Its owner keeps it under one lock.
 pub(crate) struct Queue {
     lane: String,
@@ -209,18 +212,23 @@ impl Queue {
                     self.leave_out(journal, end.seq, Some(end));
                     Next::Lost(Error::new(ErrorKind::Corrupt, what))
                 }
-                Read::Record(_) | Read::Unfinished => Next::In(1),
+                Read::Record(_) | Read::Unfinished => Next::In(1, u64::MAX),
             });
         };
         // An older release went by the wall clock: after it was set back the age is not known, and the batch is due.
         let age_ms = due.now_ms.checked_sub(run.oldest_unix_ms).unwrap_or(due.delay_ms);
-        let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms;
+        // A small journal would be full before its items are old enough.
+        let (bytes, enough) = (run.end.pos - self.ring.pos, journal.ring_bytes() / CROWDED_SHARE);
+        let waited = self.ring.seq < due.forced_before || age_ms >= due.delay_ms || bytes >= enough;
         match run.stop {
             Stop::OtherKey if self.regroup != Regroup::Impossible => {
                 self.regroup = Regroup::Wanted;
                 return Err(Next::Regroup);
             }
-            Stop::Tail | Stop::Unfinished if !waited => return Err(Next::In(due.delay_ms - age_ms)),
+            Stop::Tail | Stop::Unfinished if !waited => {
+                let more = ((enough - bytes) * run.items).div_ceil(bytes.max(1));
+                return Err(Next::In(due.delay_ms - age_ms, self.next + run.items + more));
+            }
             _ => {}
         }
         Ok((batching::take_run(journal, &self.lane, self.ring, &run), Some(run.end)))

@@ -386,3 +386,26 @@ fn sync_brings_the_journal_to_the_disk() {
         before.zip(after).is_none_or(|(before, after)| after + WRITTEN_KIB / 2 <= before)
     });
 }
+
+/// In a small spool, items that wait for their batch would take all the room.
+#[test]
+fn a_small_spool_sends_before_it_is_full() {
+    for overflow in ["reject", "drop_oldest"] {
+        let (dir, ingest) = (TempDir::new("limits-small"), Ingest::start(|_| Answer::status(200)).unwrap());
+        let settings = [
+            ("overflow", overflow),
+            ("max_spool_bytes", "256 KiB"),
+            ("schedule_delay_ms", "86400000"),
+            ("max_batch_size", "65536"),
+        ];
+        let client = open(&dir.join("spool"), &ingest.url(), &settings);
+        for n in 0..400 {
+            eventually("there is room", || client.enqueue(long_item(n, 2000).as_bytes()).is_ok());
+        }
+        eventually("most are sent", || {
+            let stats = client.stats().unwrap();
+            stats.delivered + stats.dropped_overflow >= 300
+        });
+        assert!(client.stats().unwrap().delivered > 100, "{overflow}: {:?}", client.stats());
+    }
+}
