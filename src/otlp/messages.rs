@@ -124,7 +124,7 @@ messages! {
 
 impl Message {
     /// What its field `number` holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn kind_of(self, number: u32) -> Kind {
         FIELDS[self as usize].kinds.get(number as usize).copied().unwrap_or(Kind::Unknown)
     }

@@ -16,3 +16,6 @@ pub(crate) use records::{middle, pieces};
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::records as records_by_another;

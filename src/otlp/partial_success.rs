@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::wire::{Reader, WireType};
+use super::wire::{MOST_GROUPS, Reader, WireType};
 
 /// What an answer of success says of a request that was not taken as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ fn of_protobuf(body: &[u8]) -> PartialSuccess {
     while let Ok((number, wire_type)) = reader.tag() {
         match (number, wire_type) {
             (1, WireType::Delimited) => read_partial_success(reader.delimited_or_rest(), &mut found),
-            _ if reader.skip(number, wire_type).is_ok() => {}
+            _ if reader.skip(number, wire_type, MOST_GROUPS).is_ok() => {}
             _ => break,
         }
     }
@@ -54,7 +54,7 @@ fn read_partial_success(bytes: &[u8], found: &mut PartialSuccess) {
             (2, WireType::Delimited) => {
                 found.message = String::from_utf8_lossy(reader.delimited_or_rest()).into_owned();
             }
-            _ if reader.skip(number, wire_type).is_ok() => {}
+            _ if reader.skip(number, wire_type, MOST_GROUPS).is_ok() => {}
             _ => return,
         }
     }

@@ -38,6 +38,7 @@ fn attributes() -> Vec<KeyValue> {
     let map = KeyValueList { values: vec![pair("inner", Value::ArrayValue(list.clone()))] };
     vec![
         pair("text", Value::StringValue("żółw 🐢".into())),
+        pair("plain", Value::StringValue("value".into())),
         pair("empty", Value::StringValue(String::new())),
         pair("bool", Value::BoolValue(true)),
         pair("int", Value::IntValue(i64::MIN)),
@@ -231,7 +232,7 @@ fn requests() -> [(Signal, Vec<u8>); 3] {
 }
 
 /// What the decoder finds: the records, or that it is no request.
-fn records(bytes: &[u8], signal: Signal) -> Option<usize> {
+pub(crate) fn records(bytes: &[u8], signal: Signal) -> Option<usize> {
     Some(match signal {
         Signal::Traces => {
             let all = Traces::decode(bytes).ok()?.resource_spans;

@@ -15,7 +15,7 @@ pub(super) enum WireType {
 pub(super) type Broken = &'static str;
 
 /// Groups that an unknown field may open within one another.
-const MOST_GROUPS: usize = 16;
+pub(super) const MOST_GROUPS: usize = 100;
 
 /// Reads protobuf from its beginning on.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +39,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of up to ten bytes, each with seven bits of it, the lowest first.
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, Broken> {
+        // Most tags and lengths are one byte.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0;
         for (i, byte) in self.bytes[self.at..].iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * i);
@@ -59,7 +70,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of the next field, and how it is encoded.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<(u32, WireType), Broken> {
         let tag = u32::try_from(self.varint()?).map_err(|_| "a field's number is too large")?;
         let wire_type = match tag & 7 {
@@ -75,7 +86,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The length of what follows, which is there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn len(&mut self) -> Result<usize, Broken> {
         let len = self.varint()?;
         match usize::try_from(len) {
@@ -85,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Broken> {
         let taken = self.bytes[self.at..].get(..len).ok_or("it breaks off")?;
         self.at += len;
@@ -93,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes with their length before them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn delimited(&mut self) -> Result<&'a [u8], Broken> {
         let len = self.len()?;
         self.take(len)
@@ -106,30 +117,39 @@ impl<'a> Reader<'a> {
         self.take(len.min(left(self))).unwrap_or_default()
     }
 
+    /// Goes to `at`, which is not after its end.
+    #[inline(always)]
+    pub(super) fn go_to(&mut self, at: usize) {
+        self.at = at.min(self.bytes.len());
+    }
+
     /// Makes it end at `end` of `bytes`, which it reads already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_at(&mut self, bytes: &'a [u8], end: usize) {
         self.bytes = &bytes[..end];
     }
 
-    /// Goes past a field of which the tag was read.
-    pub(super) fn skip(&mut self, number: u32, wire_type: WireType) -> Result<(), Broken> {
+    /// Goes past a field of which the tag was read, with at most `room` groups within one another, itself included.
+    #[cold]
+    pub(super) fn skip(&mut self, number: u32, wire_type: WireType, room: usize) -> Result<(), Broken> {
         let mut groups = [0; MOST_GROUPS];
         let mut open = 0;
         let (mut number, mut wire_type) = (number, wire_type);
         loop {
             match wire_type {
+                WireType::GroupEnd if open > 0 && groups[open - 1] == number => open -= 1,
+                WireType::GroupEnd => return Err("a group ends that did not begin"),
+                _ if open >= room.min(MOST_GROUPS) => {
+                    return Err("more than 100 messages are nested in one another");
+                }
                 WireType::Varint => drop(self.varint()?),
                 WireType::Fixed64 => drop(self.take(8)?),
                 WireType::Fixed32 => drop(self.take(4)?),
                 WireType::Delimited => drop(self.delimited()?),
-                WireType::GroupStart if open < MOST_GROUPS => {
+                WireType::GroupStart => {
                     groups[open] = number;
                     open += 1;
                 }
-                WireType::GroupStart => return Err("its groups are nested too deep"),
-                WireType::GroupEnd if open > 0 && groups[open - 1] == number => open -= 1,
-                WireType::GroupEnd => return Err("a group ends that did not begin"),
             }
             if open == 0 {
                 return Ok(());
@@ -159,13 +179,15 @@ mod tests {
         let skip = |bytes: &[u8]| {
             let mut reader = Reader::new(bytes);
             let (number, wire_type) = reader.tag()?;
-            reader.skip(number, wire_type)?;
+            reader.skip(number, wire_type, MOST_GROUPS)?;
             Ok::<_, Broken>(reader.at())
         };
         // Of the fields 15 and 14: 15 begins, 14 begins and ends, 15 ends.
         assert_eq!(skip(&[0x7b, 0x73, 0x74, 0x7c]), Ok(4));
         assert!(skip(&[0x7b, 0x73, 0x7c, 0x74]).is_err());
         assert!(skip(&[0x7b]).is_err() && skip(&[0x7c]).is_err());
-        assert!(skip(&[0x7b; 100]).is_err());
+        let nested = |groups| [vec![0x7b; groups], vec![0x7c; groups]].concat();
+        assert_eq!(skip(&nested(100)), Ok(200));
+        assert!(skip(&nested(101)).is_err());
     }
 }
