@@ -47,7 +47,8 @@
  *
  * Words
  * -----
- *   item      one JSON object: a trace or a span as the OpenAI Agents SDK exports it
+ *   item      one JSON object: a trace or a span as the OpenAI Agents SDK exports it;
+ *             with exporter=otlp one export request
  *   batch     items that are sent in one request, under one id, which is its Idempotency-Key
  *   spool     the directory that holds the items; any number of processes share it
  *   lane      a directory in the spool that one handle owns; when its process has died, another handle adopts it
@@ -149,7 +150,8 @@ enum spanspool_status
    */
   SPANSPOOL_ERR_INVALID_ARGUMENT = 1,
   /**
-   * The item is not exactly one JSON object in UTF-8; nothing was stored. Correct the item.
+   * The item is not exactly one JSON object in UTF-8, or with exporter=otlp not one export request of the signal.
+   * Nothing was stored. Correct the item.
    */
   SPANSPOOL_ERR_INVALID_ITEM = 2,
   /**
@@ -320,7 +322,7 @@ typedef struct spanspool_stats {
    */
   uint64_t pending;
   /**
-   * Bytes of JSON that wait to be delivered.
+   * Bytes of the items that wait to be delivered.
    */
   uint64_t pending_bytes;
   /**
@@ -352,7 +354,8 @@ typedef struct spanspool_stats {
    */
   uint64_t lanes_adopted;
   /**
-   * Items that the ingest refused inside an answer of success; 0 for exporters whose protocol has no such answer.
+   * Spans, log records and data points that a receiver of OTLP refused inside an answer of success. They are not sent
+   * again; their items count as delivered.
    */
   uint64_t partially_rejected;
   /**
@@ -487,19 +490,20 @@ size_t spanspool_last_error(const spanspool_client* handle, char* buf, size_t le
  * The call waits for no network, and for the disk at most enqueue_timeout_ms.
  *
  * handle: yours.
- * json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are, but for the field
- * limits of the OpenAI ingest where the setting sanitize applies them. Where it does, an item of up to 64 MiB that is
- * longer than max_item_bytes is stored as they leave it, if that is short enough.
+ * item, item_len: one JSON object in UTF-8, or with exporter=otlp one export request as protobuf bytes. It is copied, and
+ * not ended by NUL. The bytes are sent as they are, but for the field limits of the OpenAI ingest where the setting
+ * sanitize applies them. Where it does, an item of up to 64 MiB that is longer than max_item_bytes is stored as they
+ * leave it, if that is short enough.
  *
- * Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
+ * Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or item_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
  * empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
  * OK, with one exception: an item that could not be synced (ERR_IO) may still be delivered, if durability is power or
  * the item is longer than half of journal_bytes.
  * Threads: any, several at once.
  */
 spanspool_status spanspool_enqueue(const spanspool_client* handle,
-                                   const char* json,
-                                   size_t json_len);
+                                   const char* item,
+                                   size_t item_len);
 
 /**
  * Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
@@ -509,15 +513,15 @@ spanspool_status spanspool_enqueue(const spanspool_client* handle,
  *
  * handle: yours.
  * name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
- * json, json_len: as for spanspool_enqueue.
+ * item, item_len: as for spanspool_enqueue.
  *
  * Returns what spanspool_enqueue does; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
  * Threads: any, several at once.
  */
 spanspool_status spanspool_enqueue_as(const spanspool_client* handle,
                                       const char* name,
-                                      const char* json,
-                                      size_t json_len);
+                                      const char* item,
+                                      size_t item_len);
 
 /**
  * Replaces the API key, and tries at once to send what was waiting for it.
@@ -640,10 +644,13 @@ void spanspool_free(spanspool_client* handle);
  *       the directory that holds the items; required
  *       allowed: a directory; it is created if it does not exist
  *   exporter = backend
- *       where items go: to the HTTP ingest, to standard output, or nowhere, so that they stay in the spool
- *       allowed: backend, console, none
+ *       where items go: to the HTTP ingest, to an OTLP receiver, to standard output, or nowhere: they stay in the spool
+ *       allowed: backend, otlp, console, none
+ *   signal = traces
+ *       with exporter=otlp: what the items are
+ *       allowed: traces, logs, metrics
  *   endpoint = https://api.openai.com/v1/traces/ingest
- *       the ingest that batches are posted to
+ *       the ingest that batches are posted to; otlp: /v1/SIGNAL is added, and the default is http://localhost:4318
  *       allowed: an http:// or https:// URL
  *   api_key = env OPENAI_API_KEY
  *       sent as `Authorization: Bearer`; never written to disk or to a log
@@ -658,7 +665,7 @@ void spanspool_free(spanspool_client* handle);
  *       most items in a batch
  *       allowed: 1 to 65536
  *   max_batch_bytes = 1 MiB
- *       longest request body; a single item that is longer is sent alone
+ *       longest request body; a single item that is longer is sent alone, or with exporter=otlp in parts
  *       allowed: 1 KiB to 64 MiB
  *   max_queue_size = 0
  *       most pending items; 0: limited by bytes only
@@ -694,13 +701,13 @@ void spanspool_free(spanspool_client* handle);
  *       longest wait for a connection, the lookup of the host's name included
  *       allowed: 1 to 86400000
  *   request_timeout_ms = 60000
- *       longest wait for a whole request
+ *       longest wait for a whole request; with exporter=otlp the default is 10000
  *       allowed: 1 to 86400000
  *   max_in_flight = 1
  *       most requests at the same time; 1 keeps the order of the items
  *       allowed: 1 to 64
  *   request_compression = none
- *       how request bodies are compressed
+ *       how request bodies are compressed; with exporter=otlp the default is gzip, but not to this machine
  *       allowed: none, gzip
  *   durability = process
  *       what an OK survives: the death of the process, or also a power cut
@@ -718,13 +725,13 @@ void spanspool_free(spanspool_client* handle);
  *       longest item, as it is sent: after the field limits of sanitize
  *       allowed: 1 KiB to 1 GiB
  *   validation = full
- *       full: an item must be one JSON object in UTF-8; none: the caller guarantees it
+ *       full: an item must be one JSON object in UTF-8, or one export request of OTLP; none: the caller guarantees it
  *       allowed: full, none
  *   sanitize = auto
  *       when to apply the OpenAI ingest's field limits; auto: for the OpenAI endpoint only
  *       allowed: auto, always, never
  *   adopt = same
- *       which lanes of dead processes are delivered: same: of this exporter and endpoint, and of exporter=none; any: all
+ *       lanes of dead processes to deliver: same: of this exporter and endpoint, and of exporter=none; any: all
  *       allowed: same, any
  *   adopt_interval_ms = 30000
  *       time between searches for lanes of dead processes

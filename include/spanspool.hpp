@@ -236,7 +236,7 @@ class client {
     /** Whether it is not empty. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
 
-    /** Takes one JSON object. It is durable, as the setting durability says, when this returns. Waits for no network. */
+    /** Takes one JSON object, or with exporter=otlp one export request. It is durable, as the setting durability says, when this returns. Waits for no network. */
     void enqueue(std::string_view item) const { check("enqueue", enqueue(item, std::nothrow)); }
     [[nodiscard]] spanspool_status enqueue(std::string_view item, std::nothrow_t) const noexcept {
         return spanspool_enqueue(get(), item.data(), item.size());

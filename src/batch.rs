@@ -155,6 +155,20 @@ impl Batch {
         part
     }
 
+    /// The item `at`, if there is one.
+    pub(crate) fn item(&self, at: usize) -> Option<&[u8]> {
+        (at < self.len()).then(|| &self.joined()[self.span(at)])
+    }
+
+    /// A batch of one item, made of the bytes `pieces` of the item `at`, with an id of its own.
+    pub(crate) fn pieces_of(&self, at: usize, pieces: &[Range<usize>]) -> Batch {
+        let mut part = Batch::new(self.lane.clone(), self.first + at as u64, self.key_name.clone());
+        let item = self.item(at).unwrap_or_default();
+        let pieces = pieces.iter().filter_map(|piece| item.get(piece.clone()));
+        part.push(&pieces.collect::<Vec<_>>().concat());
+        part
+    }
+
     fn span(&self, i: usize) -> Range<usize> {
         let start = if i == 0 { 0 } else { self.ends[i - 1] as usize + 1 };
         start..self.ends[i] as usize

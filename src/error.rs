@@ -13,7 +13,8 @@ use std::sync::Arc;
 pub enum ErrorKind {
     /// A setting or an argument is not allowed; nothing was changed.
     InvalidArgument,
-    /// The item is not exactly one JSON object in UTF-8; nothing was stored.
+    /// The item is not exactly one JSON object in UTF-8, or with `exporter=otlp` not one export request of the signal.
+    /// Nothing was stored.
     InvalidItem,
     /// The item is longer than `max_item_bytes`, also as it would be sent; nothing was stored. The message has both numbers.
     ItemTooLarge,

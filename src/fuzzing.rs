@@ -5,11 +5,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::config::{Config, Endpoint, SETTINGS, Validation};
+use crate::config::{Config, Endpoint, SETTINGS, Signal, Validation};
 use crate::error::ErrorKind;
 use crate::export::fuzzing as export;
 use crate::item::Item;
 use crate::item::grammar::{self, reference};
+use crate::otlp::{self, PartialSuccess};
 
 pub use crate::export::fuzzing::{answer, sanitize};
 pub use crate::spool::fuzzing::{batch, journal, scan};
@@ -17,7 +18,7 @@ pub use crate::spool::fuzzing::{batch, journal, scan};
 /// The check in `enqueue` agrees with serde_json and with the exporter's parser.
 pub fn enqueue(data: &[u8]) {
     let check = |max_bytes, validation| {
-        Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.json(), data))
+        Item::check(data, "", max_bytes, validation).map(|item| assert_eq!(item.bytes(), data))
     };
     let is_object = reference::is_object(data);
     assert_eq!(grammar::is_object(data), is_object);
@@ -28,6 +29,34 @@ pub fn enqueue(data: &[u8]) {
         let too_large = check(data.len() - 1, Validation::Full).unwrap_err();
         assert_eq!(too_large.kind(), ErrorKind::ItemTooLarge);
     }
+}
+
+/// The check of OTLP's requests agrees with a decoder: `records` counts those in a request of the signal, `None` if it is
+/// none. Whatever is cut is whole again when it is joined.
+pub fn otlp(data: &[u8], records: impl Fn(&[u8], Signal) -> Option<usize>) {
+    for signal in Signal::ALL {
+        let is_good = records(data, signal).is_some_and(|records| records > 0);
+        match otlp::check(data, signal) {
+            Ok(()) => {
+                assert!(is_good, "{signal:?}");
+                assert_eq!(otlp::check(&data.repeat(2), signal), Ok(()));
+            }
+            // A decoder passes what it does not know, also at the top.
+            Err(flaw) => {
+                let why = flaw.to_string();
+                let is_at_top = why.contains("field 1 only") || why.contains("begins like JSON");
+                assert!(!is_good || is_at_top, "{signal:?}: {why}");
+            }
+        }
+    }
+    for most in [1, 16, 256] {
+        let pieces = otlp::pieces(data, most);
+        let joined = pieces.iter().flat_map(|piece| &data[piece.clone()]);
+        assert!(pieces.is_empty() || joined.eq(data));
+    }
+    assert!(otlp::middle(data).is_none_or(|middle| (1..data.len()).contains(&middle)));
+    let PartialSuccess { message, .. } = PartialSuccess::of(data);
+    assert!(message.len() <= 3 * data.len());
 }
 
 /// Lines of `key=value`. After `url:` a line is an endpoint; after `pem:` all the rest is a PEM file.
@@ -94,12 +123,14 @@ mod tests {
 
     #[test]
     fn every_input_of_the_corpora_holds() {
-        let targets: [(&str, Target); 7] = [
+        let otlp = |data: &[u8]| super::otlp(data, crate::otlp::records_by_another);
+        let targets: [(&str, Target); 8] = [
             ("answer", super::answer),
             ("batch", super::batch),
             ("config", super::config),
             ("enqueue", super::enqueue),
             ("journal", super::journal),
+            ("otlp", otlp),
             ("scan", super::scan),
             ("sanitize", super::sanitize),
         ];

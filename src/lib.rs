@@ -43,6 +43,7 @@ mod error;
 mod batch;
 mod item;
 pub mod model;
+mod otlp;
 
 mod client;
 mod delivery;
@@ -56,7 +57,7 @@ pub mod fuzzing;
 
 pub use batch::Batch;
 pub use client::{BatchTraceProcessor, LaneRepair, TracingProcessor, repair};
-pub use config::{Config, Destination, Level};
+pub use config::{Config, Destination, Level, Signal};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};

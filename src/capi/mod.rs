@@ -246,18 +246,19 @@ fn call(
 /// The call waits for no network, and for the disk at most enqueue_timeout_ms.
 ///
 /// handle: yours.
-/// json, json_len: one JSON object in UTF-8, copied, not ended by NUL. The bytes are sent as they are, but for the field
-/// limits of the OpenAI ingest where the setting sanitize applies them. Where it does, an item of up to 64 MiB that is
-/// longer than max_item_bytes is stored as they leave it, if that is short enough.
+/// item, item_len: one JSON object in UTF-8, or with exporter=otlp one export request as protobuf bytes. It is copied, and
+/// not ended by NUL. The bytes are sent as they are, but for the field limits of the OpenAI ingest where the setting
+/// sanitize applies them. Where it does, an item of up to 64 MiB that is longer than max_item_bytes is stored as they
+/// leave it, if that is short enough.
 ///
-/// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or json_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
+/// Returns OK; ERR_INVALID_ARGUMENT: a pointer is NULL, or item_len is over PTRDIFF_MAX; ERR_INVALID_ITEM: also for an
 /// empty item; ERR_ITEM_TOO_LARGE; ERR_FULL; ERR_IO; ERR_SHUT_DOWN; ERR_INTERNAL. Nothing was stored unless it returns
 /// OK, with one exception: an item that could not be synced (ERR_IO) may still be delivered, if durability is power or
 /// the item is longer than half of journal_bytes.
 /// Threads: any, several at once.
 #[unsafe(no_mangle)]
-pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize) -> spanspool_status {
-    call(handle.get("handle"), "spanspool_enqueue", |p| p.enqueue(json.bytes("json", json_len)?))
+pub extern "C" fn spanspool_enqueue(handle: Handle, item: Text, item_len: usize) -> spanspool_status {
+    call(handle.get("handle"), "spanspool_enqueue", |p| p.enqueue(item.bytes("item", item_len)?))
 }
 
 /// Takes one item to be sent with a named key, as set by spanspool_set_named_key before or after this call. The spool
@@ -267,7 +268,7 @@ pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize)
 ///
 /// handle: yours.
 /// name: UTF-8, 1 to 255 bytes, ended by NUL, copied.
-/// json, json_len: as for spanspool_enqueue.
+/// item, item_len: as for spanspool_enqueue.
 ///
 /// Returns what spanspool_enqueue does; also ERR_INVALID_ARGUMENT: name is empty, too long or not UTF-8.
 /// Threads: any, several at once.
@@ -275,11 +276,11 @@ pub extern "C" fn spanspool_enqueue(handle: Handle, json: Text, json_len: usize)
 pub extern "C" fn spanspool_enqueue_as(
     handle: Handle,
     name: Text,
-    json: Text,
-    json_len: usize,
+    item: Text,
+    item_len: usize,
 ) -> spanspool_status {
     call(handle.get("handle"), "spanspool_enqueue_as", |p| {
-        p.enqueue_as(name.text("name")?, json.bytes("json", json_len)?)
+        p.enqueue_as(name.text("name")?, item.bytes("item", item_len)?)
     })
 }
 

@@ -14,7 +14,8 @@ pub enum spanspool_status {
     SPANSPOOL_OK = 0,
     /// An argument or a setting is not allowed; nothing was changed. Correct the call.
     SPANSPOOL_ERR_INVALID_ARGUMENT = 1,
-    /// The item is not exactly one JSON object in UTF-8; nothing was stored. Correct the item.
+    /// The item is not exactly one JSON object in UTF-8, or with exporter=otlp not one export request of the signal.
+    /// Nothing was stored. Correct the item.
     SPANSPOOL_ERR_INVALID_ITEM = 2,
     /// The item is longer than max_item_bytes, also as it would be sent; nothing was stored. Shorten it or raise the
     /// setting. spanspool_last_error has both numbers.
@@ -61,7 +62,10 @@ impl From<&Error> for spanspool_status {
 const TEXTS: &[(spanspool_status, &CStr)] = &[
     (SPANSPOOL_OK, c"ok"),
     (SPANSPOOL_ERR_INVALID_ARGUMENT, c"an argument or a setting is not allowed"),
-    (SPANSPOOL_ERR_INVALID_ITEM, c"the item is not exactly one JSON object in UTF-8"),
+    (
+        SPANSPOOL_ERR_INVALID_ITEM,
+        c"the item is not exactly one JSON object in UTF-8, or one OTLP export request",
+    ),
     (SPANSPOOL_ERR_ITEM_TOO_LARGE, c"the item is longer than max_item_bytes"),
     (SPANSPOOL_ERR_UNKNOWN_SETTING, c"there is no setting of that name"),
     (SPANSPOOL_ERR_FULL, c"the spool is at its limit"),

@@ -19,7 +19,7 @@ use crate::client::adopter::Adopter;
 use crate::client::requeuer::Requeuer;
 use crate::client::runner::Runner;
 use crate::client::side_lane::SideLane;
-use crate::config::{Config, Destination};
+use crate::config::{Config, Destination, Signal};
 use crate::delivery::Outlet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
@@ -30,6 +30,8 @@ use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats};
 pub(crate) struct Client {
     config: Config,
     lane: Arc<Lane>,
+    /// What the items are, where they are not JSON.
+    signal: Option<Signal>,
     runner: Runner,
     /// With the exporter, absent when items go nowhere.
     outward: Option<Outward>,
@@ -67,6 +69,7 @@ impl Client {
     ) -> Result<Self> {
         let lanes = lanes.map_or_else(|| Lane::make_all_in(&config.spool_dir), Ok)?;
         let destination = exporter.as_ref().map(|exporter| exporter.destination()).unwrap_or_default();
+        let signal = destination.signal();
         let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config, destination), &config.log)?);
         let outlet = exporter.map(|exporter| Arc::new(Outlet::new(exporter, lane.clone(), &config)));
         let runner = Runner::start(lane.clone(), outlet.as_ref(), &config, config.max_in_flight)?;
@@ -81,7 +84,7 @@ impl Client {
                 Some(Outward { exporter, adopter, requeuer })
             }
         };
-        Ok(Self { config, lane, runner, outward, final_stats: OnceLock::new() })
+        Ok(Self { config, lane, signal, runner, outward, final_stats: OnceLock::new() })
     }
 
     /// The same for a child of `fork`: a lane of its own next to this one, and an exporter that shares nothing with this
@@ -96,19 +99,23 @@ impl Client {
         Ok(child)
     }
 
-    pub(crate) fn enqueue(&self, key_name: &str, json: &[u8]) -> Result<()> {
+    pub(crate) fn enqueue(&self, key_name: &str, item: &[u8]) -> Result<()> {
         let Config { max_item_bytes, validation, .. } = self.config;
-        let shortened = if json.len() > max_item_bytes { self.shorten(json)? } else { None };
-        let json = shortened.as_deref().unwrap_or(json);
-        self.lane.enqueue(&Item::check(json, key_name, max_item_bytes, validation)?)
+        let shortened = if item.len() > max_item_bytes { self.shorten(item)? } else { None };
+        let item = shortened.as_deref().unwrap_or(item);
+        let item = match self.signal {
+            None => Item::check(item, key_name, max_item_bytes, validation),
+            Some(signal) => Item::check_otlp(item, signal, key_name, max_item_bytes, validation),
+        };
+        self.lane.enqueue(&item?)
     }
 
     /// An item over `max_item_bytes` as it will be sent, if that is shorter. The limit applies to that.
-    fn shorten(&self, json: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn shorten(&self, item: &[u8]) -> Result<Option<Vec<u8>>> {
         let max = self.config.max_item_bytes;
-        match self.outward.as_ref().and_then(|out| out.exporter.shorten(json)) {
+        match self.outward.as_ref().and_then(|out| out.exporter.shorten(item)) {
             Some(short) if short.len() > max => {
-                Err(too_large(format_args!("{} bytes, {} as it is sent,", json.len(), short.len()), max))
+                Err(too_large(format_args!("{} bytes, {} as it is sent,", item.len(), short.len()), max))
             }
             shortened => Ok(shortened),
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::Client;
 use crate::config::{Config, ExporterKind, header_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter};
+use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter, with_environment};
 use crate::item::MAX_KEY_NAME_BYTES;
 use crate::model::{Span, Trace};
 use crate::os::fork;
@@ -53,16 +53,17 @@ impl BatchTraceProcessor {
     /// Takes over the first lane in `spool_dir` that no living process owns, or makes one, and starts the
     /// background threads. The environment is read here and never again.
     pub fn open(config: Config) -> Result<Self> {
+        let config = with_environment(config)?;
         config.check()?;
         let exporter: Option<Arc<dyn TracingExporter>> = match config.exporter {
-            ExporterKind::Backend => Some(Arc::new(BackendSpanExporter::new(&config)?)),
+            ExporterKind::Backend | ExporterKind::Otlp => Some(Arc::new(BackendSpanExporter::new(&config)?)),
             ExporterKind::Console => Some(Arc::new(ConsoleSpanExporter::new())),
             ExporterKind::None => None,
         };
         Self::start(config, exporter)
     }
 
-    /// Opens the spool with an exporter of the caller's; the setting `exporter` is not looked at.
+    /// Opens the spool with an exporter of the caller's; the setting `exporter` is not looked at, and items are JSON.
     pub fn with_exporter(config: Config, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
         config.check()?;
         Self::start(config, Some(exporter))
@@ -76,14 +77,16 @@ impl BatchTraceProcessor {
 
     /// Stores one item; when it returns Ok the item is durable as `durability` says and will be delivered.
     ///
-    /// `json` is one JSON object in UTF-8. The limit `max_item_bytes` applies to what will be sent: where the field limits
-    /// of the OpenAI ingest are applied, an item of up to 64 MiB that they bring under it is stored as they leave it.
+    /// `item` is one JSON object in UTF-8, or with `exporter=otlp` the protobuf bytes of one export request.
+    ///
+    /// The limit `max_item_bytes` applies to what will be sent: where the field limits of the OpenAI ingest are applied, an
+    /// item of up to 64 MiB that they bring under it is stored as they leave it.
     ///
     /// Errors: `InvalidItem`, `ItemTooLarge`, `Full`, `Io`, `ShutDown`: nothing
     /// was stored then, except that after `Io` the item may be delivered all the same if `durability` is `power` or it is
     /// longer than half of the journal.
-    pub fn enqueue(&self, json: &[u8]) -> Result<()> {
-        self.client()?.enqueue("", json)
+    pub fn enqueue(&self, item: &[u8]) -> Result<()> {
+        self.client()?.enqueue("", item)
     }
 
     /// Stores one item that is to be sent with the key `key_name`, which `set_named_key` gives now or later.
@@ -93,9 +96,9 @@ impl BatchTraceProcessor {
     /// It is sent as soon as any client of the same destination in this spool sets the key.
     ///
     /// A name has 1 to 255 bytes. Errors: as `enqueue`, and `InvalidArgument` for the name.
-    pub fn enqueue_as(&self, key_name: &str, json: &[u8]) -> Result<()> {
+    pub fn enqueue_as(&self, key_name: &str, item: &[u8]) -> Result<()> {
         check_key_name(key_name)?;
-        self.client()?.enqueue(key_name, json)
+        self.client()?.enqueue(key_name, item)
     }
 
     /// Sends everything accepted so far at once and waits until all of it is delivered or rejected.

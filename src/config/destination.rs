@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Signal};
 
-/// Where items go: the exporter, and for the HTTP ingest its scheme, host, port and path. It has no key in it.
+/// Where items go: the exporter, for OTLP the signal, and for what is reached by HTTP its scheme, host, port and path. It
+/// has no key in it.
 ///
 /// Items that were accepted with `exporter=none` have none: any client may deliver them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -24,6 +25,11 @@ impl Destination {
         Self(format!("{BACKEND}{}", endpoint.address()))
     }
 
+    /// The OpenTelemetry receiver that takes `signal` at `endpoint`.
+    pub(crate) fn otlp(signal: Signal, endpoint: &Endpoint) -> Self {
+        Self(format!("{OTLP}{} {}", signal.name(), endpoint.address()))
+    }
+
     /// Standard output.
     pub fn console() -> Self {
         Self("console".into())
@@ -39,7 +45,7 @@ impl Destination {
         Self(text.to_owned())
     }
 
-    /// `backend URL`, `console` or `custom NAME`; empty when any client may deliver the items.
+    /// `backend URL`, `otlp SIGNAL URL`, `console` or `custom NAME`; empty when any client may deliver the items.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,13 +55,29 @@ impl Destination {
         self.0.is_empty()
     }
 
-    /// The URL of the HTTP ingest, when it is one.
+    /// The URL of the HTTP ingest or of the OpenTelemetry receiver, when it is one.
     pub fn endpoint(&self) -> Option<&str> {
-        self.0.strip_prefix(BACKEND)
+        self.0.strip_prefix(BACKEND).or_else(|| self.signal_and_url().map(|(_, url)| url))
+    }
+
+    /// What the items are, when they go to an OpenTelemetry receiver.
+    pub fn signal(&self) -> Option<Signal> {
+        self.signal_and_url().map(|(signal, _)| signal)
+    }
+
+    /// Whether its items are of the form that those of `other` are of.
+    pub(crate) fn has_form_of(&self, other: &Self) -> bool {
+        self.signal() == other.signal()
+    }
+
+    fn signal_and_url(&self) -> Option<(Signal, &str)> {
+        let (signal, url) = self.0.strip_prefix(OTLP)?.split_once(' ')?;
+        Some((Signal::of_name(signal)?, url))
     }
 }
 
 const BACKEND: &str = "backend ";
+const OTLP: &str = "otlp ";
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,5 +114,49 @@ mod tests {
             assert_eq!(of(spelled).as_str(), recorded);
             assert_eq!(of(of(spelled).endpoint().unwrap()), of(spelled), "it can be sent to again");
         }
+    }
+
+    #[test]
+    fn an_otlp_destination_has_a_signal_and_the_url_of_it() {
+        use crate::config::Config;
+        for (url, signal, recorded) in [
+            ("http://collector:4318", "traces", "otlp traces http://collector:4318/v1/traces"),
+            ("http://collector:4318/", "logs", "otlp logs http://collector:4318/v1/logs"),
+            ("http://host/otlp/?key=secret", "metrics", "otlp metrics http://host/otlp/v1/metrics"),
+            ("http://host/v1/traces", "traces", "otlp traces http://host/v1/traces"),
+            ("http://host/v1/traces/", "traces", "otlp traces http://host/v1/traces/"),
+            ("http://host/v1/traces", "logs", "otlp logs http://host/v1/traces/v1/logs"),
+        ] {
+            let mut config = Config::new();
+            config.set("exporter", "otlp").unwrap().set("signal", signal).unwrap();
+            assert_eq!(
+                config.destination().endpoint().unwrap(),
+                format!("http://localhost:4318/v1/{signal}")
+            );
+            config.set("endpoint", url).unwrap();
+            assert_eq!(config.destination().as_str(), recorded);
+            assert_eq!(config.destination().signal().unwrap().name(), signal);
+            let mut again = Config::new();
+            again.set_destination(&config.destination()).unwrap();
+            assert_eq!(again.destination(), config.destination(), "it can be sent to again");
+        }
+        let mut elsewhere = Config::new();
+        elsewhere.set_destination(&Destination::of_text("otlp logs http://host/in")).unwrap();
+        assert_eq!(elsewhere.destination().as_str(), "otlp logs http://host/in");
+        assert_eq!(Destination::of_text("otlp profiles http://host/").signal(), None);
+    }
+
+    #[test]
+    fn no_client_takes_items_of_another_form() {
+        use crate::config::Adopt;
+        let of = Destination::of_text;
+        let [json, traces] = [of("backend http://host/"), of("otlp traces http://host/v1/traces")];
+        let [logs, other] = [of("otlp logs http://host/v1/logs"), of("otlp traces http://other/v1/traces")];
+        let anybody = Destination::anybody();
+        assert!(Adopt::Same.allows(&json, &anybody) && Adopt::Any.allows(&json, &of("console")));
+        for (own, theirs) in [(&traces, &json), (&json, &traces), (&traces, &logs), (&traces, &anybody)] {
+            assert!(!Adopt::Any.allows(own, theirs) && !Adopt::Same.allows(own, theirs), "{own} {theirs}");
+        }
+        assert!(Adopt::Any.allows(&traces, &other) && !Adopt::Same.allows(&traces, &other));
     }
 }

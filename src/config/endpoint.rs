@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Signal;
+
 /// An `http` or `https` URL with a host, checked when it is set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -49,6 +51,26 @@ impl Endpoint {
     /// The endpoint of the OpenAI Agents SDK.
     pub fn openai() -> Self {
         Self { url: OPENAI_ENDPOINT.into(), secure: true, host: "api.openai.com".into(), port: None }
+    }
+
+    /// Where a Collector on this machine takes OTLP.
+    pub(super) fn collector() -> Self {
+        Self {
+            url: "http://localhost:4318".into(),
+            secure: false,
+            host: "localhost".into(),
+            port: Some(4318),
+        }
+    }
+
+    /// The URL that takes `signal` below this one; itself if it ends in that path already.
+    pub(super) fn of_signal(&self, signal: Signal) -> Self {
+        let (base, query) = self.url.split_at(self.url.find('?').unwrap_or(self.url.len()));
+        let (base, path) = (base.trim_end_matches('/'), format!("/v1/{}", signal.name()));
+        if base.ends_with(&path) {
+            return self.clone();
+        }
+        Self { url: format!("{base}{path}{query}"), ..self.clone() }
     }
 
     /// The URL as it was set.

@@ -5,7 +5,9 @@ mod endpoint;
 mod log;
 mod printable;
 mod setting;
+mod signal;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ pub use log::{Level, LogFn};
 pub(crate) use printable::on_one_line;
 pub(crate) use setting::header_text;
 pub use setting::{SETTINGS, Setting};
+pub use signal::Signal;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,6 +32,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Config {
     pub(crate) spool_dir: PathBuf,
     pub(crate) exporter: ExporterKind,
+    pub(crate) signal: Signal,
     pub(crate) endpoint: Endpoint,
     pub(crate) api_key: Option<Secret>,
     pub(crate) organization: Option<String>,
@@ -66,6 +70,10 @@ pub struct Config {
     pub(crate) client_key_file: Option<PathBuf>,
     pub(crate) allow_insecure: bool,
     pub(crate) log: Log,
+    /// The settings that were set; the others have their defaults.
+    told: BTreeSet<&'static str>,
+    /// Whether `endpoint` is the URL itself, to which no signal's path is added.
+    is_whole_url: bool,
 }
 
 /// Where items go.
@@ -73,6 +81,7 @@ pub struct Config {
 pub(crate) enum ExporterKind {
     Backend,
     Console,
+    Otlp,
     None,
 }
 
@@ -116,9 +125,10 @@ pub(crate) enum Adopt {
 }
 
 impl Adopt {
-    /// Whether a client whose items go to `own` may deliver those that go to `other`.
+    /// Whether a client whose items go to `own` may deliver those that go to `other`. They must be of the same form: no
+    /// request can carry JSON and protobuf, or two signals.
     pub(crate) fn allows(self, own: &Destination, other: &Destination) -> bool {
-        self == Self::Any || other.is_anybody() || own == other
+        own.has_form_of(other) && (self == Self::Any || other.is_anybody() || own == other)
     }
 }
 
@@ -191,6 +201,21 @@ impl Config {
         Ok(self)
     }
 
+    /// Sets where items go to what a lane has recorded: `exporter`, and with it `signal` and `endpoint`. A destination that
+    /// is no exporter's of this crate changes nothing: [`Destination::anybody`], [`Destination::custom`].
+    pub fn set_destination(&mut self, destination: &Destination) -> Result<&mut Self> {
+        if *destination == Destination::console() {
+            return self.set("exporter", "console");
+        }
+        let Some(endpoint) = destination.endpoint() else { return Ok(self) };
+        match destination.signal() {
+            Some(signal) => self.set("exporter", "otlp")?.set("signal", signal.name())?,
+            None => self.set("exporter", "backend")?,
+        };
+        self.set_whole_url(endpoint)?;
+        Ok(self)
+    }
+
     /// Sends log lines to `receiver`. Without one the library prints nothing.
     pub fn set_log(&mut self, receiver: impl Fn(Level, &str) + Send + Sync + 'static) -> &mut Self {
         self.log = Log::new(Arc::new(receiver));
@@ -212,14 +237,47 @@ impl Config {
         match self.exporter {
             ExporterKind::Backend => Destination::backend(&self.endpoint),
             ExporterKind::Console => Destination::console(),
+            ExporterKind::Otlp => Destination::otlp(self.signal, &self.url()),
             ExporterKind::None => Destination::anybody(),
         }
+    }
+
+    /// The URL that batches are posted to. For OTLP it ends in the signal's path, unless it was given as a whole.
+    pub(crate) fn url(&self) -> Endpoint {
+        match self.exporter {
+            ExporterKind::Otlp if !self.is_told("endpoint") => Endpoint::collector().of_signal(self.signal),
+            ExporterKind::Otlp if !self.is_whole_url => self.endpoint.of_signal(self.signal),
+            _ => self.endpoint.clone(),
+        }
+    }
+
+    /// Sets `endpoint` to the URL itself: no signal's path is added to it.
+    pub(crate) fn set_whole_url(&mut self, url: &str) -> Result<()> {
+        self.set("endpoint", url)?;
+        self.is_whole_url = true;
+        Ok(())
+    }
+
+    /// Whether the setting `key` was set.
+    pub(crate) fn is_told(&self, key: &str) -> bool {
+        self.told.contains(key)
+    }
+
+    /// What the items are, with `exporter=otlp`.
+    pub(crate) fn otlp_signal(&self) -> Option<Signal> {
+        (self.exporter == ExporterKind::Otlp).then_some(self.signal)
     }
 
     /// Checks what no single setting can see.
     pub(crate) fn check(&self) -> Result<()> {
         if self.spool_dir.as_os_str().is_empty() {
             let what = "spool_dir is not set: it names the folder that keeps the items";
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        }
+        if self.exporter != ExporterKind::Otlp
+            && self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        {
+            let what = "header.authorization is for exporter=otlp; for the ingest set api_key";
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         self.client_identity().map(drop)
@@ -243,6 +301,7 @@ impl Default for Config {
         Self {
             spool_dir: PathBuf::new(),
             exporter: ExporterKind::Backend,
+            signal: Signal::Traces,
             endpoint: Endpoint::openai(),
             api_key: None,
             organization: None,
@@ -280,6 +339,8 @@ impl Default for Config {
             client_key_file: None,
             allow_insecure: false,
             log: Log::default(),
+            told: BTreeSet::new(),
+            is_whole_url: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Adopt, Config, Durability, Endpoint, ExporterKind, Overflow, RequestCompression, Sanitize, Secret,
-    TlsRoots, Validation,
+    Signal, TlsRoots, Validation,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -51,7 +51,12 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
     let may_be_secret = key == "api_key" || key == "endpoint" && value.contains(['@', '?']);
     let shown = if may_be_secret { "…" } else { value };
     (setting.set)(config, value)
-        .map_err(|why| refused(key, shown, &format!("{why}; allowed: {}", setting.allowed)))
+        .map_err(|why| refused(key, shown, &format!("{why}; allowed: {}", setting.allowed)))?;
+    if setting.name == "endpoint" {
+        config.is_whole_url = false;
+    }
+    config.told.insert(setting.name);
+    Ok(())
 }
 
 /// The path `value` of the setting `key`, which need not be UTF-8.
@@ -97,7 +102,10 @@ fn set_header(config: &mut Config, name: &str, value: &str) -> std::result::Resu
     if name.is_empty() || !name.bytes().all(token) {
         return Err("it is not a header name (RFC 9110 token)".into());
     }
-    if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+    // Collectors take Basic and other schemes as well as Bearer.
+    let is_authorization =
+        config.exporter == ExporterKind::Otlp && name.eq_ignore_ascii_case("authorization");
+    if !is_authorization && OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         return Err("spanspool sets this header itself".into());
     }
     let value = Secret::new(header_text(value)?);

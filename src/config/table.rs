@@ -6,12 +6,16 @@ settings! {
     "spool_dir", "", "a directory; it is created if it does not exist",
         "the directory that holds the items; required",
         |c, v| not_empty(v).and_then(absolute).map(|path| c.spool_dir = path);
-    "exporter", "backend", "backend, console, none",
-        "where items go: to the HTTP ingest, to standard output, or nowhere, so that they stay in the spool",
-        |c, v| one_of(v, &[("backend", ExporterKind::Backend), ("console", ExporterKind::Console), ("none", ExporterKind::None)])
+    "exporter", "backend", "backend, otlp, console, none",
+        "where items go: to the HTTP ingest, to an OTLP receiver, to standard output, or nowhere: they stay in the spool",
+        |c, v| one_of(v, &[("backend", ExporterKind::Backend), ("otlp", ExporterKind::Otlp), ("console", ExporterKind::Console), ("none", ExporterKind::None)])
             .map(|e| c.exporter = e);
+    "signal", "traces", "traces, logs, metrics",
+        "with exporter=otlp: what the items are",
+        |c, v| one_of(v, &[("traces", Signal::Traces), ("logs", Signal::Logs), ("metrics", Signal::Metrics)])
+            .map(|s| c.signal = s);
     "endpoint", "https://api.openai.com/v1/traces/ingest", "an http:// or https:// URL",
-        "the ingest that batches are posted to",
+        "the ingest that batches are posted to; otlp: /v1/SIGNAL is added, and the default is http://localhost:4318",
         |c, v| Endpoint::parse(v).map(|e| c.endpoint = e);
     "api_key", "env OPENAI_API_KEY", "visible ASCII",
         "sent as `Authorization: Bearer`; never written to disk or to a log",
@@ -26,7 +30,7 @@ settings! {
         "most items in a batch",
         |c, v| number(v, 1, 1 << 16).map(|n| c.max_batch_size = n as usize);
     "max_batch_bytes", "1 MiB", "1 KiB to 64 MiB",
-        "longest request body; a single item that is longer is sent alone",
+        "longest request body; a single item that is longer is sent alone, or with exporter=otlp in parts",
         |c, v| bytes(v, 1 << 10, 64 << 20).map(|n| c.max_batch_bytes = n as usize);
     "max_queue_size", "0", "0 or more",
         "most pending items; 0: limited by bytes only",
@@ -62,13 +66,13 @@ settings! {
         "longest wait for a connection, the lookup of the host's name included",
         |c, v| millis(v, 1).map(|d| c.connect_timeout = d);
     "request_timeout_ms", "60000", "1 to 86400000",
-        "longest wait for a whole request",
+        "longest wait for a whole request; with exporter=otlp the default is 10000",
         |c, v| millis(v, 1).map(|d| c.request_timeout = d);
     "max_in_flight", "1", "1 to 64",
         "most requests at the same time; 1 keeps the order of the items",
         |c, v| number(v, 1, 64).map(|n| c.max_in_flight = n as usize);
     "request_compression", "none", "none, gzip",
-        "how request bodies are compressed",
+        "how request bodies are compressed; with exporter=otlp the default is gzip, but not to this machine",
         |c, v| one_of(v, &[("none", RequestCompression::None), ("gzip", RequestCompression::Gzip)])
             .map(|r| c.request_compression = r);
     "durability", "process", "process, power",
@@ -87,14 +91,14 @@ settings! {
         "longest item, as it is sent: after the field limits of sanitize",
         |c, v| bytes(v, 1 << 10, 1 << 30).map(|n| c.max_item_bytes = n as usize);
     "validation", "full", "full, none",
-        "full: an item must be one JSON object in UTF-8; none: the caller guarantees it",
+        "full: an item must be one JSON object in UTF-8, or one export request of OTLP; none: the caller guarantees it",
         |c, v| one_of(v, &[("full", Validation::Full), ("none", Validation::None)]).map(|x| c.validation = x);
     "sanitize", "auto", "auto, always, never",
         "when to apply the OpenAI ingest's field limits; auto: for the OpenAI endpoint only",
         |c, v| one_of(v, &[("auto", Sanitize::Auto), ("always", Sanitize::Always), ("never", Sanitize::Never)])
             .map(|s| c.sanitize = s);
     "adopt", "same", "same, any",
-        "which lanes of dead processes are delivered: same: of this exporter and endpoint, and of exporter=none; any: all",
+        "lanes of dead processes to deliver: same: of this exporter and endpoint, and of exporter=none; any: all",
         |c, v| one_of(v, &[("same", Adopt::Same), ("any", Adopt::Any)]).map(|a| c.adopt = a);
     "adopt_interval_ms", "30000", "1 to 86400000",
         "time between searches for lanes of dead processes",

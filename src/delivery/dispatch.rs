@@ -67,6 +67,8 @@ pub(super) struct Limits {
     pub(super) max_delay: Duration,
     pub(super) max_retries: u32,
     pub(super) max_in_flight: usize,
+    /// Items may be cut between their records, and are where one has more bytes than this. `None`: they are whole.
+    pub(super) most_piece_bytes: Option<usize>,
 }
 
 /// What a thread is to do.
@@ -111,7 +113,7 @@ impl SetAside {
     /// The batch with what the rejected store is to say of it.
     pub(super) fn into_job(self) -> Job {
         let Self { mut job, status, reason, answer } = self;
-        job.aside = Some(Aside { status, reason, answer });
+        job.leave(Aside { status, reason, answer });
         job
     }
 }
@@ -164,7 +166,7 @@ impl Dispatch {
     pub(super) fn took(&mut self, stored: Arc<StoredBatch>) -> Job {
         self.give_up_taking();
         self.in_hand.insert(stored.batch.first(), false);
-        Job::new(stored)
+        Job::new(stored, self.limits.most_piece_bytes)
     }
 
     /// There is no batch to take.
@@ -217,7 +219,8 @@ impl Dispatch {
     /// A panic took the batch from a thread: all of it is to be sent again.
     pub(super) fn recover(&mut self, stored: Arc<StoredBatch>) {
         self.in_hand.remove(&stored.batch.first());
-        self.ready.insert(stored.batch.first(), Job::new(stored));
+        let first = stored.batch.first();
+        self.ready.insert(first, Job::new(stored, self.limits.most_piece_bytes));
         self.has_changed = true;
     }
 
@@ -240,7 +243,7 @@ impl Dispatch {
         self.in_hand.insert(job.first(), false);
         let tried_at = std::mem::replace(&mut job.tried_at, accepted);
         match outcome {
-            Outcome::Accepted { .. } => {
+            Outcome::Accepted { .. } | Outcome::PartlyAccepted { .. } => {
                 self.answer(permit, Reply::Accepted, now);
                 self.key_answered(&job, key_permit, now);
                 self.most_accepted_bytes = self.most_accepted_bytes.max(job.part().body().len());

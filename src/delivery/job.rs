@@ -6,8 +6,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::part::Part;
 use crate::batch::Batch;
 use crate::export::Answer;
+use crate::otlp;
 use crate::spool::StoredBatch;
 
 /// Memory that a job takes besides its items, about.
@@ -20,9 +22,17 @@ const MOST_ERRORS_OF_ITEM: u32 = 3;
 /// A batch under way. It begins as one part, which is halved where the ingest refuses it.
 pub(super) struct Job {
     pub(super) stored: Arc<StoredBatch>,
-    /// What is still to be sent, by items of the batch.
-    parts: VecDeque<Range<usize>>,
+    /// What is still to be sent, by items of the batch. Pieces of one item stand in a row.
+    parts: VecDeque<Part>,
     pub(super) delivered: u64,
+    /// Something of it was accepted.
+    has_accepted: bool,
+    /// Something of it was accepted, refused or withheld.
+    is_touched: bool,
+    /// Pieces of the item under way that were refused, and why the last one was.
+    refused_pieces: Option<RefusedPieces>,
+    /// See `Limits`.
+    most_piece_bytes: Option<usize>,
     /// Items that are in the rejected store.
     pub(super) rejected: u64,
     /// Items that were refused alone.
@@ -54,6 +64,13 @@ pub(super) struct Job {
     pub(super) put_off: u64,
     /// It was given up: no refusal is put down to the endpoint any more.
     given_up: bool,
+}
+
+/// Pieces of an item that were refused.
+struct RefusedPieces {
+    pieces: Vec<Range<usize>>,
+    refusal: Refusal,
+    answer: Answer,
 }
 
 /// What is known of an item that was refused before.
@@ -109,12 +126,17 @@ impl Refusal {
 }
 
 impl Job {
-    pub(super) fn new(stored: Arc<StoredBatch>) -> Self {
-        let parts = std::iter::once(0..stored.batch.len()).collect();
+    /// With `most_piece_bytes`, items may be cut, and one that is longer is.
+    pub(super) fn new(stored: Arc<StoredBatch>, most_piece_bytes: Option<usize>) -> Self {
+        let parts = parts_of(&stored.batch, most_piece_bytes);
         Self {
             stored,
             parts,
             delivered: 0,
+            has_accepted: false,
+            is_touched: false,
+            refused_pieces: None,
+            most_piece_bytes,
             rejected: 0,
             bad_items: Vec::new(),
             attempts: 0,
@@ -153,25 +175,58 @@ impl Job {
 
     /// The part to send next; without items when none is left.
     pub(super) fn part(&self) -> Cow<'_, Batch> {
-        let part = self.parts.front().cloned().unwrap_or_default();
-        if part.len() == self.stored.batch.len() {
-            Cow::Borrowed(&self.stored.batch)
-        } else {
-            Cow::Owned(self.stored.batch.slice(part))
-        }
+        self.parts.front().cloned().unwrap_or_default().of(&self.stored.batch)
     }
 
     /// How many items the next part has.
     pub(super) fn part_len(&self) -> usize {
-        self.parts.front().map_or(0, ExactSizeIterator::len)
+        self.parts.front().map_or(0, Part::len)
+    }
+
+    /// Whether the next part can be sent in halves.
+    pub(super) fn is_divisible(&self) -> bool {
+        self.parts.front().is_some_and(|part| self.halves_of(part).is_some())
+    }
+
+    fn halves_of(&self, part: &Part) -> Option<[Part; 2]> {
+        part.halves(&self.stored.batch, self.most_piece_bytes.is_some())
     }
 
     /// The next part was accepted.
     pub(super) fn accepted(&mut self) {
-        self.errors = 0;
-        if let Some(part) = self.parts.pop_front() {
-            self.delivered += part.len() as u64;
+        (self.errors, self.has_accepted, self.is_touched) = (0, true, true);
+        let Some(part) = self.parts.pop_front() else { return };
+        match part.piece() {
+            Some((item, _)) => self.end_item(item),
+            None => self.delivered += part.len() as u64,
         }
+    }
+
+    /// A piece of `item` was answered. Once all are, it is delivered, or a bad item of what was refused of it.
+    fn end_item(&mut self, item: usize) {
+        if self.parts.front().and_then(Part::piece).is_some_and(|(next, _)| next == item) {
+            return;
+        }
+        match self.refused_pieces.take() {
+            None => self.delivered += 1,
+            Some(RefusedPieces { pieces, refusal, answer }) => {
+                let item = self.stored.batch.pieces_of(item, &pieces);
+                self.bad_items.push(BadItem { item, refusal, answer });
+            }
+        }
+    }
+
+    /// All that is left goes to the rejected store, as `aside` says. What is left of an item that was cut is one item.
+    pub(super) fn leave(&mut self, aside: Aside) {
+        self.aside = Some(aside);
+        let Some((item, _)) = self.parts.front().and_then(Part::piece) else { return };
+        let mut left = self.refused_pieces.take().map_or(Vec::new(), |refused| refused.pieces);
+        while let Some((_, pieces)) = self.parts.front().and_then(Part::piece).filter(|(it, _)| *it == item) {
+            left.extend(pieces.iter().cloned());
+            self.parts.pop_front();
+        }
+        left.sort_by_key(|piece| piece.start);
+        self.parts.push_front(Part::of_pieces(item, left));
     }
 
     /// The next part is in the rejected store, whatever the ingest would have said of it.
@@ -190,17 +245,18 @@ impl Job {
     /// The items that belong into the rejected store.
     pub(super) fn refused_items(&self) -> Vec<Batch> {
         let left = self.parts.iter().filter(|_| self.aside.is_some());
-        let left = left.map(|part| self.stored.batch.slice(part.clone()));
+        let left = left.map(|part| part.of(&self.stored.batch).into_owned());
         self.bad_items.iter().map(|bad| bad.item.clone()).chain(left).collect()
     }
 
     /// The item at `at` is not to be sent: it was refused before.
     pub(super) fn withhold(&mut self, at: usize, item: Batch, known: &Known) {
-        let around = |part: Range<usize>| match part.contains(&at) {
-            true => [part.start..at, at + 1..part.end],
-            false => [part, 0..0],
+        self.is_touched = true;
+        let around = |part: Part| match part.items().clone() {
+            items if items.contains(&at) => [items.start..at, at + 1..items.end].map(Part::of_items),
+            _ => [part, Part::default()],
         };
-        self.parts = self.parts.drain(..).flat_map(around).filter(|part| !part.is_empty()).collect();
+        self.parts = self.parts.drain(..).flat_map(around).filter(|part| part.len() > 0).collect();
         let Known { refusal, answer } = known;
         self.bad_items.push(BadItem { item, refusal: *refusal, answer: answer.clone() });
     }
@@ -213,27 +269,32 @@ impl Job {
 
     /// The next part was refused: it is halved. A single item is a bad item.
     pub(super) fn refused(&mut self, refusal: Refusal, answer: Answer) {
-        self.errors = 0;
+        (self.errors, self.is_touched) = (0, true);
         let Some(part) = self.parts.pop_front() else { return };
-        if part.len() <= 1 {
-            let item = self.stored.batch.slice(part);
-            self.bad_items.push(BadItem { item, refusal, answer });
-            return;
-        }
+        let Some(halves) = self.halves_of(&part) else { return self.refused_alone(part, refusal, answer) };
         let whole = part.len() == self.stored.batch.len();
         match self.probe_item.take().filter(|_| whole) {
             Some(item) => {
-                let item = item % part.len();
-                self.parts.extend([item..item + 1, part.start..item, item + 1..part.end]);
-                self.parts.retain(|part| !part.is_empty());
+                let (item, Range { start, end }) = (item % part.len(), part.items().clone());
+                let parts = [item..item + 1, start..item, item + 1..end].map(Part::of_items);
+                self.parts.extend(parts);
+                self.parts.retain(|part| part.len() > 0);
                 self.probe_item = Some(item);
             }
-            None => {
-                let middle = part.start + part.len() / 2;
-                self.parts.push_front(middle..part.end);
-                self.parts.push_front(part.start..middle);
-            }
+            None => halves.into_iter().rev().for_each(|half| self.parts.push_front(half)),
         }
+    }
+
+    /// An item, or a piece of it that can't be cut, was refused.
+    fn refused_alone(&mut self, part: Part, refusal: Refusal, answer: Answer) {
+        let Some((item, pieces)) = part.piece() else {
+            let item = part.of(&self.stored.batch).into_owned();
+            return self.bad_items.push(BadItem { item, refusal, answer });
+        };
+        let mut all = self.refused_pieces.take().map_or(Vec::new(), |refused| refused.pieces);
+        all.extend(pieces.iter().cloned());
+        self.refused_pieces = Some(RefusedPieces { pieces: all, refusal, answer });
+        self.end_item(item);
     }
 
     /// The next part was answered with 500. `others_accepted`: the endpoint accepts other requests meanwhile. Returns
@@ -254,20 +315,20 @@ impl Job {
 
     /// Whether what is refused of it is bad: the endpoint has accepted `accepted` requests, or a part of it.
     pub(super) fn is_proven(&self, accepted: u64) -> bool {
-        self.delivered > 0 || self.since.is_some_and(|since| accepted > since)
+        self.has_accepted || self.since.is_some_and(|since| accepted > since)
     }
 
     /// Whether everything that was tried of it was refused. Then the endpoint may be at fault, not the items.
     pub(super) fn is_unproven(&self) -> bool {
         let refused = self.bad_items.iter().any(|bad| bad.refusal.is_doubtful());
         let tried = self.probe_item.is_some() || self.is_done();
-        self.delivered == 0 && refused && tried && !self.given_up
+        !self.has_accepted && refused && tried && !self.given_up
     }
 
     /// Forgets what was refused: all of it is sent again. Afterwards as before, each item is found by halving.
     pub(super) fn restart(self) -> Self {
-        let Self { stored, attempts, not_before, since, tried_at, .. } = self;
-        Self { attempts, not_before, since, tried_at, ..Self::new(stored) }
+        let Self { stored, attempts, not_before, since, tried_at, most_piece_bytes, .. } = self;
+        Self { attempts, not_before, since, tried_at, ..Self::new(stored, most_piece_bytes) }
     }
 
     /// As [`Job::restart`], with fewer requests: if all is refused, one item is tried alone, each time another one.
@@ -279,6 +340,17 @@ impl Job {
 
     /// Whether nothing of it was answered yet.
     pub(super) fn is_untouched(&self) -> bool {
-        self.part_len() == self.stored.batch.len() && self.probe_item.is_none()
+        !self.is_touched && self.probe_item.is_none()
     }
+}
+
+/// What is sent of a batch at first: all of it at once, but an item that is too long in pieces.
+fn parts_of(batch: &Batch, most_piece_bytes: Option<usize>) -> VecDeque<Part> {
+    if let Some((most, item)) = most_piece_bytes.zip(batch.item(0).filter(|_| batch.len() == 1)) {
+        let pieces = otlp::pieces(item, most);
+        if pieces.len() > 1 {
+            return pieces.into_iter().map(|piece| Part::of_pieces(0, Vec::from([piece]))).collect();
+        }
+    }
+    VecDeque::from([Part::of_items(0..batch.len())])
 }

@@ -16,6 +16,7 @@ mod job;
 mod key_gates;
 mod outlet;
 mod pace;
+mod part;
 mod put_off;
 mod settle;
 mod trial;
@@ -34,7 +35,7 @@ use put_off::PutOff;
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
-use crate::export::Outcome;
+use crate::export::{Outcome, quote};
 use crate::os::lock::Unpoison;
 use crate::spool::{ExportState, HeaderCounter, Lane, StoredBatch, Take, now_unix_ms};
 
@@ -95,7 +96,8 @@ impl Drop for Taking<'_> {
 impl Delivery {
     pub(crate) fn new(lane: Arc<Lane>, outlet: Arc<Outlet>, config: &Config) -> Self {
         outlet.add(&lane);
-        let dispatch = Dispatch::new(outlet::limits(config), outlet.gates().clone());
+        let signal = outlet.exporter().destination().signal();
+        let dispatch = Dispatch::new(outlet::limits(config, signal), outlet.gates().clone());
         Self {
             lane,
             outlet,
@@ -237,7 +239,15 @@ impl Delivery {
     }
 
     fn send(&self, sending: Sending, in_hand: InHand<'_>) {
-        let outcome = self.export(&sending.job.part());
+        let part = sending.job.part();
+        let outcome = match self.export(&part) {
+            Outcome::PartlyAccepted { status, rejected, message } => {
+                self.note_partial_success(&part, rejected, &message);
+                Outcome::Accepted { status }
+            }
+            outcome => outcome,
+        };
+        drop(part);
         match &outcome {
             Outcome::Accepted { .. } => self.outlet.note_accepted(),
             Outcome::TooLarge(_) | Outcome::Refused(_) => {}
@@ -264,6 +274,17 @@ impl Delivery {
                 in_hand.placed();
             }
         }
+    }
+
+    /// A request was accepted with a word about it.
+    fn note_partial_success(&self, part: &Batch, rejected: u64, message: &str) {
+        self.outlet.note_partially_rejected(rejected);
+        let said = quote(message.as_bytes());
+        let what = match rejected {
+            0 => "with a warning".to_owned(),
+            _ => format!("but for {rejected} of its records"),
+        };
+        self.log.line(Level::Warn, format_args!("batch {part} was accepted {what}{said}"));
     }
 
     /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the
@@ -310,7 +331,7 @@ impl Delivery {
 /// The HTTP status of what the ingest said, if it said anything.
 fn status_of(outcome: &Outcome) -> Option<u16> {
     match outcome {
-        Outcome::Accepted { status } => Some(*status),
+        Outcome::Accepted { status } | Outcome::PartlyAccepted { status, .. } => Some(*status),
         Outcome::Retry { status, .. } | Outcome::Hold { status, .. } => Some(*status).filter(|s| *s != 0),
         Outcome::TooLarge(answer) | Outcome::Refused(answer) => Some(answer.status),
         Outcome::NoKey => None,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::dispatch::Limits;
 use super::gate::Gate;
 use super::key_gates::KeyGates;
-use crate::config::Config;
+use crate::config::{Config, Signal};
 use crate::export::{Backoff, TracingExporter};
 use crate::os::lock::Unpoison;
 use crate::spool::{HeaderCounter, Lane};
@@ -64,7 +64,7 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// The outlet of the client that owns `own`.
     pub(crate) fn new(exporter: Arc<dyn TracingExporter>, own: Arc<Lane>, config: &Config) -> Self {
-        let gates = Gates::new(&limits(config));
+        let gates = Gates::new(&limits(config, exporter.destination().signal()));
         Self { exporter, own, gates, lanes: Mutex::default() }
     }
 
@@ -111,14 +111,20 @@ impl Outlet {
         });
     }
 
+    /// The receiver took a request but for so many records.
+    pub(super) fn note_partially_rejected(&self, records: u64) {
+        self.own.add_counter(HeaderCounter::PartiallyRejected, records);
+    }
+
     fn lock_lanes(&self) -> MutexGuard<'_, Vec<Weak<Lane>>> {
         self.lanes.lock().unpoisoned()
     }
 }
 
-/// What the settings say of requests.
-pub(super) fn limits(config: &Config) -> Limits {
+/// What the settings say of requests. `signal`: what the items are, where they are not JSON.
+pub(super) fn limits(config: &Config, signal: Option<Signal>) -> Limits {
     Limits {
+        most_piece_bytes: signal.map(|_| config.max_batch_bytes),
         backoff: Backoff::new(config.base_delay, config.max_delay, config.jitter),
         max_delay: config.max_delay,
         max_retries: config.max_retries,

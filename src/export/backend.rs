@@ -7,21 +7,28 @@ use std::time::{Duration, Instant};
 
 use super::body::BodyEncoding;
 use super::classify::classify;
+use super::environment::with_environment;
 use super::http::{Answered, HeaderName, HeaderValue, HttpClient, Proxy, Unanswered};
 use super::keys::{Env, Keys, env_text};
 use super::{Outcome, TracingExporter, answer, proxy};
 use crate::batch::Batch;
-use crate::config::{Config, Destination, Endpoint, Secret};
+use crate::config::{Config, Destination, Endpoint, Secret, on_one_line};
 use crate::error::{Error, ErrorKind, Result};
+use crate::otlp::PartialSuccess;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");
 const CONTENT_ENCODING: HeaderName = HeaderName::from_static("content-encoding");
 const EXPECT: HeaderName = HeaderName::from_static("expect");
 
+/// The second product is how receivers know what an OTLP exporter is written in.
+const OTLP_USER_AGENT: &str =
+    concat!("spanspool/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
+
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// Posts batches to an HTTP ingest, in the wire format of the OpenAI Agents SDK. Redirects are never followed.
+/// Posts batches to an HTTP ingest, in the wire format of the OpenAI Agents SDK, or with `exporter=otlp` to an OpenTelemetry
+/// receiver. Redirects are never followed.
 ///
 /// It may be shared by threads. Connections are kept open between requests, `max_in_flight` of them.
 pub struct BackendSpanExporter {
@@ -45,30 +52,45 @@ pub struct BackendSpanExporter {
 impl BackendSpanExporter {
     /// An exporter with the settings of `config`.
     ///
-    /// The environment is read here and never again: `OPENAI_API_KEY`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` for
-    /// settings that are unset, and for an endpoint on another machine `https_proxy` or `http_proxy`, as its scheme is, or
-    /// else `all_proxy`, and `no_proxy`, in lower or upper case. While a variable can't be used, batches are on hold.
+    /// The environment is read here and never again, for settings that are unset: with `exporter=otlp` the variables that
+    /// docs/otlp.md lists, otherwise `OPENAI_API_KEY`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. For an endpoint on another
+    /// machine `https_proxy` or `http_proxy`, as its scheme is, or else `all_proxy`, and `no_proxy`, in lower or upper
+    /// case. While one of these can't be used, batches are on hold; one for OTLP is an error.
     ///
     /// `ca_file`, `client_cert_file`, `client_key_file` and the system's roots are read here, too, if the endpoint is an
     /// https URL, and again when they have changed. While they can't be used, batches are on hold.
     ///
     /// # Errors
-    /// `InvalidArgument` when an endpoint can't be used, or one of `client_cert_file` and `client_key_file` is set without
-    /// the other.
+    /// `InvalidArgument` when an endpoint or a variable for OTLP can't be used, or one of `client_cert_file` and
+    /// `client_key_file` is set without the other.
     pub fn new(config: &Config) -> Result<Self> {
+        let config = &with_environment(config.clone())?;
         let env: Env = &|name| std::env::var_os(name);
         let mut obstacle = None;
-        let proxy = or_obstacle(proxy(&config.endpoint, env), &mut obstacle);
+        let proxy = or_obstacle(proxy(&config.url(), env), &mut obstacle);
         let or_env = |setting: &Option<String>, name| match setting {
             Some(text) => Ok(Some(text.clone())),
             None => env_text(name, env),
         };
-        let organization = or_obstacle(or_env(&config.organization, "OPENAI_ORG_ID"), &mut obstacle);
-        let project = or_obstacle(or_env(&config.project, "OPENAI_PROJECT_ID"), &mut obstacle);
+        let ours = if config.otlp_signal().is_some() {
+            vec![
+                ("Content-Type", Some("application/x-protobuf".into())),
+                ("User-Agent", Some(OTLP_USER_AGENT.into())),
+            ]
+        } else {
+            let organization = or_obstacle(or_env(&config.organization, "OPENAI_ORG_ID"), &mut obstacle);
+            let project = or_obstacle(or_env(&config.project, "OPENAI_PROJECT_ID"), &mut obstacle);
+            vec![
+                ("Content-Type", Some("application/json".into())),
+                ("OpenAI-Beta", Some("traces=v1".into())),
+                ("OpenAI-Organization", organization),
+                ("OpenAI-Project", project),
+            ]
+        };
         Ok(Self {
-            destination: Destination::backend(&config.endpoint),
+            destination: config.destination(),
             http: HttpClient::new(config, proxy)?,
-            headers: headers(config, organization, project)?,
+            headers: headers(config, &ours)?,
             secrets: config.headers.iter().map(|(_, value)| value.clone()).collect(),
             obstacle,
             keys: Keys::new(config, env),
@@ -143,7 +165,10 @@ impl BackendSpanExporter {
         deadline: Option<Instant>,
     ) -> std::result::Result<Answered, Unanswered> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let headers = headers.iter().chain(&self.headers).map(|(name, value)| (name, value));
+        // A key takes the place of an Authorization header of the user's.
+        let is_replaced = |name: &HeaderName| headers.iter().any(|(of_request, _)| of_request == name);
+        let of_all = self.headers.iter().filter(|(name, _)| !is_replaced(name));
+        let headers = headers.iter().chain(of_all).map(|(name, value)| (name, value));
         self.http.post(headers, body, left.filter(|left| *left < self.request_timeout))
     }
 
@@ -161,7 +186,16 @@ impl BackendSpanExporter {
                     self.ask_first.store(false, Relaxed);
                 }
                 let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
-                classify(status, header, answer::read(body.into_reader(), &secrets))
+                let body = answer::read(body.into_reader(), &secrets);
+                let partial = match self.destination.signal() {
+                    Some(_) if head.status.is_success() => PartialSuccess::of(&body),
+                    _ => PartialSuccess::default(),
+                };
+                if !partial.is_whole() {
+                    let PartialSuccess { rejected, message } = partial;
+                    return Outcome::PartlyAccepted { status, rejected, message: on_one_line(&message) };
+                }
+                classify(status, header, body)
             }
             Err(Unanswered::Hindered(reason)) => hold(reason),
             Err(
@@ -232,13 +266,7 @@ fn proxy(endpoint: &Endpoint, env: Env) -> std::result::Result<Option<Proxy>, St
 }
 
 /// Every header that is the same in all requests. A user's header takes the place of ours.
-fn headers(config: &Config, organization: Option<String>, project: Option<String>) -> Result<Headers> {
-    let ours = [
-        ("Content-Type", Some("application/json".to_owned())),
-        ("OpenAI-Beta", Some("traces=v1".to_owned())),
-        ("OpenAI-Organization", organization),
-        ("OpenAI-Project", project),
-    ];
+fn headers(config: &Config, ours: &[(&'static str, Option<String>)]) -> Result<Headers> {
     let replaced = |name: &str| config.headers.iter().any(|(theirs, _)| theirs.eq_ignore_ascii_case(name));
     let ours = ours.iter().filter(|(name, _)| !replaced(name));
     let ours = ours.filter_map(|(name, text)| Some((*name, text.as_deref()?)));

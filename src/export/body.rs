@@ -1,4 +1,4 @@
-//! Body: the bytes that a request carries: `{"data":[item,...]}`, sanitised and compressed as configured.
+//! Body: the bytes that a request carries: `{"data":[item,...]}`, sanitised and compressed as configured, or OTLP.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -18,17 +18,21 @@ const MAX_SHORTENED_BYTES: usize = 64 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct BodyEncoding {
     sanitize: bool,
+    /// Items are export requests of OTLP. Such requests in a row are one, with all their records.
+    is_otlp: bool,
     pub(super) gzip: bool,
 }
 
 impl BodyEncoding {
     pub(super) fn new(config: &Config) -> Self {
+        let is_otlp = config.otlp_signal().is_some();
         let sanitize = match config.sanitize {
+            _ if is_otlp => false,
             Sanitize::Auto => config.endpoint.is_openai(),
             Sanitize::Always => true,
             Sanitize::Never => false,
         };
-        Self { sanitize, gzip: config.request_compression == RequestCompression::Gzip }
+        Self { sanitize, is_otlp, gzip: config.request_compression == RequestCompression::Gzip }
     }
 
     /// What a body has in the place of `item`, if that is shorter.
@@ -44,7 +48,11 @@ impl BodyEncoding {
 
     /// The errors are those of the compressor.
     pub(super) fn body<'a>(&self, batch: &'a Batch) -> io::Result<Cow<'a, [u8]>> {
-        let plain = if self.sanitize { Cow::from(sanitized(batch)) } else { Cow::from(batch.body()) };
+        let plain = match self {
+            Self { is_otlp: true, .. } => Cow::from(batch.items().collect::<Vec<_>>().concat()),
+            Self { sanitize: true, .. } => Cow::from(sanitized(batch)),
+            _ => Cow::from(batch.body()),
+        };
         if !self.gzip {
             return Ok(plain);
         }
@@ -85,5 +93,11 @@ mod tests {
         assert_eq!(body(&[("sanitize", "never")]), raw);
         assert_eq!(body(&[custom]), raw);
         assert_eq!(body(&[custom, ("sanitize", "always")]), clean);
+    }
+
+    #[test]
+    fn items_of_otlp_stand_in_a_row() {
+        let plain = r#"{ "a": 1 }{"span_data":{"type":"response","usage":{}}}"#;
+        assert_eq!(body(&[("exporter", "otlp"), ("sanitize", "always")]), plain);
     }
 }

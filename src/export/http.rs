@@ -62,7 +62,7 @@ impl HttpClient {
     /// `InvalidArgument` when the endpoint can't be used, or one of `client_cert_file` and `client_key_file` is set without
     /// the other.
     pub(super) fn new(config: &Config, proxy: Option<Proxy>) -> crate::error::Result<Self> {
-        let url = config.endpoint.url().parse::<Uri>().map_err(|e| {
+        let url = config.url().url().parse::<Uri>().map_err(|e| {
             crate::error::Error::new(ErrorKind::InvalidArgument, format!("endpoint: {e}")).caused_by(e)
         })?;
         Ok(Self::with_parts(agent_config(config, proxy), Tls::new(config)?, url))

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::RwLock;
 
 use super::Outcome;
-use crate::config::{Config, Endpoint, Secret, header_text};
+use crate::config::{Config, Secret, header_text};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
 
@@ -24,13 +24,14 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The default key is the setting's, or else `OPENAI_API_KEY`'s.
+    /// The default key is the setting's, or else `OPENAI_API_KEY`'s, which no OpenTelemetry receiver is shown.
     pub(super) fn new(config: &Config, env: Env) -> Self {
         let default = match &config.api_key {
             Some(key) => Ok(Some(key.clone())),
+            None if config.otlp_signal().is_some() => Ok(None),
             None => env_text("OPENAI_API_KEY", env).map(|key| key.map(Secret::new)),
         };
-        let endpoint: &Endpoint = &config.endpoint;
+        let endpoint = config.url();
         Self {
             default: RwLock::new(default),
             named: RwLock::default(),

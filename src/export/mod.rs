@@ -6,6 +6,7 @@ mod backoff;
 mod body;
 mod classify;
 mod console;
+mod environment;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod http;
@@ -25,6 +26,7 @@ pub(crate) use answer::quote;
 pub use backend::BackendSpanExporter;
 pub(crate) use backoff::Backoff;
 pub use console::ConsoleSpanExporter;
+pub(crate) use environment::with_environment;
 
 use crate::batch::Batch;
 use crate::config::Destination;
@@ -86,6 +88,16 @@ pub enum Outcome {
     Accepted {
         /// The HTTP status, or 0 where there was none.
         status: u16,
+    },
+    /// The ingest has it, and refused a part of it or says something about it (OTLP's partial success). It counts as
+    /// delivered.
+    PartlyAccepted {
+        /// The HTTP status.
+        status: u16,
+        /// Records that were refused: spans, log records or data points.
+        rejected: u64,
+        /// Why, for people.
+        message: String,
     },
     /// It may succeed later: try again after a backoff.
     Retry {

@@ -1,4 +1,4 @@
-//! Item: one JSON object, checked once on entry and opaque bytes from then on.
+//! Item: one JSON object, or one export request of OTLP, checked once on entry and opaque bytes from then on.
 
 pub(crate) mod grammar;
 
@@ -6,15 +6,16 @@ use std::fmt;
 
 use serde::de::IgnoredAny;
 
-use crate::config::Validation;
+use crate::config::{Signal, Validation};
 use crate::error::{Error, ErrorKind, Result};
+use crate::otlp;
 
 /// The bytes of one item and the name of the key it is to be sent with.
 ///
 /// It borrows the caller's bytes: the journal makes the only copy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Item<'a> {
-    json: &'a [u8],
+    bytes: &'a [u8],
     key_name: &'a str,
 }
 
@@ -22,27 +23,48 @@ pub(crate) struct Item<'a> {
 pub(crate) const MAX_KEY_NAME_BYTES: usize = 255;
 
 impl<'a> Item<'a> {
-    /// Checks `json` as far as `validation` asks, and its length always. The default key has the empty name;
-    /// `key_name` has at most [`MAX_KEY_NAME_BYTES`].
+    /// Checks that `json` is one JSON object as far as `validation` asks, and its length always. The default key has the
+    /// empty name; `key_name` has at most [`MAX_KEY_NAME_BYTES`].
     pub(crate) fn check(
         json: &'a [u8],
         key_name: &'a str,
         max_item_bytes: usize,
         validation: Validation,
     ) -> Result<Self> {
-        if json.len() > max_item_bytes {
-            return Err(too_large(format_args!("{} bytes", json.len()), max_item_bytes));
-        }
-        match validation {
-            Validation::Full => one_object(json)?,
-            Validation::None if json.is_empty() => return Err(invalid("item is empty")),
-            Validation::None => {}
-        }
-        Ok(Self { json, key_name })
+        Self { bytes: json, key_name }.checked_by(one_object, max_item_bytes, validation)
     }
 
-    pub(crate) fn json(&self) -> &'a [u8] {
-        self.json
+    /// As [`Item::check`], for `request`, one export request of `signal`.
+    pub(crate) fn check_otlp(
+        request: &'a [u8],
+        signal: Signal,
+        key_name: &'a str,
+        max_item_bytes: usize,
+        validation: Validation,
+    ) -> Result<Self> {
+        Self { bytes: request, key_name }.checked_by(|it| one_request(it, signal), max_item_bytes, validation)
+    }
+
+    fn checked_by(
+        self,
+        is_good: impl FnOnce(&[u8]) -> Result<()>,
+        max_item_bytes: usize,
+        validation: Validation,
+    ) -> Result<Self> {
+        let Self { bytes, .. } = self;
+        if bytes.len() > max_item_bytes {
+            return Err(too_large(format_args!("{} bytes", bytes.len()), max_item_bytes));
+        }
+        match validation {
+            _ if bytes.is_empty() => return Err(invalid("item is empty")),
+            Validation::Full => is_good(bytes)?,
+            Validation::None => {}
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     pub(crate) fn key_name(&self) -> &'a str {
@@ -74,6 +96,12 @@ fn one_object(json: &[u8]) -> Result<()> {
     serde_json::from_str::<IgnoredAny>(text)
         .map(drop)
         .map_err(|e| invalid(format!("item is not one JSON object: {e}")).caused_by(e))
+}
+
+/// Whether `request` is one export request of `signal`, down to its leaves.
+fn one_request(request: &[u8], signal: Signal) -> Result<()> {
+    otlp::check(request, signal)
+        .map_err(|flaw| invalid(format!("item is not an OTLP export request of {}: {flaw}", signal.name())))
 }
 
 fn invalid(message: impl Into<String>) -> Error {

@@ -21,7 +21,7 @@ pub struct Stats {
     pub dropped_corrupt: u64,
     /// Items that wait to be delivered.
     pub pending: u64,
-    /// Bytes of JSON that wait to be delivered.
+    /// Bytes of the items that wait to be delivered.
     pub pending_bytes: u64,
     /// Bytes that the lane takes on disk.
     pub disk_bytes: u64,
@@ -37,7 +37,8 @@ pub struct Stats {
     pub last_http_status: u64,
     /// Lanes of dead processes that were adopted.
     pub lanes_adopted: u64,
-    /// Items that the ingest refused inside an answer of success; 0 for exporters whose protocol has no such answer.
+    /// Spans, log records and data points that a receiver of OTLP refused inside an answer of success. They are not sent
+    /// again; their items count as delivered.
     pub partially_rejected: u64,
     /// Batches set aside in the rejected store until their key is set: `no_key:<name>` and `key_refused:<name>`.
     pub held_batches: u64,
@@ -139,7 +140,7 @@ impl Stats {
             export_state: live(HeaderCounter::ExportState),
             last_http_status: live(HeaderCounter::LastHttpStatus),
             lanes_adopted: live(HeaderCounter::LanesAdopted),
-            partially_rejected: 0,
+            partially_rejected: live(HeaderCounter::PartiallyRejected),
             held_batches: 0,
         }
     }

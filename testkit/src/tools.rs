@@ -65,6 +65,11 @@ pub fn caller(program: impl AsRef<OsStr>) -> Command {
     for name in ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"] {
         command.env_remove(name);
     }
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"OTEL_EXPORTER_OTLP_") {
+            command.env_remove(name);
+        }
+    }
     command.env("LD_LIBRARY_PATH", lib_dir());
     command
 }

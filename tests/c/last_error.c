@@ -45,7 +45,7 @@ static void names_what_was_wrong(const char *dir) {
     CHECK_STATUS(spanspool_enqueue(handle, "[]", 2), SPANSPOOL_ERR_INVALID_ITEM);
     CHECK_HAS(text_of(handle), "must begin with '{'");
     CHECK_STATUS(spanspool_enqueue(handle, NULL, 5), SPANSPOOL_ERR_INVALID_ARGUMENT);
-    CHECK_HAS(text_of(handle), "json is NULL");
+    CHECK_HAS(text_of(handle), "item is NULL");
     CHECK_STATUS(spanspool_enqueue_as(handle, "", ITEM, ITEM_LEN), SPANSPOOL_ERR_INVALID_ARGUMENT);
     CHECK_HAS(text_of(handle), "1 to 255");
     CHECK_STATUS(spanspool_set_api_key(handle, "two\nlines"), SPANSPOOL_ERR_INVALID_ARGUMENT);

@@ -17,4 +17,5 @@ mod cli;
 mod delivery;
 mod docs;
 mod durability;
+mod otlp;
 mod process;

@@ -44,7 +44,7 @@ impl Dispatch {
     /// What an answer of 413 to the next part says.
     pub(super) fn refusal_of_size(&self, job: &Job) -> Refusal {
         let is_longest = job.part().body().len() > self.most_accepted_bytes && self.most_accepted_bytes > 0;
-        if job.part_len() > 1 || is_longest { Refusal::Size } else { Refusal::UnlikelySize }
+        if job.is_divisible() || is_longest { Refusal::Size } else { Refusal::UnlikelySize }
     }
 
     /// Everything is refused: nothing of this lane is sent until it is time to probe.

@@ -72,6 +72,7 @@ impl Sim {
 
     fn new(threads: usize, batches: impl IntoIterator<Item = (Range<u64>, &'static str)>) -> Self {
         let limits = Limits {
+            most_piece_bytes: None,
             backoff: Backoff::new(BASE, MAX, 0.0),
             max_delay: MAX,
             max_retries: 0,

@@ -63,7 +63,7 @@ impl Tls {
         let identity = config.client_identity()?.map(|(cert, key)| (cert.to_owned(), key.to_owned()));
         let settings = Settings { roots: config.tls_roots, ca_file: config.ca_file.clone(), identity };
         let tls = Self { settings, loaded: RwLock::default() };
-        if config.endpoint.is_secure()
+        if config.url().is_secure()
             && let Err(why) = tls.current()
         {
             // Not only with the first item, which may come late.

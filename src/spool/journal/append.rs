@@ -63,7 +63,7 @@ impl Journal {
         max_seq: Option<u64>,
     ) -> std::result::Result<Appended, Refusal> {
         let name = item.key_name().as_bytes();
-        let len = name.len() + item.json().len();
+        let len = name.len() + item.bytes().len();
         let accepted_ms = self.now_ms();
         let mut tail = self.lock_tail();
         if tail.closed {
@@ -96,7 +96,7 @@ impl Journal {
             tail.wake.committer_pos = None;
         }
         drop(tail);
-        frame.commit(slot, name, item.json());
+        frame.commit(slot, name, item.bytes());
         Ok(appended)
     }
 

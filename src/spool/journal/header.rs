@@ -5,6 +5,7 @@
 //!   64  tail, items and bytes accepted, time of the oldest item      written by enqueue
 //!  128  pid, export state, last status, counters, next attempt       written by delivery
 //!  208  the lane's clock, and the machine's clocks when it was noted
+//!  240  records refused in answers of success                        written by delivery
 //!  256  reason of a backoff or hold: length, then up to 240 bytes
 //!  512  which checkpoint slot is valid
 //!  576  checkpoint slot 0, 832 slot 1                                written in turn
@@ -79,6 +80,8 @@ pub(crate) enum HeaderCounter {
     ClockBootMs = 224,
     /// Which start of the machine that was; 0: not known.
     ClockBoot = 232,
+    /// Records that were refused inside an answer of success. 0 in files of versions that did not count them.
+    PartiallyRejected = 240,
 }
 
 /// Writes the fixed part of a new file; `lane` is what `lane_word` makes of its path.

@@ -184,7 +184,9 @@ impl Lane {
             // lanes.
             let tally = lane.stats().tally();
             self.count_adopted_items(tally);
-            for counter in [HeaderCounter::BatchesSent, HeaderCounter::Retries] {
+            for counter in
+                [HeaderCounter::BatchesSent, HeaderCounter::Retries, HeaderCounter::PartiallyRejected]
+            {
                 self.add_counter(counter, lane.counter(counter));
                 lane.set_counter(counter, 0);
             }

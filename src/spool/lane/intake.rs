@@ -54,7 +54,7 @@ impl Lane {
     /// Stores `item` so that it survives what `durability` says.
     pub(crate) fn enqueue(&self, item: &Item<'_>) -> Result<()> {
         let (intake, mover, journal) = (&self.intake, &self.mover, self.stores.journal());
-        let len = item.key_name().len() + item.json().len();
+        let len = item.key_name().len() + item.bytes().len();
         if !journal.fits_in_ring(len) {
             return self.enqueue_oversize(item);
         }
@@ -109,10 +109,10 @@ impl Lane {
                 Overflow::DropOldest => self.make_queue_room(deadline)?,
             }
         }
-        let (id, bytes) = (self.id(), item.json().len());
+        let (id, bytes) = (self.id(), item.bytes().len());
         memory::ensure(format_args!("store an item of {bytes} bytes in lane {id}"), 3 * bytes)?;
         let mut batch = Batch::with_capacity(id, 0, item.key_name(), 1, bytes);
-        batch.push(item.json());
+        batch.push(item.bytes());
         let deadline = deadline.max(Instant::now() + TAKING_TIME);
         let outcome = self.intake.oversize.store(batch, deadline, || self.mover.wake());
         outcome.unwrap_or_else(|| Err(shut_down()))

@@ -181,7 +181,7 @@ fn a_named_key_is_refused_without_being_repeated() {
 fn drain_needs_an_exporter_and_a_timeout_in_whole_milliseconds() {
     assert_usage_error(
         &["drain", "--spool-dir=x", "--set", "exporter=none"],
-        &["exporter=none", "backend, console"],
+        &["exporter=none", "backend, otlp, console"],
     );
     for wrong in ["-1", "1s", "", "1.5"] {
         let option = format!("--timeout-ms={wrong}");

@@ -154,8 +154,9 @@ fn names_only(source: &Source, allowed: &[&str]) -> bool {
 fn spool_knows_nothing_of_the_network_and_export_nothing_of_disks() {
     let spool = ["batch", "config", "error", "item", "os", "spool"];
     assert_eq!(breaking(|s| s.is_in(&["spool/"]) && !names_only(s, &spool)), [""; 0]);
-    let export = ["batch", "config", "error", "export", "os"];
+    let export = ["batch", "config", "error", "export", "os", "otlp"];
     assert_eq!(breaking(|s| s.is_in(&["export/"]) && !names_only(s, &export)), [""; 0]);
+    assert_eq!(breaking(|s| s.is_in(&["otlp/"]) && !names_only(s, &["config"])), [""; 0]);
 }
 
 #[test]

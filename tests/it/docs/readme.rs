@@ -70,7 +70,7 @@ fn excerpts_in_the_readme_are_lines_of_tested_programs() {
     }
 }
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -80,6 +80,7 @@ const PAGES: [&str; 10] = [
     "docs/design.md",
     "docs/guarantees.md",
     "docs/install.md",
+    "docs/otlp.md",
     "docs/settings.md",
 ];
 

@@ -66,7 +66,7 @@ impl Drain {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
         let limit = self.timeout_ms.map_or(NO_LIMIT, Duration::from_millis).min(NO_LIMIT);
         if self.spool.setting("exporter")?.is_some_and(|exporter| exporter == "none") {
-            let why = "'--set exporter=none' delivers nothing; allowed: backend, console";
+            let why = "'--set exporter=none' delivers nothing; allowed: backend, otlp, console";
             return Err(Failure::Usage(why.into()));
         }
         let mut config = self.spool.config_to_change(DEFAULTS)?;
@@ -179,15 +179,12 @@ impl Route {
         let mut configs = BTreeMap::new();
         if !takes_all && !is_told("endpoint")? && !is_told("exporter")? {
             for destination in lanes.iter().filter(|lane| is_ours(lane)).map(|lane| &lane.destination) {
-                let mut config = config.clone();
-                let (key, value) = match destination.endpoint() {
-                    Some(endpoint) => ("endpoint", endpoint),
-                    None if *destination == Destination::console() => ("exporter", "console"),
-                    // Those of `exporter=none` go anywhere, and a program's own exporter is not here.
-                    None => continue,
-                };
-                config.set(key, value)?;
-                configs.insert(destination, config);
+                // Those of `exporter=none` go anywhere, and a program's own exporter is not here.
+                if destination.endpoint().is_some() || *destination == Destination::console() {
+                    let mut config = config.clone();
+                    config.set_destination(destination)?;
+                    configs.insert(destination, config);
+                }
             }
         }
         let configs = if configs.is_empty() { vec![config] } else { configs.into_values().collect() };

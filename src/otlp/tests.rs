@@ -1,0 +1,351 @@
+//! The check against the decoder that opentelemetry-proto brings.
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest as Logs;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest as Metrics;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as Traces;
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value::Value,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar, metric,
+    number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use prost::Message;
+
+use super::check;
+use crate::config::Signal;
+
+const TIME: u64 = 1_795_000_000_123_456_789;
+
+fn any(value: Value) -> AnyValue {
+    AnyValue { value: Some(value) }
+}
+
+fn pair(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(any(value)), ..Default::default() }
+}
+
+/// Attributes of every type.
+fn attributes() -> Vec<KeyValue> {
+    let list = ArrayValue { values: vec![any(Value::IntValue(-1)), AnyValue::default()] };
+    let map = KeyValueList { values: vec![pair("inner", Value::ArrayValue(list.clone()))] };
+    vec![
+        pair("text", Value::StringValue("żółw 🐢".into())),
+        pair("plain", Value::StringValue("value".into())),
+        pair("empty", Value::StringValue(String::new())),
+        pair("bool", Value::BoolValue(true)),
+        pair("int", Value::IntValue(i64::MIN)),
+        pair("double", Value::DoubleValue(f64::NAN)),
+        pair("list", Value::ArrayValue(list)),
+        pair("map", Value::KvlistValue(map)),
+        pair("bytes", Value::BytesValue(vec![0xff, 0, 0xc3])),
+        KeyValue::default(),
+    ]
+}
+
+fn resource() -> Option<Resource> {
+    let entity = EntityRef {
+        schema_url: "s".into(),
+        r#type: "service".into(),
+        id_keys: vec!["service.name".into()],
+        description_keys: vec!["version".into()],
+    };
+    Some(Resource { attributes: attributes(), dropped_attributes_count: 3, entity_refs: vec![entity] })
+}
+
+fn scope() -> Option<InstrumentationScope> {
+    Some(InstrumentationScope {
+        name: "scope".into(),
+        version: "1".into(),
+        attributes: attributes(),
+        dropped_attributes_count: u32::MAX,
+    })
+}
+
+fn traces_of(span: Span) -> Traces {
+    let scope_spans = ScopeSpans { scope: scope(), spans: vec![span], schema_url: "url".into() };
+    let resource_spans =
+        ResourceSpans { resource: resource(), scope_spans: vec![scope_spans], schema_url: "url".into() };
+    Traces { resource_spans: vec![resource_spans] }
+}
+
+/// A request with every field.
+fn traces() -> Traces {
+    let (trace_id, span_id) = (vec![0xf1; 16], vec![0xe2; 8]);
+    let link = Link {
+        trace_id: trace_id.clone(),
+        span_id: span_id.clone(),
+        trace_state: "a=1".into(),
+        attributes: attributes(),
+        dropped_attributes_count: 1,
+        flags: 0x301,
+    };
+    let event = Event {
+        time_unix_nano: TIME,
+        name: "event".into(),
+        attributes: attributes(),
+        dropped_attributes_count: 1,
+    };
+    traces_of(Span {
+        trace_id,
+        span_id: span_id.clone(),
+        trace_state: "a=1".into(),
+        parent_span_id: span_id,
+        flags: 0x101,
+        name: "span".into(),
+        kind: 5,
+        start_time_unix_nano: TIME,
+        end_time_unix_nano: TIME + 1,
+        attributes: attributes(),
+        dropped_attributes_count: 1,
+        events: vec![event, Event::default()],
+        dropped_events_count: 2,
+        links: vec![link],
+        dropped_links_count: 3,
+        status: Some(Status { message: "why".into(), code: 2 }),
+    })
+}
+
+fn logs() -> Logs {
+    let record = LogRecord {
+        time_unix_nano: TIME,
+        observed_time_unix_nano: TIME,
+        severity_number: 17,
+        severity_text: "ERROR".into(),
+        body: Some(any(Value::StringValue("what".into()))),
+        attributes: attributes(),
+        dropped_attributes_count: 1,
+        flags: 1,
+        trace_id: vec![0xf1; 16],
+        span_id: vec![0xe2; 8],
+        event_name: "event".into(),
+    };
+    let scope_logs = ScopeLogs { scope: scope(), log_records: vec![record], schema_url: "url".into() };
+    let resource_logs =
+        ResourceLogs { resource: resource(), scope_logs: vec![scope_logs], schema_url: "url".into() };
+    Logs { resource_logs: vec![resource_logs] }
+}
+
+fn metrics() -> Metrics {
+    let (start_time_unix_nano, time_unix_nano, flags) = (TIME, TIME + 1, 1);
+    let exemplar = |value| Exemplar {
+        filtered_attributes: attributes(),
+        time_unix_nano: TIME,
+        span_id: vec![0xe2; 8],
+        trace_id: vec![0xf1; 16],
+        value: Some(value),
+    };
+    let exemplars = vec![exemplar(exemplar::Value::AsInt(-7)), exemplar(exemplar::Value::AsDouble(0.5))];
+    let number = |value| NumberDataPoint {
+        attributes: attributes(),
+        start_time_unix_nano,
+        time_unix_nano,
+        exemplars: exemplars.clone(),
+        flags,
+        value: Some(value),
+    };
+    let data_points =
+        vec![number(number_data_point::Value::AsInt(-1)), number(number_data_point::Value::AsDouble(1.5))];
+    let histogram = HistogramDataPoint {
+        attributes: attributes(),
+        start_time_unix_nano,
+        time_unix_nano,
+        count: 3,
+        sum: Some(2.5),
+        bucket_counts: vec![1, 2],
+        explicit_bounds: vec![0.5],
+        exemplars: exemplars.clone(),
+        flags,
+        min: Some(-1.0),
+        max: Some(1.0),
+    };
+    let exponential = ExponentialHistogramDataPoint {
+        attributes: attributes(),
+        start_time_unix_nano,
+        time_unix_nano,
+        count: 3,
+        sum: Some(2.5),
+        scale: -3,
+        zero_count: 1,
+        positive: Some(Buckets { offset: -2, bucket_counts: vec![1, 300, u64::MAX] }),
+        negative: Some(Buckets::default()),
+        flags,
+        exemplars,
+        min: Some(-1.0),
+        max: Some(1.0),
+        zero_threshold: 0.1,
+    };
+    let summary = SummaryDataPoint {
+        attributes: attributes(),
+        start_time_unix_nano,
+        time_unix_nano,
+        count: 3,
+        sum: 2.5,
+        quantile_values: vec![ValueAtQuantile { quantile: 0.5, value: 1.0 }],
+        flags,
+    };
+    let sum = Sum { data_points: data_points.clone(), aggregation_temporality: 1, is_monotonic: true };
+    let data = [
+        metric::Data::Gauge(Gauge { data_points }),
+        metric::Data::Sum(sum),
+        metric::Data::Histogram(Histogram { data_points: vec![histogram], aggregation_temporality: 2 }),
+        metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![exponential],
+            aggregation_temporality: 2,
+        }),
+        metric::Data::Summary(Summary { data_points: vec![summary] }),
+    ];
+    let metric = |data| Metric {
+        name: "requests".into(),
+        description: "how many".into(),
+        unit: "1".into(),
+        metadata: attributes(),
+        data: Some(data),
+    };
+    let scope_metrics = ScopeMetrics {
+        scope: scope(),
+        metrics: data.into_iter().map(metric).collect(),
+        schema_url: "url".into(),
+    };
+    let resource_metrics = ResourceMetrics {
+        resource: resource(),
+        scope_metrics: vec![scope_metrics],
+        schema_url: "url".into(),
+    };
+    Metrics { resource_metrics: vec![resource_metrics] }
+}
+
+/// A request of each signal with every field.
+fn requests() -> [(Signal, Vec<u8>); 3] {
+    [
+        (Signal::Traces, traces().encode_to_vec()),
+        (Signal::Logs, logs().encode_to_vec()),
+        (Signal::Metrics, metrics().encode_to_vec()),
+    ]
+}
+
+/// What the decoder finds: the records, or that it is no request.
+pub(crate) fn records(bytes: &[u8], signal: Signal) -> Option<usize> {
+    Some(match signal {
+        Signal::Traces => {
+            let all = Traces::decode(bytes).ok()?.resource_spans;
+            all.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
+        }
+        Signal::Logs => {
+            let all = Logs::decode(bytes).ok()?.resource_logs;
+            all.iter().flat_map(|of| &of.scope_logs).map(|of| of.log_records.len()).sum()
+        }
+        Signal::Metrics => {
+            let all = Metrics::decode(bytes).ok()?.resource_metrics;
+            all.iter().flat_map(|of| &of.scope_metrics).map(|of| of.metrics.len()).sum()
+        }
+    })
+}
+
+fn why(bytes: &[u8], signal: Signal) -> String {
+    check(bytes, signal).unwrap_err().to_string()
+}
+
+#[test]
+fn requests_with_every_field_pass_and_those_of_another_signal_do_not() {
+    for (signal, request) in requests() {
+        assert_eq!(check(&request, signal), Ok(()), "{signal:?}");
+        for other in Signal::ALL.into_iter().filter(|other| *other != signal) {
+            assert!(check(&request, other).is_err(), "{signal:?} as {other:?}");
+        }
+        let twice = request.repeat(2);
+        assert_eq!(check(&twice, signal), Ok(()), "{signal:?} twice");
+    }
+}
+
+#[test]
+fn every_damage_is_judged_as_the_decoder_does() {
+    for (signal, request) in requests() {
+        for len in 0..request.len() {
+            let is_good = records(&request[..len], signal).is_some_and(|records| records > 0);
+            assert_eq!(check(&request[..len], signal).is_ok(), is_good, "{signal:?} up to {len}");
+        }
+        for at in 0..request.len() {
+            for changed in [0, 0x80, 0xff, request[at] ^ 1, request[at] ^ 8] {
+                let mut damaged = request.clone();
+                damaged[at] = changed;
+                let is_good = records(&damaged, signal).is_some_and(|records| records > 0);
+                let verdict = check(&damaged, signal);
+                // At the top we take field 1 only, and it passes what it does not know.
+                let is_at_top = verdict.as_ref().is_err_and(|flaw| flaw.to_string().contains("field 1 only"));
+                assert!(verdict.is_ok() == is_good || is_at_top, "{signal:?} {changed} at {at}: {verdict:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flaw_says_where_and_in_which_field() {
+    let request = traces_of(Span { name: "ab".into(), ..Span::default() }).encode_to_vec();
+    let at = request.windows(2).position(|two| two == b"ab").unwrap();
+    let mut bad = request.clone();
+    bad[at + 1] = 0xff;
+    let expected = format!("at byte {}, in resource_spans.scope_spans.spans.name: it is not UTF-8", at + 1);
+    assert_eq!(why(&bad, Signal::Traces), expected);
+    bad[at - 1] = 200;
+    let expected =
+        format!("at byte {}, in resource_spans.scope_spans.spans.name: its length is beyond the end", at - 2);
+    assert_eq!(why(&bad, Signal::Traces), expected);
+    assert!(why(&request, Signal::Logs).starts_with("at byte "), "{}", why(&request, Signal::Logs));
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let json = why(br#"{"resourceSpans":[]}"#, Signal::Traces);
+    assert!(json.contains("JSON"), "{json}");
+    for (bytes, expected) in [
+        (&b"\x12\x00"[..], "field 1 only"),
+        (b"\x0a", "breaks off"),
+        (b"\x0a\x05", "beyond the end"),
+        (b"\x08\x01", "wire type of another field"),
+        (b"\x0e", "no such wire type"),
+        (b"\x02\x00", "number 0"),
+        (b"\x0a\x00", "no span"),
+        (b"", "no span"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "64 bits"),
+    ] {
+        assert!(why(bytes, Signal::Traces).contains(expected), "{}", why(bytes, Signal::Traces));
+    }
+}
+
+#[test]
+fn values_are_nested_as_deep_as_decoders_take_them() {
+    let nested = |levels: usize| {
+        let inner = any(Value::BoolValue(true));
+        let around = |inner| any(Value::ArrayValue(ArrayValue { values: vec![inner] }));
+        let value = (0..levels).fold(inner, |inner, _| around(inner));
+        let attribute = KeyValue { key: "k".into(), value: Some(value), ..Default::default() };
+        traces_of(Span { attributes: vec![attribute], ..Span::default() }).encode_to_vec()
+    };
+    for levels in 0..=110 {
+        let request = nested(levels);
+        let is_good = Traces::decode(&request[..]).is_ok();
+        assert_eq!(check(&request, Signal::Traces).is_ok(), is_good, "{levels}");
+        assert_eq!(is_good, levels <= 47, "{levels}");
+    }
+    assert!(why(&nested(100), Signal::Traces).contains("more than 100 messages"));
+}
+
+#[test]
+fn fields_that_are_not_known_pass() {
+    let inner =
+        [b"\x80\x08\x01".as_slice(), b"\x8a\x08\x02hi", b"\x91\x08abcdefgh", b"\x9d\x08abcd"].concat();
+    let mut span = Span { name: "ab".into(), ..Span::default() }.encode_to_vec();
+    span.extend(&inner);
+    let within = |number: u8, bytes: Vec<u8>| [vec![number << 3 | 2, bytes.len() as u8], bytes].concat();
+    let request = within(1, within(2, within(2, span)));
+    assert_eq!(records(&request, Signal::Traces), Some(1));
+    assert_eq!(check(&request, Signal::Traces), Ok(()));
+}
