@@ -33,7 +33,12 @@ impl Journal {
 
     /// Whether the journal must go on in another file.
     pub(crate) fn has_failed(&self) -> bool {
-        self.synced.lock().failed.is_some()
+        self.failure().is_some()
+    }
+
+    /// Why it must.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.synced.lock().failed.clone()
     }
 
     /// Marks the journal's file as one that is not synced any more, for it is gone. Returns whether that is news.
@@ -84,12 +89,14 @@ impl Journal {
         self.await_committed(copy.synced_pos, tail.at.pos);
         self.map.copy_to(&copy.map);
         let mut replace = || -> io::Result<()> {
-            let file = copy.file.try_clone()?;
+            let fresh = copy.file.try_clone()?;
+            // Whoever looks whether the file stands under its name waits for both to change.
+            let mut file = self.file.write().unpoisoned();
             copy.path.rename_only(&self.path)?;
             // Should this fail, what was accepted so far is in the file that has the name now, and no more may be
             // accepted.
-            self.map.change_file(&file).inspect_err(|_| tail.closed = true)?;
-            *self.file.write().unpoisoned() = file;
+            self.map.change_file(&fresh).inspect_err(|_| tail.closed = true)?;
+            *file = fresh;
             Ok(())
         };
         replace().map_err(|e| {

@@ -2,6 +2,7 @@
 //! leads.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -126,12 +127,14 @@ struct Turn<'a>(&'a Synced);
 
 impl Turn<'_> {
     /// Syncs; a failure is the last one of this file.
-    fn sync(&self, journal: &Journal, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    fn sync(&self, journal: &Journal, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
+        // No other file takes its place meanwhile, which would be taken for the one that failed.
+        let file = journal.file();
         let sync_and_look = || {
-            sync()?;
+            sync(&file)?;
             // A file without a name is gone with the process.
             let deleted = || io::Error::new(io::ErrorKind::NotFound, "it was deleted");
-            if journal.is_linked() { Ok(()) } else { Err(deleted()) }
+            if journal.path.leads_to(&file) { Ok(()) } else { Err(deleted()) }
         };
         sync_and_look().map_err(|e| {
             let error = journal.sync_failed(e);
@@ -170,7 +173,7 @@ impl Journal {
             // What was released is safe elsewhere and may have been overwritten.
             let from = self.synced.pos.load(Acquire).max(self.released.load(Acquire));
             let to = self.committed_from(from, end_pos);
-            turn.sync(self, || self.map.sync_ring(&self.file(), from, to))?;
+            turn.sync(self, |file| self.map.sync_ring(file, from, to))?;
             self.synced.pos.fetch_max(to, Release);
         }
         Ok(())
@@ -178,15 +181,15 @@ impl Journal {
 
     /// Makes the header durable.
     pub(super) fn sync_header(&self) -> Result<()> {
-        self.sync_in_turn(|| self.map.sync_header(&self.file()))
+        self.sync_in_turn(|file| self.map.sync_header(file))
     }
 
     /// Makes the records at `range` durable with what was written to them since they were synced: where batches begin.
     pub(crate) fn sync_range(&self, range: Range<u64>) -> Result<()> {
-        self.sync_in_turn(|| self.map.sync_ring(&self.file(), range.start, range.end))
+        self.sync_in_turn(|file| self.map.sync_ring(file, range.start, range.end))
     }
 
-    fn sync_in_turn(&self, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    fn sync_in_turn(&self, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
         let turn = self.synced.turn(None)?;
         turn.map_or(Ok(()), |turn| turn.sync(self, sync))
     }

@@ -7,10 +7,11 @@ use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 
 impl Lane {
-    /// An error: the lane was deleted, so that nothing in it is durable. The committer sees to it.
+    /// An error: the lane was deleted, so that nothing in it is durable, or its journal is being written again. The
+    /// committer sees to it.
     pub(super) fn check_ground(&self) -> Result<()> {
         if self.identity.dir().standing() != Standing::Deleted && self.stores.journal().is_linked() {
-            return Ok(());
+            return self.stores.journal().failure().map_or(Ok(()), Err);
         }
         let error = self.deleted();
         self.stores.journal().fail(error.clone());

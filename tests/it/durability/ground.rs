@@ -156,7 +156,8 @@ fn a_journal_that_has_another_name_is_written_again_under_its_own() {
                 log_of(&dir).contains("was deleted")
             });
             eventually("it is written again", || host.ask("sync") == "0");
-            assert_eq!(host.ask("enqueue after 20"), "0 20", "{how}");
+            let answer = host.ask("enqueue after 20");
+            assert_eq!(answer, "0 20", "{durability} {how} {}", log_of(&dir));
             host.kill();
             drain(&spool, &ingest.url());
             assert_each_once(&ingest, &[("before", 20), ("after", 20)]);
