@@ -12,12 +12,16 @@ mod wire;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use message::{Answer, Fault, Request, items_of};
 
+/// Below those that Linux gives to connections by default (`ip_local_port_range`).
+const PORTS: Range<u16> = 20_000..32_000;
 /// For how long a port that somebody else has is waited for, and how often it is tried.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
 const PORT_INTERVAL: Duration = Duration::from_millis(10);
@@ -60,7 +64,7 @@ impl Ingest {
         port: u16,
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = listen_on(port)?;
+        let listener = if port == 0 { listen_anywhere()? } else { listen_on(port)? };
         let address = listener.local_addr()?;
         let shared =
             Arc::new(Shared { answer: Box::new(answer), state: Mutex::default(), changed: Condvar::new() });
@@ -141,6 +145,20 @@ impl Drop for Ingest {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// On a port that nobody had in this process: a client that waits for an ingest which is down must not find another one.
+fn listen_anywhere() -> io::Result<TcpListener> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS.len() {
+        let n = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (n % PORTS.len() as u32) as u16;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse => {}
+            listener => return listener,
+        }
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
 }
 
 /// While an ingest is down, the system may give its port to a connection.
