@@ -24,7 +24,7 @@ from agents.tracing.processors import BackendSpanExporter, BatchTraceProcessor
 from ingest import Ingest, Request, by_ident, ident
 from runs import SCENARIOS, agent, single
 
-from spanspool import Client, SpoolTraceProcessor
+from spanspool import ArgumentError, Client, SpoolTraceProcessor
 from spanspool.openai_agents import key_name
 
 KEY = "sk-tracing-0123456789abcdef"
@@ -306,3 +306,8 @@ def test_spans_of_a_long_run_find_a_late_key(ingest: Ingest, spool: Path, monkey
             return "sk-late" in {request.key for request in ingest.requests()}
 
         ingest.wait_until("a span that finds the key", found)
+
+
+def test_the_processor_does_not_make_otlp(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="openinference-instrumentation-openai-agents"):
+        SpoolTraceProcessor(tmp_path, exporter="otlp")

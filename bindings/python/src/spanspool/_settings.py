@@ -23,7 +23,8 @@ class Settings(TypedDict, total=False):
     to milliseconds (``max_age`` to seconds), but never to 0.
     """
 
-    exporter: Literal["backend", "console", "none"] | None
+    exporter: Literal["backend", "otlp", "console", "none"] | None
+    signal: Literal["traces", "logs", "metrics"] | None
     endpoint: str | None
     api_key: str | None
     organization: str | None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agents.tracing import Span, Trace, TracingProcessor
 
 from ._client import Client
-from ._errors import ShutDownError, SpanspoolError
+from ._errors import ArgumentError, ShutDownError, SpanspoolError
 from ._json import encode
 from ._settings import Path, Settings
 from ._spans import key_and_json
@@ -59,6 +59,11 @@ class SpoolTraceProcessor(TracingProcessor):
         """
         self._spool_dir = spool_dir
         # Items are made here, by Python's own encoder: the library need not check them again.
+        if settings.get("exporter") == "otlp":
+            raise ArgumentError(
+                "exporter='otlp': traces of the Agents SDK are not OTLP; make them OpenTelemetry spans with "
+                "openinference-instrumentation-openai-agents, and export those",
+            )
         self._settings: Settings = {"validation": "none", **settings}
         self._flush_timeout = flush_timeout
         endpoint = settings.get("endpoint") or OPENAI_ENDPOINT
