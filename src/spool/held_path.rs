@@ -315,14 +315,18 @@ impl HeldPath {
         }
     }
 
-    /// Whether `file` stands under this name, as far as that can be known now.
+    /// Whether this is the path of the open `file`, as far as that can be known now; not of one that was removed.
     pub(crate) fn leads_to(&self, file: &File) -> bool {
-        let Ok(held) = file.metadata() else { return false };
-        held.nlink() > 0
-            && match self.stat() {
-                Ok(named) => (named.st_dev, named.st_ino) == (held.dev(), held.ino()),
-                Err(e) => e.kind() != io::ErrorKind::NotFound,
-            }
+        file.metadata().is_ok_and(|held| held.nlink() > 0) && self.is_path_of(file).unwrap_or(true)
+    }
+
+    /// Whether this is the path of the open `file`, which may be a folder. Errors: it can't be known now.
+    pub(crate) fn is_path_of(&self, file: &File) -> io::Result<bool> {
+        let held = file.metadata()?;
+        match self.stat() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            stat => stat.map(|named| (named.st_dev, named.st_ino) == (held.dev(), held.ino())),
+        }
     }
 
     /// Removes this file; one that is gone already is no error.

@@ -192,7 +192,7 @@ impl Journal {
         self.room.notify_all();
     }
 
-    /// Whether the journal's file stands under its name. Under another one nobody would find it.
+    /// Whether the file at the journal's path is still the journal's. At any other path no later process would find it.
     pub(crate) fn is_linked(&self) -> bool {
         self.path.leads_to(&self.file())
     }

@@ -6,7 +6,6 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -74,8 +73,7 @@ impl LaneLock {
             }
             let Some(file) = lock_file(dir).map_err(failed)? else { return Ok(None) };
             // Between open and lock another process may have removed the lane: then the lock is on nothing.
-            let held = folder.metadata().map_err(failed)?;
-            if !named.stat().is_ok_and(|it| (it.st_dev, it.st_ino) == (held.dev(), held.ino())) {
+            if !named.is_path_of(&folder).unwrap_or(false) {
                 return Ok(None);
             }
             let _closed = ClosedInChild::new(vec![folder.as_raw_fd(), file.as_raw_fd()]);
@@ -127,10 +125,7 @@ impl LaneLock {
     /// Recreates the file `lock` of the lane in `dir` if somebody removed it. Returns whether that was so.
     pub(crate) fn mend(&mut self, dir: &HeldPath) -> Result<bool> {
         let Some(locked) = &mut self.0 else { return Ok(false) };
-        let is_there = |file: &File| {
-            let stands = dir.join(FILE).stat().map(|stat| (stat.st_dev, stat.st_ino));
-            file.metadata().is_ok_and(|held| stands.is_ok_and(|it| it == (held.dev(), held.ino())))
-        };
+        let is_there = |file: &File| dir.join(FILE).is_path_of(file).unwrap_or(false);
         if locked.file.as_ref().is_none_or(is_there) {
             return Ok(false);
         }
