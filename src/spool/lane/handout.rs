@@ -119,11 +119,11 @@ impl Lane {
                     }
                     return Take::Batch(stored);
                 }
-                Next::In(..) | Next::Idle if !rested => {
+                Next::In { .. } | Next::Idle if !rested => {
                     std::thread::sleep(NAP);
                     rested = true;
                 }
-                Next::In(ms, enough) => {
+                Next::In { ms, enough } => {
                     let full = enough.min(next_seq + self.settings.limits.items as u64);
                     let due = self
                         .settings

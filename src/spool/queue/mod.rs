@@ -212,7 +212,7 @@ impl Queue {
                     self.leave_out(journal, end.seq, Some(end));
                     Next::Lost(Error::new(ErrorKind::Corrupt, what))
                 }
-                Read::Record(_) | Read::Unfinished => Next::In(1, u64::MAX),
+                Read::Record(_) | Read::Unfinished => Next::In { ms: 1, enough: u64::MAX },
             });
         };
         // An older release went by the wall clock: after it was set back the age is not known, and the batch is due.
@@ -227,7 +227,7 @@ impl Queue {
             }
             Stop::Tail | Stop::Unfinished if !waited => {
                 let more = ((enough - bytes) * run.items).div_ceil(bytes.max(1));
-                return Err(Next::In(due.delay_ms - age_ms, self.next + run.items + more));
+                return Err(Next::In { ms: due.delay_ms - age_ms, enough: self.next + run.items + more });
             }
             _ => {}
         }

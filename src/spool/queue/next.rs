@@ -24,9 +24,9 @@ pub(crate) struct Due {
 pub(crate) enum Next {
     /// A batch, and its ring positions when it came from the journal.
     Batch(Box<StoredBatch>, Option<Range<u64>>),
-    /// Nothing yet; a batch falls due in this many milliseconds, or, as far as can be said, once there are items up to
-    /// this seq.
-    In(u64, u64),
+    /// Nothing yet; a batch falls due after `ms` milliseconds, or, as far as can be said, once there are items up to
+    /// the seq `enough`.
+    In { ms: u64, enough: u64 },
     /// Nothing.
     Idle,
     /// The committer must first sort the journal's items by key name.
