@@ -56,7 +56,9 @@ impl BatchTraceProcessor {
         let config = with_environment(config)?;
         config.check()?;
         let exporter: Option<Arc<dyn TracingExporter>> = match config.exporter {
-            ExporterKind::Backend | ExporterKind::Otlp => Some(Arc::new(BackendSpanExporter::new(&config)?)),
+            ExporterKind::Backend | ExporterKind::Otlp => {
+                Some(Arc::new(BackendSpanExporter::with_complete(&config)?))
+            }
             ExporterKind::Console => Some(Arc::new(ConsoleSpanExporter::new())),
             ExporterKind::None => None,
         };

@@ -64,7 +64,11 @@ impl BackendSpanExporter {
     /// `InvalidArgument` when an endpoint or a variable for OTLP can't be used, or one of `client_cert_file` and
     /// `client_key_file` is set without the other.
     pub fn new(config: &Config) -> Result<Self> {
-        let config = &with_environment(config.clone())?;
+        Self::with_complete(&with_environment(config.clone())?)
+    }
+
+    /// The same for a `config` that has what OpenTelemetry's variables say.
+    pub(crate) fn with_complete(config: &Config) -> Result<Self> {
         let env: Env = &|name| std::env::var_os(name);
         let mut obstacle = None;
         let proxy = or_obstacle(proxy(&config.url(), env), &mut obstacle);
