@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_input_of_the_corpora_holds() {
-        let otlp = |data: &[u8]| super::otlp(data, crate::otlp::records_by_another);
+        let otlp = |data: &[u8]| super::otlp(data, crate::otlp::judge::records);
         let targets: [(&str, Target); 8] = [
             ("answer", super::answer),
             ("batch", super::batch),

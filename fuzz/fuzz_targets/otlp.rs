@@ -2,27 +2,9 @@
 
 #![no_main]
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest as Logs;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest as Metrics;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as Traces;
-use prost::Message;
+#[path = "../../src/otlp/judge.rs"]
+mod judge;
+
 use spanspool::Signal;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| spanspool::fuzzing::otlp(data, records));
-
-fn records(bytes: &[u8], signal: Signal) -> Option<usize> {
-    Some(match signal {
-        Signal::Traces => {
-            let all = Traces::decode(bytes).ok()?.resource_spans;
-            all.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
-        }
-        Signal::Logs => {
-            let all = Logs::decode(bytes).ok()?.resource_logs;
-            all.iter().flat_map(|of| &of.scope_logs).map(|of| of.log_records.len()).sum()
-        }
-        Signal::Metrics => {
-            let all = Metrics::decode(bytes).ok()?.resource_metrics;
-            all.iter().flat_map(|of| &of.scope_metrics).map(|of| of.metrics.len()).sum()
-        }
-    })
-}
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spanspool::fuzzing::otlp(data, judge::records));

@@ -18,4 +18,6 @@ pub(crate) use records::{middle, pieces};
 mod tests;
 
 #[cfg(test)]
-pub(crate) use tests::records as records_by_another;
+pub(crate) mod judge;
+#[cfg(test)]
+use crate::config::Signal;

@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 use super::check;
+use super::judge::records;
 use crate::config::Signal;
 
 const TIME: u64 = 1_795_000_000_123_456_789;
@@ -229,24 +230,6 @@ fn requests() -> [(Signal, Vec<u8>); 3] {
         (Signal::Logs, logs().encode_to_vec()),
         (Signal::Metrics, metrics().encode_to_vec()),
     ]
-}
-
-/// What the decoder finds: the records, or that it is no request.
-pub(crate) fn records(bytes: &[u8], signal: Signal) -> Option<usize> {
-    Some(match signal {
-        Signal::Traces => {
-            let all = Traces::decode(bytes).ok()?.resource_spans;
-            all.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
-        }
-        Signal::Logs => {
-            let all = Logs::decode(bytes).ok()?.resource_logs;
-            all.iter().flat_map(|of| &of.scope_logs).map(|of| of.log_records.len()).sum()
-        }
-        Signal::Metrics => {
-            let all = Metrics::decode(bytes).ok()?.resource_metrics;
-            all.iter().flat_map(|of| &of.scope_metrics).map(|of| of.metrics.len()).sum()
-        }
-    })
 }
 
 fn why(bytes: &[u8], signal: Signal) -> String {
