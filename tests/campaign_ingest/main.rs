@@ -11,8 +11,6 @@ mod trial;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +21,7 @@ use testkit::ingest::{Answer, Fault, Ingest};
 use testkit::script::raw;
 use testkit::tls::start_tls;
 use testkit::wait::eventually;
-use testkit::{TempDir, campaign, have, root, succeed, tool};
+use testkit::{TempDir, campaign, compile_shim, have, root, tool};
 use trial::{Scene, Way, open};
 
 /// The status of a call whose deadline passed.
@@ -330,23 +328,14 @@ fn flush_and_shutdown_end_by_their_deadline_while_nobody_accepts() {
     comes_back("unaccepted", &mut scene, &dir);
 }
 
-/// Compiles tests/c/lookup.c into `dir`; gives the library and the file that says what it answers.
-fn lookup(dir: &TempDir) -> (String, PathBuf) {
-    let library = dir.join("lookup.so").to_str().unwrap().to_owned();
-    let mut command = Command::new(tool("CC", "cc"));
-    command.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", &library]);
-    succeed(command.arg(root().join("tests/c/lookup.c")).arg("-ldl"));
-    (library, dir.join("lookup"))
-}
-
 #[test]
 fn names_that_are_not_found_for_a_while_or_never_looked_up_cost_no_items() {
     if !have_compiler() {
         return;
     }
     let dir = TempDir::new("hostile");
-    let (library, answer) = lookup(&dir);
-    let variables = [("LD_PRELOAD", &*library), ("LOOKUP", answer.to_str().unwrap())];
+    let (library, answer) = (compile_shim("tests/c/lookup.c", dir.path()), dir.join("lookup"));
+    let variables = [("LD_PRELOAD", library.to_str().unwrap()), ("LOOKUP", answer.to_str().unwrap())];
     fs::write(&answer, "+").unwrap();
     let way = Way { settings: &["request_timeout_ms=1000"], variables: &variables, ..Way::default() };
     let mut scene = Scene::at("ingest.test", &dir, &way);

@@ -60,22 +60,8 @@ impl Tools {
 
     /// One of the troubles that can be had here.
     pub fn any_trouble(&self, noise: &mut Noise) -> Trouble {
-        use Trouble::{
-            ClockSet, Covered, FolderLeft, Frozen, LanesMoved, LinkSwitched, OtherUser, SpoolMoved, Unlocked,
-        };
-        let all = [
-            SpoolMoved,
-            LanesMoved,
-            LinkSwitched,
-            FolderLeft,
-            Unlocked,
-            ClockSet,
-            Covered,
-            Frozen,
-            OtherUser,
-        ];
-        let had = if self.is_root { all.len() } else { all.len() - 3 };
-        all[noise.below(had as u64) as usize]
+        let had = if self.is_root { &Trouble::ALL[..] } else { &Trouble::ALL[..Trouble::WITHOUT_ROOT] };
+        had[noise.below(had.len() as u64) as usize]
     }
 
     /// A folder for the spool, if it must be on a disk of its own.
@@ -105,6 +91,20 @@ impl Tools {
 }
 
 impl Trouble {
+    /// All of them; those that take root come last.
+    const ALL: [Self; 9] = [
+        Self::SpoolMoved,
+        Self::LanesMoved,
+        Self::LinkSwitched,
+        Self::FolderLeft,
+        Self::Unlocked,
+        Self::ClockSet,
+        Self::Covered,
+        Self::Frozen,
+        Self::OtherUser,
+    ];
+    const WITHOUT_ROOT: usize = 6;
+
     /// How the worker knows the spool.
     pub fn name_of(self, spool: &Path) -> PathBuf {
         match self {

@@ -58,12 +58,12 @@ class SpoolTraceProcessor(TracingProcessor):
         Raises `SpanspoolError` when the settings or the folder can't be used.
         """
         self._spool_dir = spool_dir
-        # Items are made here, by Python's own encoder: the library need not check them again.
         if settings.get("exporter") == "otlp":
             raise ArgumentError(
                 "exporter='otlp': traces of the Agents SDK are not OTLP; make them OpenTelemetry spans with "
                 "openinference-instrumentation-openai-agents, and export those",
             )
+        # Items are made here, by Python's own encoder: the library need not check them again.
         self._settings: Settings = {"validation": "none", **settings}
         self._flush_timeout = flush_timeout
         endpoint = settings.get("endpoint") or OPENAI_ENDPOINT

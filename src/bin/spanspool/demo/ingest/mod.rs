@@ -147,7 +147,7 @@ impl Drop for Ingest {
     }
 }
 
-/// On a port that nobody had in this process: a client that waits for an ingest which is down must not find another one.
+/// Takes each port once per process, so that a client which retries an ingest that was stopped can't reach another one.
 fn listen_anywhere() -> io::Result<TcpListener> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS.len() {
