@@ -18,12 +18,17 @@ pub const NEVER_MS: &str = "3600000";
 pub const BACKOFF: u64 = 2;
 pub const HOLD: u64 = 3;
 
+/// An enqueue that waits for room as long as a slow machine needs; a test of a full spool sets it itself.
+pub const PATIENT: (&str, &str) = ("enqueue_timeout_ms", "60000");
+
 /// Settings that send at once and try again soon, then `settings`.
 pub fn config(spool: &Path, url: &str, settings: &[(&str, &str)]) -> Config {
     let mut config = Config::new();
     config.set("spool_dir", spool.to_str().unwrap()).unwrap();
     config.set("endpoint", url).unwrap();
-    for (key, value) in [("schedule_delay_ms", "10"), ("base_delay_ms", "10"), ("max_delay_ms", "100")] {
+    for (key, value) in
+        [("schedule_delay_ms", "10"), ("base_delay_ms", "10"), ("max_delay_ms", "100"), PATIENT]
+    {
         config.set(key, value).unwrap();
     }
     for (key, value) in settings {

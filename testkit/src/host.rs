@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cli::spanspool;
+use crate::client::PATIENT;
 use crate::compile::compile_c;
 use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
 use crate::run;
@@ -108,9 +109,10 @@ pub fn kill(pid: &str) {
     succeed(Command::new("kill").args(["-9", pid]));
 }
 
-/// Settings for a host: `spool_dir` and `endpoint`, then `more`.
+/// Settings for a host: `spool_dir`, `endpoint` and [`PATIENT`], then `more`.
 pub fn settings(spool: &Path, endpoint: &str, more: &[&str]) -> Vec<String> {
-    let own = [format!("spool_dir={}", spool.display()), format!("endpoint={endpoint}")];
+    let patient = format!("{}={}", PATIENT.0, PATIENT.1);
+    let own = [format!("spool_dir={}", spool.display()), format!("endpoint={endpoint}"), patient];
     own.into_iter().chain(more.iter().map(|setting| (*setting).to_owned())).collect()
 }
 

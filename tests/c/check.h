@@ -37,12 +37,14 @@ static inline void check_has(const char *text, const char *part, const char *fil
     }
 }
 
-/* Settings for a spool in `dir` whose items stay there. */
+/* Settings for a spool in `dir` whose items stay there. A slow machine makes no enqueue fail; a test of a full spool
+   sets enqueue_timeout_ms itself. */
 static inline spanspool_config *offline_config(const char *dir) {
     spanspool_config *config = spanspool_config_new();
     CHECK(config != NULL);
     CHECK_STATUS(spanspool_config_set(config, "spool_dir", dir, NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "exporter", "none", NULL, 0), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_config_set(config, "enqueue_timeout_ms", "60000", NULL, 0), SPANSPOOL_OK);
     return config;
 }
 

@@ -29,6 +29,7 @@ static spanspool_client *open_small(const char *dir) {
     spanspool_config *config = offline_config(dir);
     CHECK_STATUS(spanspool_config_set(config, "max_item_bytes", "1024", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "max_queue_size", "2", NULL, 0), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_config_set(config, "enqueue_timeout_ms", "1", NULL, 0), SPANSPOOL_OK);
     return open_with(config);
 }
 

@@ -65,6 +65,7 @@ int main(int argc, char **argv) {
     spanspool_config *config = offline_config(argv[1]);
     CHECK_STATUS(spanspool_config_set(config, "journal_bytes", "64KiB", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set(config, "sync_interval_ms", "10", NULL, 0), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_config_set(config, "enqueue_timeout_ms", "100", NULL, 0), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_config_set_log(config, never_return, NULL), SPANSPOOL_OK);
     spanspool_client *handle = open_with(config);
     remove_lock(argv[1]);

@@ -18,7 +18,7 @@ const LATER: &str = "schedule_delay_ms=86400000";
 /// Looks around often, and does not wait long.
 const QUICK: &[&str] = &["adopt_interval_ms=50", "base_delay_ms=10", "max_delay_ms=100"];
 /// Small, so that most items go into segments.
-const SMALL: [&str; 3] = ["journal_bytes=64KiB", "max_batch_size=64", "enqueue_timeout_ms=60000"];
+const SMALL: [&str; 2] = ["journal_bytes=64KiB", "max_batch_size=64"];
 
 struct Spool {
     dir: TempDir,

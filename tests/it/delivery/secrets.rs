@@ -29,7 +29,7 @@ fn the_key_is_nowhere_but_in_the_requests() {
     })
     .unwrap();
     let log_setting = format!("log={}", log.display());
-    let more = [log_setting.as_str(), "journal_bytes=192KiB", "enqueue_timeout_ms=60000"];
+    let more = [log_setting.as_str(), "journal_bytes=192KiB"];
     let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &more));
     assert_eq!(host.ask(&format!("key {KEY}")), "0");
     assert_eq!(host.ask("enqueue good 1000 1000"), "0 1000");

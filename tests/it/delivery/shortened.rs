@@ -86,7 +86,7 @@ fn a_long_span_arrives_as_one_that_was_not_over_the_limit_of_items() {
     let item = span(24 << 20);
     let mut arrived = Vec::new();
     for (name, limit) in [("over", "16MiB"), ("within", "32MiB")] {
-        let settings = [("sanitize", "always"), ("max_item_bytes", limit), ("enqueue_timeout_ms", "60000")];
+        let settings = [("sanitize", "always"), ("max_item_bytes", limit)];
         let client = open(&dir.join(name), &ingest.url(), &settings);
         client.enqueue(item.as_bytes()).unwrap();
         client.flush(PATIENCE).unwrap();

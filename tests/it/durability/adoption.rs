@@ -16,8 +16,6 @@ use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, succeed};
 
 const OFFLINE: &str = "exporter=none";
-/// Room is waited for, however slow the disk.
-const PATIENT: &str = "enqueue_timeout_ms=60000";
 const OFTEN: &str = "adopt_interval_ms=50";
 
 /// Whether each item taken in `spool` is accounted for, over all lanes.
@@ -118,7 +116,7 @@ fn a_lane_with_segments_is_adopted_whole() {
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
     let mut living = Host::start(&program, &settings(&spool, &ingest.url(), &[OFTEN]));
     let mut dying =
-        Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE, "journal_bytes=128KiB", PATIENT]));
+        Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE, "journal_bytes=128KiB"]));
     assert_eq!(dying.ask("enqueue left 2000 500"), "0 2000");
     dying.kill();
     eventually("the lane is removed", || lane_names(&spool).len() == 1);
@@ -309,7 +307,7 @@ fn a_lane_is_adopted_while_a_child_of_its_dead_owner_lives() {
     let (dir, ingest) = (TempDir::new("adopt-child"), accepting());
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
     let mut parent =
-        Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE, "journal_bytes=128KiB", PATIENT]));
+        Host::start(&program, &settings(&spool, &ingest.url(), &[OFFLINE, "journal_bytes=128KiB"]));
     // So many that there are segments, whose files sled locks.
     assert_eq!(parent.ask("enqueue parent 2000 500"), "0 2000");
     let idle_child = parent.ask("stay");

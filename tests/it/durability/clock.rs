@@ -18,14 +18,7 @@ const YEAR: i64 = 365 * DAY;
 fn start(dir: &TempDir, clock: &Clock, endpoint: &str, age: u64) -> Host {
     let mut command = caller(compile_c("tests/c/host.c", dir.path()));
     let age = format!("max_age_s={age}");
-    let own = [
-        "journal_bytes=64KiB",
-        "enqueue_timeout_ms=60000",
-        "schedule_delay_ms=10",
-        "base_delay_ms=10",
-        "max_delay_ms=20",
-        &age,
-    ];
+    let own = ["journal_bytes=64KiB", "schedule_delay_ms=10", "base_delay_ms=10", "max_delay_ms=20", &age];
     command.args(settings(&dir.join("spool"), endpoint, &own));
     clock.load(&mut command);
     let host = Host::run(&mut command);

@@ -28,7 +28,13 @@ fn ingest() -> (Ingest, Arc<AtomicBool>) {
 
 fn start(dir: &TempDir, faults: &Faults, endpoint: &str) -> Host {
     let mut command = caller(compile_c("tests/c/host.c", dir.path()));
-    let own = ["journal_bytes=64KiB", "schedule_delay_ms=10", "base_delay_ms=10", "max_delay_ms=20"];
+    let own = [
+        "journal_bytes=64KiB",
+        "schedule_delay_ms=10",
+        "base_delay_ms=10",
+        "max_delay_ms=20",
+        "enqueue_timeout_ms=1000",
+    ];
     command.args(settings(&dir.join("spool"), endpoint, &own));
     command.arg(format!("log={}", dir.join("log").display()));
     faults.load(&Faults::compile(dir.path()), &mut command);

@@ -13,7 +13,7 @@ use testkit::host::{
 use testkit::wait::eventually;
 use testkit::{TempDir, caller, compile_c, succeed};
 
-const SMALL: [&str; 3] = ["journal_bytes=64KiB", "enqueue_timeout_ms=60000", "sync_interval_ms=50"];
+const SMALL: [&str; 2] = ["journal_bytes=64KiB", "sync_interval_ms=50"];
 const DEAD: &str = "http://127.0.0.1:9/";
 
 fn log_of(dir: &TempDir) -> String {

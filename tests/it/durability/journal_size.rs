@@ -32,8 +32,8 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         });
         let ingest = ingest.unwrap();
         let (before_kib, after_kib) = (format!("{before} KiB"), format!("{after} KiB"));
-        let old = [("journal_bytes", &*before_kib), ("enqueue_timeout_ms", "60000")];
-        let new = [("journal_bytes", &*after_kib), ("enqueue_timeout_ms", "60000")];
+        let old = [("journal_bytes", &*before_kib)];
+        let new = [("journal_bytes", &*after_kib)];
         // The ring goes round several times.
         let client = open(&spool, &ingest.url(), &old);
         enqueue(&client, 0..20_000);

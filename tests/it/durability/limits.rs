@@ -344,7 +344,7 @@ fn tiny_journal_that_is_full_refuses_what_it_cannot_hold_and_keeps_the_rest() {
 fn tiny_journal_that_is_full_is_waited_for() {
     let dir = TempDir::new("limits");
     let spool = dir.join("spool");
-    let client = open_offline(&spool, &[("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "60000")]);
+    let client = open_offline(&spool, &[("journal_bytes", "64 KiB")]);
     assert_eq!(from_eight_threads(&client, 500, 1000), 0);
     drop(client);
     assert_from_eight_threads(&deliver(&spool, &[]), 500);

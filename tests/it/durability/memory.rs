@@ -45,7 +45,7 @@ fn a_damaged_journal_is_recovered_in_little_memory() {
 fn a_long_item_is_there_three_times_at_most_while_it_is_stored() {
     const ITEM_MIB: u64 = 48;
     let dir = TempDir::new("memory-item");
-    let more = ["exporter=none", "max_item_bytes=64 MiB", "enqueue_timeout_ms=60000"];
+    let more = ["exporter=none", "max_item_bytes=64 MiB"];
     let mut host =
         Host::start(&Host::compile(&dir), &settings(&dir.join("spool"), "http://127.0.0.1:9/", &more));
     let before = peak_mib(host.pid());

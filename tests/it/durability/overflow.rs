@@ -16,7 +16,7 @@ const ERR_IO: i32 = 40;
 
 /// Settings that drop the oldest, with small batches, then `more`.
 fn dropping<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let own = [("overflow", "drop_oldest"), ("max_batch_size", "16"), ("enqueue_timeout_ms", "60000")];
+    let own = [("overflow", "drop_oldest"), ("max_batch_size", "16")];
     own.into_iter().chain(more.iter().copied()).collect()
 }
 
@@ -162,14 +162,7 @@ fn an_oversize_item_costs_what_it_needs() {
 /// A host in `dir` with a journal of 64 KiB whose items go nowhere.
 fn start(dir: &TempDir, faults: &Faults, more: &str) -> Host {
     let mut command = caller(compile_c("tests/c/host.c", dir.path()));
-    let own = [
-        "exporter=none",
-        "journal_bytes=64KiB",
-        "overflow=drop_oldest",
-        "max_batch_size=16",
-        "enqueue_timeout_ms=60000",
-        more,
-    ];
+    let own = ["exporter=none", "journal_bytes=64KiB", "overflow=drop_oldest", "max_batch_size=16", more];
     command.args(settings(&dir.join("spool"), "http://127.0.0.1:9/", &own));
     faults.load(&Faults::compile(dir.path()), &mut command);
     let host = Host::run(&mut command);

@@ -38,7 +38,7 @@ fn check_modes(umask: &str, user: &[&str]) {
     assert_eq!(rejected.ask("enqueue good 1"), "0 1");
     assert_eq!(rejected.ask("enqueue bad 1"), "0 1");
     assert_eq!(rejected.ask("flush 60000"), "0");
-    let mut busy = run(&ingest, &["journal_bytes=192KiB", "enqueue_timeout_ms=60000"]);
+    let mut busy = run(&ingest, &["journal_bytes=192KiB"]);
     assert_eq!(busy.ask("enqueue busy 1000 1000"), "0 1000");
     eventually("there are segments", || files_below(&spool).iter().any(|path| path.ends_with("db")));
     let all = until(Instant::now() + PATIENCE, "a segment is whole", || {

@@ -270,7 +270,7 @@ fn damaged_record_in_the_journal_costs_only_itself() {
 
 /// A spool with `count` items of 1000 bytes, most of them in segments.
 fn spool_with_segments(spool: &Path, count: u64) {
-    let client = open_offline(spool, &[("journal_bytes", "256 KiB"), ("enqueue_timeout_ms", "60000")]);
+    let client = open_offline(spool, &[("journal_bytes", "256 KiB")]);
     for n in 0..count {
         client.enqueue(long_item(n, 1000).as_bytes()).unwrap();
     }

@@ -45,7 +45,8 @@ fn a_full_spool_notices_within_a_second_that_another_process_made_room() {
         Answer::status(if request.body.windows(6).any(|seen| seen == br#""n":7,"#) { 400 } else { 200 })
     });
     let ingest = ingest.unwrap();
-    let settings = [("journal_bytes", "64 KiB"), ("max_spool_bytes", "32 MiB")];
+    let settings =
+        [("journal_bytes", "64 KiB"), ("max_spool_bytes", "32 MiB"), ("enqueue_timeout_ms", "1000")];
     let client = open(&spool, &ingest.url(), &settings);
     // Two that are refused, and one that proves that the ingest accepts others.
     for n in [7, 7, 1] {

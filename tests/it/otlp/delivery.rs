@@ -133,7 +133,7 @@ fn what_a_killed_process_left_is_delivered_whatever_is_in_flight() {
         let receiver = Ingest::start(move |_| Answer::status(of_receiver.load(Relaxed))).unwrap();
         let url = base(&receiver);
         // Mostly in segments.
-        leave(&dir, &url, &names(700), &["journal_bytes=64KiB", "enqueue_timeout_ms=60000"]);
+        leave(&dir, &url, &names(700), &["journal_bytes=64KiB"]);
         receiver.take_requests();
         status.store(200, Relaxed);
         let settings = [("max_in_flight", in_flight), ("max_batch_size", "16"), ("adopt_interval_ms", "50")];

@@ -27,7 +27,7 @@ fn leave_a_mebibyte(host: &Host) {
 fn a_client_without_memory_refuses_items_and_goes_on_once_there_is_some() {
     let (dir, ingest) = (TempDir::new("few-bytes-memory"), accepting());
     let spool = dir.join("spool");
-    let more = ["journal_bytes=256KiB", "schedule_delay_ms=1"];
+    let more = ["journal_bytes=256KiB", "schedule_delay_ms=1", "enqueue_timeout_ms=1000"];
     let mut host = Host::start(&Host::compile(&dir), &settings(&spool, &ingest.url(), &more));
     assert_eq!(host.ask("enqueue before 100 100"), "0 100");
     assert_eq!(host.ask("flush 60000"), "0");

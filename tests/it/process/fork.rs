@@ -221,10 +221,7 @@ fn has_segments(spool: &Path) -> bool {
 fn a_started_program_inherits_no_descriptor_of_the_spool() {
     let (dir, ingest) = (TempDir::new("fork-exec"), accepting());
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
-    let mut host = Host::start(
-        &program,
-        &settings(&spool, &ingest.url(), &["journal_bytes=128KiB", "enqueue_timeout_ms=60000"]),
-    );
+    let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &["journal_bytes=128KiB"]));
     assert_eq!(host.ask("enqueue parent 500 1000"), "0 500");
     for way in ["vfork", "posix_spawn"] {
         host.tell(way);

@@ -12,7 +12,7 @@ use testkit::{TempDir, caller, compile_c, have, succeed};
 
 /// Opens a spool, with a request under way and segments in use.
 fn busy_host(dir: &TempDir, spool: &Path, ingest: &Ingest, more: &[&str]) -> Host {
-    let more = [&["schedule_delay_ms=1", "journal_bytes=192KiB", "enqueue_timeout_ms=60000"], more].concat();
+    let more = [&["schedule_delay_ms=1", "journal_bytes=192KiB"], more].concat();
     let mut host = Host::start(&Host::compile(dir), &settings(spool, &ingest.url(), &more));
     assert_eq!(host.ask("enqueue busy 1000 1000"), "0 1000");
     assert!(ingest.wait_until(Instant::now() + PATIENCE, |requests| !requests.is_empty()));
@@ -104,7 +104,7 @@ fn a_connection_that_breaks_raises_no_sigpipe() {
 fn the_environment_is_read_at_init_only() {
     let (dir, ingest) = (TempDir::new("manners-env"), accepting());
     let program = compile_c("tests/c/environment.c", dir.path());
-    let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=60000"];
+    let more = ["journal_bytes=192KiB"];
     let mut command = caller(program);
     command.args(settings(&dir.join("spool"), &ingest.url(), &more));
     succeed(command.env("OPENAI_API_KEY", "sk-at-init").env("OPENAI_ORG_ID", "org-at-init"));
@@ -151,11 +151,7 @@ fn strace_sees_no_file_of_the_spool_opened_without_cloexec() {
         "trace=openat,open,socket,dup,dup3,pipe2,accept4,epoll_create1,eventfd2",
         "-o",
     ]);
-    command.arg(&trace).arg(program).args(settings(
-        &spool,
-        &ingest.url(),
-        &["journal_bytes=128KiB", "enqueue_timeout_ms=60000"],
-    ));
+    command.arg(&trace).arg(program).args(settings(&spool, &ingest.url(), &["journal_bytes=128KiB"]));
     command.env("LD_LIBRARY_PATH", testkit::lib_dir());
     let mut host = Host::run(&mut command);
     assert_eq!(host.line(), "ready");

@@ -20,7 +20,11 @@ fn host(dir: &TempDir, spool: &Path, ingest: &Ingest) -> (Host, PathBuf) {
     let mut command = caller(Host::compile(dir));
     command.env("LD_PRELOAD", compile_shim("tests/c/threads_shim.c", dir.path()));
     command.env("SPANSPOOL_TEST_THREADS", &refusals);
-    let host = Host::run(command.args(settings(spool, &ingest.url(), &["journal_bytes=64KiB"])));
+    let host = Host::run(command.args(settings(
+        spool,
+        &ingest.url(),
+        &["journal_bytes=64KiB", "enqueue_timeout_ms=100"],
+    )));
     assert_eq!(host.line(), "ready");
     (host, refusals)
 }

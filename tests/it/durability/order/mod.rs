@@ -17,7 +17,7 @@ const QUIET: [&str; 2] = ["sync_interval_ms=3600000", "schedule_delay_ms=1"];
 
 /// Fills the journal several times over while the ingest is down, and lets all be delivered.
 fn backlog(scene: &mut Scene, durability: &str) {
-    let mut host = scene.start(&["journal_bytes=128KiB", durability, "enqueue_timeout_ms=60000"]);
+    let mut host = scene.start(&["journal_bytes=128KiB", durability]);
     scene.ingest_is(503);
     scene.order(Orders { hold_us: 3000, ..Orders::default() });
     assert_eq!(host.ask("enqueue a 300 1000 -"), "0");
@@ -73,7 +73,7 @@ fn a_segment_that_a_dead_owner_settled_goes_in_order() {
 #[test]
 fn the_space_of_a_dead_owners_items_is_used_again_in_order() {
     let Some(mut scene) = Scene::new("order_recovered_ring") else { return };
-    let settings = ["journal_bytes=192KiB", QUIET[0], QUIET[1], "enqueue_timeout_ms=60000"];
+    let settings = ["journal_bytes=192KiB", QUIET[0], QUIET[1]];
     let mut host = scene.start(&settings);
     // Less than half of the ring: no header has been synced when the owner dies.
     assert_eq!(host.ask("enqueue a 55 1000 -"), "0");
@@ -165,7 +165,7 @@ fn a_damaged_lane_is_recovered_in_order() {
 #[test]
 fn a_journal_that_cannot_be_synced_is_renewed_in_order() {
     let Some(mut scene) = Scene::new("order_renewed") else { return };
-    let mut host = scene.start(&["journal_bytes=128KiB", "enqueue_timeout_ms=60000"]);
+    let mut host = scene.start(&["journal_bytes=128KiB"]);
     scene.ingest_is(503);
     assert_eq!(host.ask("enqueue a 100 1000 -"), "0");
     scene.order(Orders { fail_header_syncs: 1, hold_us: 20_000, ..Orders::default() });

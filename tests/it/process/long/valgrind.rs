@@ -31,7 +31,7 @@ fn forks_are_clean() {
     }
     let (dir, ingest) = (TempDir::new("valgrind-fork"), accepting());
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));
-    let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=60000"];
+    let more = ["journal_bytes=192KiB"];
     let mut host = Host::run(memcheck(&program).args(settings(&spool, &ingest.url(), &more)));
     assert_eq!(host.line(), "ready");
     assert_eq!(host.ask("enqueue parent 100 100"), "0 100");
@@ -92,6 +92,6 @@ fn calls_are_clean() {
     is_clean("last_error", &dir, &[path("last-error"), "valgrind".into()]);
     is_clean("items", &dir, &[path("spool"), path("other-spool"), ingest.url(), path("accepted")]);
     is_clean("fork_console", &dir, &[path("console-spool")]);
-    let more = ["journal_bytes=192KiB", "enqueue_timeout_ms=60000"];
+    let more = ["journal_bytes=192KiB"];
     is_clean("environment", &dir, &settings(&dir.join("environment-spool"), &ingest.url(), &more));
 }
