@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
 use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Weak};
 
 use rustls::{ClientConnection, StreamOwned};
@@ -23,6 +24,7 @@ use super::socket::Socket;
 use super::tls::{self, Tls};
 use crate::config::Config;
 use crate::error::ErrorKind;
+use crate::os::descriptors::Kept;
 
 const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 
@@ -191,6 +193,12 @@ impl<In: Transport> Connector<In> for Sockets {
         (details.register_shutdown)(stream)?;
         CONNECTED.set(true);
         Ok(Some(Either::B(Plain::new(socket, details.config))))
+    }
+}
+
+impl ShutdownHandle for Kept<TcpStream> {
+    fn shutdown(&self) {
+        let _ = self.get().map(|stream| stream.shutdown(Shutdown::Both));
     }
 }
 

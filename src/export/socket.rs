@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::os::descriptors::above_standard;
+use crate::os::descriptors::{Kept, above_standard};
 use crate::os::socket::is_quiet;
 
 /// The system is told a limit that is longer by this part of it, and not told again for one that is shorter by less than
@@ -16,7 +16,7 @@ const SLACK: u32 = 256;
 /// A connection. Both directions block.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: Arc<TcpStream>,
+    stream: Arc<Kept<TcpStream>>,
     /// The limits that the system was told last.
     read_limit: Duration,
     write_limit: Duration,
@@ -38,7 +38,7 @@ impl Socket {
                     // A request is one write, which need not wait for the answer to an earlier one.
                     stream.set_nodelay(true)?;
                     let (read_limit, write_limit) = Default::default();
-                    return Ok(Self { stream: Arc::new(stream), read_limit, write_limit });
+                    return Ok(Self { stream: Arc::new(Kept::new(stream)), read_limit, write_limit });
                 }
                 Err(e) => error = e,
             }
@@ -47,16 +47,16 @@ impl Socket {
     }
 
     /// What another thread may shut down meanwhile.
-    pub(super) fn stream(&self) -> &Arc<TcpStream> {
+    pub(super) fn stream(&self) -> &Arc<Kept<TcpStream>> {
         &self.stream
     }
 
     /// Reads what has come, or waits for it. Errors: `TimedOut` after `limit`, and those of the system.
     pub(super) fn read(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
-        let began = Instant::now();
+        let (began, stream) = (Instant::now(), self.stream.get()?);
         loop {
-            tell(&mut self.read_limit, left_of(limit, began)?, |told| self.stream.set_read_timeout(told))?;
-            match (&*self.stream).read(buffer) {
+            tell(&mut self.read_limit, left_of(limit, began)?, |told| stream.set_read_timeout(told))?;
+            match (&*stream).read(buffer) {
                 Err(e) if e.kind() == Interrupted => {}
                 Err(e) if e.kind() == WouldBlock => return Err(TimedOut.into()),
                 other => return other,
@@ -66,10 +66,10 @@ impl Socket {
 
     /// Writes all of `bytes`. Errors: `TimedOut` after `limit`, and those of the system.
     pub(super) fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
-        let began = Instant::now();
+        let (began, stream) = (Instant::now(), self.stream.get()?);
         while !bytes.is_empty() {
-            tell(&mut self.write_limit, left_of(limit, began)?, |told| self.stream.set_write_timeout(told))?;
-            match (&*self.stream).write(bytes) {
+            tell(&mut self.write_limit, left_of(limit, began)?, |told| stream.set_write_timeout(told))?;
+            match (&*stream).write(bytes) {
                 Ok(0) => return Err(WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(e) if e.kind() == Interrupted => {}
@@ -82,7 +82,7 @@ impl Socket {
 
     /// Whether another request may use it: it is open, and nothing unexpected has arrived.
     pub(super) fn is_open(&self) -> bool {
-        is_quiet(&self.stream)
+        self.stream.get().is_ok_and(is_quiet)
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         let open = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = open.local_addr().unwrap();
         let socket = Socket::connect(&[closed, address], PATIENCE).unwrap();
-        assert_eq!(socket.stream().peer_addr().unwrap(), address);
+        assert_eq!(socket.stream().get().unwrap().peer_addr().unwrap(), address);
         let refused = Socket::connect(&[closed], PATIENCE).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(Socket::connect(&[address], Duration::ZERO).unwrap_err().kind(), TimedOut);

@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Duration;
 
+use crate::os::descriptors::Identity;
+
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 /// Held while no fork may happen, by [`exclude`] and by a fork itself.
@@ -120,10 +122,10 @@ extern "C" fn after_fork_in_child() {
 fn become_child() {
     GENERATION.fetch_add(1, Relaxed);
     CLOSED_IN_CHILD.each(|slot| {
-        let fd = slot.swap(NO_FD, Relaxed);
-        if fd != NO_FD {
+        let Some(held) = slot.take() else { return };
+        if held.identity.is_of(held.fd) {
             // SAFETY: registered by its owner, which does not run in this process.
-            unsafe { libc::close(fd) };
+            unsafe { libc::close(held.fd) };
         }
     });
     EXCLUDED.store(false, Release);
@@ -180,38 +182,90 @@ fn acquire() {
 /// Descriptors that a child of `fork` closes, because they hold locks of the parent's.
 ///
 /// Make it inside [`exclude`], and drop it there together with the descriptors' owner.
-pub(crate) struct ClosedInChild(Vec<RawFd>);
+pub(crate) struct ClosedInChild(Vec<Held>);
 
 impl ClosedInChild {
-    pub(crate) fn new(fds: Vec<RawFd>) -> Self {
-        fds.iter().for_each(|fd| CLOSED_IN_CHILD.add(*fd));
-        Self(fds)
+    pub(crate) fn new(fds: impl IntoIterator<Item = RawFd>) -> Self {
+        let held = |fd| Identity::of(fd).ok().map(|identity| Held { fd, identity });
+        let all: Vec<Held> = fds.into_iter().filter_map(held).collect();
+        all.iter().for_each(|held| CLOSED_IN_CHILD.add(*held));
+        Self(all)
+    }
+
+    /// Whether the host has closed none of them.
+    pub(crate) fn are_ours(&self) -> bool {
+        self.0.iter().all(|held| held.identity.is_of(held.fd))
     }
 }
 
 impl Drop for ClosedInChild {
     fn drop(&mut self) {
-        self.0.iter().for_each(|fd| CLOSED_IN_CHILD.remove(*fd));
+        self.0.iter().for_each(|held| CLOSED_IN_CHILD.remove(*held));
     }
 }
 
+/// A descriptor, and what it was open on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    fd: RawFd,
+    identity: Identity,
+}
+
 const NO_FD: RawFd = -1;
+/// Somebody is about to fill the slot.
+const RESERVED: RawFd = -2;
 const BLOCK: usize = 256;
+
+struct Slot {
+    fd: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self { fd: AtomicI32::new(NO_FD), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+    }
+
+    fn get(&self) -> Option<Held> {
+        let fd = self.fd.load(Acquire);
+        let identity = Identity { device: self.device.load(Relaxed), inode: self.inode.load(Relaxed) };
+        (fd >= 0).then_some(Held { fd, identity })
+    }
+
+    /// Empties it.
+    fn take(&self) -> Option<Held> {
+        let held = self.get();
+        self.fd.store(NO_FD, Release);
+        held
+    }
+
+    /// Fills it if it is empty.
+    fn fill(&self, held: Held) -> bool {
+        let is_free = self.fd.compare_exchange(NO_FD, RESERVED, Acquire, Relaxed).is_ok();
+        if is_free {
+            self.device.store(held.identity.device, Relaxed);
+            self.inode.store(held.identity.inode, Relaxed);
+            self.fd.store(held.fd, Release);
+        }
+        is_free
+    }
+}
 
 /// Any number of descriptors, in blocks that are never freed: a child may look at them whenever it came into being.
 struct Slots {
-    slots: [AtomicI32; BLOCK],
+    slots: [Slot; BLOCK],
     next: AtomicPtr<Slots>,
 }
 
 impl Slots {
     const fn new() -> Self {
-        Self { slots: [const { AtomicI32::new(NO_FD) }; BLOCK], next: AtomicPtr::new(null_mut()) }
+        Self { slots: [const { Slot::new() }; BLOCK], next: AtomicPtr::new(null_mut()) }
     }
 
-    fn add(&self, fd: RawFd) {
+    fn add(&self, held: Held) {
         let mut block = self;
-        while !block.change(NO_FD, fd) {
+        while !block.slots.iter().any(|slot| slot.fill(held)) {
             if block.next().is_none() {
                 let fresh = Box::into_raw(Box::new(Self::new()));
                 if block.next.compare_exchange(null_mut(), fresh, AcqRel, Acquire).is_err() {
@@ -226,24 +280,23 @@ impl Slots {
         }
     }
 
-    fn remove(&self, fd: RawFd) {
+    fn remove(&self, held: Held) {
         let mut block = Some(self);
-        while let Some(here) = block.filter(|here| !here.change(fd, NO_FD)) {
+        while let Some(here) = block {
+            if let Some(slot) = here.slots.iter().find(|slot| slot.get() == Some(held)) {
+                slot.take();
+                return;
+            }
             block = here.next();
         }
     }
 
-    fn each(&self, work: impl Fn(&AtomicI32)) {
+    fn each(&self, work: impl Fn(&Slot)) {
         let mut block = Some(self);
         while let Some(here) = block {
             here.slots.iter().for_each(&work);
             block = here.next();
         }
-    }
-
-    /// Changes a slot with `from` in it; `false`: there is none in this block.
-    fn change(&self, from: RawFd, to: RawFd) -> bool {
-        self.slots.iter().any(|slot| slot.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
     }
 
     fn next(&self) -> Option<&Self> {
@@ -259,8 +312,12 @@ mod tests {
 
     fn all(slots: &Slots) -> Vec<RawFd> {
         let found = RefCell::new(Vec::new());
-        slots.each(|slot| found.borrow_mut().push(slot.load(Relaxed)));
-        found.take().into_iter().filter(|fd| *fd != NO_FD).collect()
+        slots.each(|slot| found.borrow_mut().extend(slot.get().map(|held| held.fd)));
+        found.take()
+    }
+
+    fn held(fd: RawFd) -> Held {
+        Held { fd, identity: Identity { device: 1, inode: fd as u64 } }
     }
 
     #[test]
@@ -269,13 +326,13 @@ mod tests {
         let many = 5 * BLOCK as RawFd;
         std::thread::scope(|scope| {
             for part in 0..4 {
-                scope.spawn(move || (part..many).step_by(4).for_each(|fd| slots.add(fd)));
+                scope.spawn(move || (part..many).step_by(4).for_each(|fd| slots.add(held(fd))));
             }
         });
         let mut found = all(slots);
         found.sort_unstable();
         assert_eq!(found, (0..many).collect::<Vec<_>>());
-        (0..many).step_by(2).for_each(|fd| slots.remove(fd));
+        (0..many).step_by(2).for_each(|fd| slots.remove(held(fd)));
         assert_eq!(all(slots).len(), many as usize / 2);
     }
 

@@ -14,6 +14,9 @@
  *   clone COMMAND; COMMAND …       as fork, with a raw clone that calls no handler
  *   stay COMMAND; COMMAND …        their answers from a child that lives until it is killed, then its pid
  *   nest DEPTH NAME                a child, its child and so on enqueue and flush; how the first one ended
+ *   take DIR                       closes all descriptors but the standard ones, and opens DIR and DIR/own in their place; how
+ *                                  many
+ *   taken                          how many of them are not what `take` opened any more
  *   posix_spawn, vfork             how a program ended that was started that way and lists its descriptors
  */
 
@@ -122,6 +125,31 @@ static int nest(int depth, const char *name) {
     _exit(status);
 }
 
+enum { TAKEN = 64 };
+
+static int taken[TAKEN];
+static struct stat taken_as[TAKEN];
+
+static void take(const char *dir) {
+    char own[4096];
+    snprintf(own, sizeof own, "%s/own", dir);
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    for (int i = 0; i < TAKEN; i++) {
+        taken[i] = i % 2 ? open(own, O_RDWR | O_CREAT, 0600) : open(dir, O_RDONLY | O_DIRECTORY);
+        if (taken[i] < 0 || fstat(taken[i], &taken_as[i])) exit(2);
+    }
+    answer("%" PRIu64, TAKEN);
+}
+
+static void show_taken(void) {
+    uint64_t lost = 0;
+    for (int i = 0; i < TAKEN; i++) {
+        struct stat now;
+        lost += fstat(taken[i], &now) || now.st_ino != taken_as[i].st_ino || now.st_dev != taken_as[i].st_dev;
+    }
+    answer("%" PRIu64, lost);
+}
+
 static void start(int with_vfork) {
     char *const arguments[] = {"ls", "-l", "/proc/self/fd", NULL};
     pid_t child = 0;
@@ -172,6 +200,10 @@ static void run(char *line) {
         in_child(rest, 0, 1);
     } else if (strncmp(line, "stay", length) == 0) {
         in_child(rest, 1, 0);
+    } else if (strncmp(line, "take", length) == 0) {
+        take(rest);
+    } else if (strncmp(line, "taken", length) == 0) {
+        show_taken();
     } else if (strncmp(line, "nest", length) == 0) {
         int depth = atoi(rest);
         answer("%" PRIu64, (uint64_t)nest(depth, strchr(rest, ' ') + 1));

@@ -6,6 +6,7 @@
 //! ```
 //! It is written before anybody can see the journal, and changed only by an owner that may adopt the lane.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -95,7 +96,10 @@ impl Journal {
     /// Records, durably, that the items go to `destination` from now on. Whenever that is cut short, they go there, to
     /// where they went, or wherever a client takes them.
     pub(crate) fn redirect(&self, destination: &Destination) -> Result<()> {
-        let sync = || self.file().sync_data().map_err(|e| self.sync_failed(e));
+        let sync = || {
+            let file = self.file();
+            file.get().and_then(File::sync_data).map_err(|e| self.sync_failed(e))
+        };
         self.map.header_word(AT_CHECK).store(0, Release);
         sync()?;
         store(&self.map, destination);

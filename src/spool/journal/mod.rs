@@ -52,6 +52,7 @@ pub(crate) use view::{JournalView, Records, ViewedRecord};
 
 use crate::config::Destination;
 use crate::error::{Error, Result};
+use crate::os::descriptors::Kept;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
 use crate::spool::held_path::{Access, HeldPath};
@@ -59,7 +60,7 @@ use crate::spool::held_path::{Access, HeldPath};
 /// The journal of a lane that this process owns.
 pub(crate) struct Journal {
     path: HeldPath,
-    file: RwLock<File>,
+    file: RwLock<Kept<File>>,
     map: Map,
     salt: u64,
     tail: Mutex<Tail>,
@@ -152,7 +153,7 @@ impl Journal {
         let released = released.max(at.pos.saturating_sub(map.ring_bytes())).min(checkpoint.head.pos);
         let journal = Self {
             path: path.clone(),
-            file: RwLock::new(file),
+            file: RwLock::new(Kept::new(file)),
             salt,
             tail: Mutex::new(Tail {
                 at,
@@ -194,7 +195,7 @@ impl Journal {
 
     /// Whether the file at the journal's path is still the journal's. At any other path no later process would find it.
     pub(crate) fn is_linked(&self) -> bool {
-        self.path.leads_to(&self.file())
+        self.file().get().is_ok_and(|file| self.path.leads_to(file))
     }
 
     /// The ring position after the newest record.
@@ -292,7 +293,7 @@ impl Journal {
         self.tail.lock().unpoisoned()
     }
 
-    fn file(&self) -> RwLockReadGuard<'_, File> {
+    fn file(&self) -> RwLockReadGuard<'_, Kept<File>> {
         self.file.read().unpoisoned()
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::Journal;
 use super::map::{self, Map};
 use crate::error::{Error, Result};
+use crate::os::descriptors::Kept;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::{Access, HeldPath};
 
@@ -96,7 +97,7 @@ impl Journal {
             // Should this fail, what was accepted so far is in the file that has the name now, and no more may be
             // accepted.
             self.map.change_file(&fresh).inspect_err(|_| tail.closed = true)?;
-            *file = fresh;
+            *file = Kept::new(fresh);
             Ok(())
         };
         replace().map_err(|e| {

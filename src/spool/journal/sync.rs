@@ -131,10 +131,11 @@ impl Turn<'_> {
         // No other file takes its place meanwhile, which would be taken for the one that failed.
         let file = journal.file();
         let sync_and_look = || {
-            sync(&file)?;
+            let file = file.get()?;
+            sync(file)?;
             // A file without a name is gone with the process.
             let deleted = || io::Error::new(io::ErrorKind::NotFound, "it was deleted");
-            if journal.path.leads_to(&file) { Ok(()) } else { Err(deleted()) }
+            if journal.path.leads_to(file) { Ok(()) } else { Err(deleted()) }
         };
         sync_and_look().map_err(|e| {
             let error = journal.sync_failed(e);

@@ -50,11 +50,19 @@ impl Lane {
                 self.log.line(Level::Error, format_args!("{what}: it is written again"));
             }
         }
-        if self.identity.mend_lock()? {
+        if self.identity.mend_lock().inspect_err(|e| self.refuse_if_owned(e))? {
             let lock = self.identity.dir().join(lock::FILE);
-            self.log.line(Level::Warn, format_args!("{lock} was removed while in use: it is made again"));
+            let what = "was removed while in use, or the program closed its descriptor: it is locked again";
+            self.log.line(Level::Warn, format_args!("{lock} {what}"));
         }
         Ok(false)
+    }
+
+    /// Accepts nothing if another process owns the lane by now: both would write to one journal.
+    fn refuse_if_owned(&self, error: &Error) {
+        if error.kind() == ErrorKind::Locked {
+            self.stores.journal().refuse(error);
+        }
     }
 
     /// Recreates the lane's folder. Its journal, all of which is in memory, is written there next; its segments are gone.

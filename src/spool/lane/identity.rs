@@ -54,7 +54,7 @@ impl Identity {
         std::mem::replace(&mut *self.standing.lock().unpoisoned(), standing) != standing
     }
 
-    /// Recreates the file that older releases lock if somebody removed it. Returns whether that was so.
+    /// Locks again what is not locked any more. Returns whether that was so.
     pub(super) fn mend_lock(&self) -> Result<bool> {
         self.lock.lock().unpoisoned().as_mut().map_or(Ok(false), |lock| lock.mend(&self.dir))
     }

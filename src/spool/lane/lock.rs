@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::descriptors::Kept;
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::process;
 use crate::spool::held_path::{Access, HeldPath};
@@ -20,9 +21,9 @@ pub(super) const FILE: &str = "lock";
 pub(crate) struct LaneLock(Option<Locked>);
 
 struct Locked {
-    folder: File,
-    file: Option<File>,
-    _closed: ClosedInChild,
+    folder: Kept<File>,
+    file: Option<Kept<File>>,
+    closed: ClosedInChild,
 }
 
 /// Holds the lane that is called `named`. `None`: it is gone. A lane that another user made, or that a link leads to, is
@@ -61,6 +62,12 @@ fn is_locked(file: io::Result<File>) -> bool {
 }
 
 impl LaneLock {
+    fn of(folder: File, file: Option<File>) -> Self {
+        let (folder, file) = (Kept::new(folder), file.map(Kept::new));
+        let closed = closed_in_child(&folder, file.as_ref());
+        Self(Some(Locked { folder, file, closed }))
+    }
+
     /// Locks the lane that is called `named` and held as `dir`. `None`: another process owns it, or it is gone.
     pub(crate) fn take(named: &HeldPath, dir: &HeldPath) -> Result<Option<Self>> {
         let failed = |e: io::Error| Error::io(format!("lock {named}"), e);
@@ -76,8 +83,7 @@ impl LaneLock {
             if !named.is_path_of(&folder).unwrap_or(false) {
                 return Ok(None);
             }
-            let _closed = ClosedInChild::new(vec![folder.as_raw_fd(), file.as_raw_fd()]);
-            Ok(Some(Self(Some(Locked { folder, file: Some(file), _closed }))))
+            Ok(Some(Self::of(folder, Some(file))))
         })
     }
 
@@ -89,8 +95,7 @@ impl LaneLock {
             if (if shared { folder.try_lock_shared() } else { folder.try_lock() }).is_err() {
                 return Ok(None);
             }
-            let _closed = ClosedInChild::new(vec![folder.as_raw_fd()]);
-            Ok(Some(Self(Some(Locked { folder, file: None, _closed }))))
+            Ok(Some(Self::of(folder, None)))
         })
     }
 
@@ -118,26 +123,42 @@ impl LaneLock {
     fn try_folder(folder: &HeldPath) -> std::result::Result<Self, TryLockError> {
         let folder = File::from(folder.open_folder().map_err(TryLockError::Error)?);
         folder.try_lock()?;
-        let _closed = ClosedInChild::new(vec![folder.as_raw_fd()]);
-        Ok(Self(Some(Locked { folder, file: None, _closed })))
+        Ok(Self::of(folder, None))
     }
 
-    /// Recreates the file `lock` of the lane in `dir` if somebody removed it. Returns whether that was so.
+    /// Locks again what is not locked any more: somebody removed the file `lock` of the lane in `dir`, or the host has
+    /// closed a descriptor. Returns whether that was so.
+    ///
+    /// `Locked`: another process has become the owner.
     pub(crate) fn mend(&mut self, dir: &HeldPath) -> Result<bool> {
         let Some(locked) = &mut self.0 else { return Ok(false) };
-        let is_there = |file: &File| dir.join(FILE).is_path_of(file).unwrap_or(false);
-        if locked.file.as_ref().is_none_or(is_there) {
+        let is_there = |file: &Kept<File>| file.get().is_ok_and(|file| dir.join(FILE).leads_to(file));
+        let (has_folder, has_file) = (locked.folder.is_ours(), locked.file.as_ref().is_none_or(is_there));
+        if has_folder && has_file {
             return Ok(false);
         }
+        let failed = |e: io::Error| Error::io(format!("lock {dir}"), e);
         fork::exclude(|| {
-            let file = lock_file(dir).map_err(|e| Error::io(format!("lock {dir}"), e))?;
-            if let Some(file) = file {
-                locked._closed = ClosedInChild::new(vec![locked.folder.as_raw_fd(), file.as_raw_fd()]);
-                locked.file = Some(file);
+            if !has_folder {
+                let folder = dir.open_folder().map(File::from).map_err(failed)?;
+                if let Err(TryLockError::WouldBlock) = folder.try_lock() {
+                    let what = format!("this process lost its lock on {dir}, and another one has it");
+                    return Err(Error::new(ErrorKind::Locked, what));
+                }
+                locked.folder = Kept::new(folder);
             }
+            if !has_file && let Some(file) = lock_file(dir).map_err(failed)? {
+                locked.file = Some(Kept::new(file));
+            }
+            locked.closed = closed_in_child(&locked.folder, locked.file.as_ref());
             Ok(true)
         })
     }
+}
+
+/// A child of `fork` must not keep the locks.
+fn closed_in_child(folder: &Kept<File>, file: Option<&Kept<File>>) -> ClosedInChild {
+    ClosedInChild::new([Some(folder), file].into_iter().flatten().map(|it| it.unchecked().as_raw_fd()))
 }
 
 /// Opens and locks the file `lock` of the lane in `dir`. `None`: another process has it.
@@ -157,8 +178,8 @@ impl Drop for LaneLock {
     fn drop(&mut self) {
         // First: a thread that waits for the lock may be the one that keeps forks out.
         if let Some(locked) = &self.0 {
-            drop(locked.folder.unlock());
-            locked.file.iter().for_each(|file| drop(file.unlock()));
+            let files = [Some(&locked.folder), locked.file.as_ref()].into_iter().flatten();
+            files.filter_map(|file| file.get().ok()).for_each(|file| drop(file.unlock()));
         }
         fork::exclude(|| drop(self.0.take()));
     }

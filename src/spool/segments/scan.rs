@@ -9,6 +9,7 @@ use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
+use crate::os::descriptors::Kept;
 use crate::os::memory;
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
 use crate::spool::held_path::{Access, HeldPath};
@@ -24,7 +25,7 @@ pub(crate) struct Scan {
     /// The versions of each value, in the order in which they were found.
     values: BTreeMap<u64, Vec<Version>>,
     /// The file that was read last.
-    opened: Option<(usize, File)>,
+    opened: Option<(usize, Kept<File>)>,
     /// Why some blocks could not be read: what they hold is not known.
     unread: Option<Error>,
 }
@@ -126,7 +127,7 @@ impl Version {
         &self,
         id: u64,
         files: &[HeldPath],
-        opened: &mut Option<(usize, File)>,
+        opened: &mut Option<(usize, Kept<File>)>,
     ) -> Result<Option<Vec<u8>>> {
         let most = self.count as usize * MAX_FRAGMENT_BYTES;
         memory::ensure(format_args!("read item {id} from a segment"), 3 * most)?;
@@ -134,14 +135,14 @@ impl Version {
         let mut bytes = Vec::new();
         for index in 0..self.count {
             let Some(place) = self.pieces.get(&index) else { return Ok(None) };
-            if opened.as_ref().is_none_or(|(file, _)| *file != place.file) {
+            if opened.as_ref().is_none_or(|(file, open)| *file != place.file || !open.is_ours()) {
                 let Some(path) = files.get(place.file) else { return Ok(None) };
                 let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
-                *opened = Some((place.file, file));
+                *opened = Some((place.file, Kept::new(file)));
             }
             let Some((_, file)) = opened else { return Ok(None) };
             bytes.resize(place.bytes, 0);
-            match file.read_exact_at(&mut bytes, place.offset) {
+            match file.unchecked().read_exact_at(&mut bytes, place.offset) {
                 Ok(()) => {}
                 // It was cut since it was found.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),

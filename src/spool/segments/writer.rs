@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::descriptors::above_standard;
+use crate::os::descriptors::{Kept, above_standard};
 use crate::os::fork::{self, ClosedInChild};
 use crate::os::lock::Unpoison;
 use crate::os::thread;
@@ -53,10 +53,10 @@ pub(crate) struct Segment {
     db: Option<sled::Db>,
     /// The trees by the key of their first fragment, which is their name.
     trees: Mutex<BTreeMap<[u8; KEY_BYTES], sled::Tree>>,
-    file: File,
+    file: Kept<File>,
     /// Where sled finds its files.
     _route: Route,
-    /// sled locks its file; a child of `fork` must not keep that lock.
+    /// sled locks its file; a child of `fork` must not keep that lock. `None` only while it is dropped.
     closed_in_child: Option<ClosedInChild>,
 }
 
@@ -89,7 +89,7 @@ impl Segment {
             dir: dir.clone(),
             db: Some(db),
             trees: Mutex::default(),
-            file,
+            file: Kept::new(file),
             _route: route,
             closed_in_child,
         })
@@ -111,6 +111,7 @@ impl Segment {
         let mut fragments = split.into_iter().flatten();
         let db = self.db()?;
         let mut trees = self.lock_trees();
+        self.check_descriptors()?;
         guarded(&self.dir, "write to", || {
             for tree_count in 1.. {
                 let Some((first_key, bytes)) = fragments.next() else { break };
@@ -129,9 +130,10 @@ impl Segment {
             }
             db.flush()
         })?;
-        self.file.sync_data().map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))?;
+        let sync = || self.file.get().and_then(|file| file.sync_data().map(|()| file));
+        let file = sync().map_err(|e| Error::io(format!("bring {} to stable storage", self.dir), e))?;
         let path = self.dir.join(DATABASE);
-        if path.leads_to(&self.file) {
+        if path.leads_to(file) {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Io, format!("{path} was removed or replaced while in use")))
@@ -140,6 +142,7 @@ impl Segment {
     /// The first value whose id is at least `from`: its id, and its bytes or what is wrong with them.
     pub(crate) fn read(&self, from: u64) -> Result<Option<(u64, Result<Vec<u8>>)>> {
         let from = key(from, 0);
+        self.check_descriptors()?;
         let trees = self.lock_trees();
         let begin = trees.range(..=from).next_back().map_or(from, |(first_key, _)| *first_key);
         guarded(&self.dir, "read", || {
@@ -161,7 +164,20 @@ impl Segment {
 
     /// Bytes that the segment's file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |m| m.blocks() * 512)
+        self.file.get().and_then(File::metadata).map_or(0, |m| m.blocks() * 512)
+    }
+
+    /// An error: the host has closed a descriptor of sled's, which may be of a file of the host's by now.
+    fn check_descriptors(&self) -> Result<()> {
+        if self.are_descriptors_ours() {
+            return Ok(());
+        }
+        let what = format!("the program closed descriptors of {}, which are this library's", self.dir);
+        Err(Error::new(ErrorKind::Io, what))
+    }
+
+    fn are_descriptors_ours(&self) -> bool {
+        self.file.is_ours() && self.closed_in_child.as_ref().is_none_or(ClosedInChild::are_ours)
     }
 
     fn lock_trees(&self) -> MutexGuard<'_, BTreeMap<[u8; KEY_BYTES], sled::Tree>> {
@@ -185,6 +201,10 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
+        if !self.are_descriptors_ours() {
+            // sled would write to what the host opened in their place.
+            std::mem::forget((self.trees.get_mut().unpoisoned().split_off(&[0; KEY_BYTES]), self.db.take()));
+        }
         // sled syncs once more as it closes, and panics when the disk fails it then.
         let trees = std::mem::take(self.trees.get_mut().unpoisoned());
         let db = self.db.take();
@@ -200,7 +220,7 @@ pub(super) struct Scratch {
     dir: HeldPath,
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
-    file: File,
+    file: Kept<File>,
     /// Where sled finds its files.
     _route: Route,
     closed_in_child: Option<ClosedInChild>,
@@ -224,7 +244,7 @@ impl Scratch {
             let db = above_standard(|| guarded(dir, "make", || config.open()))?;
             // From here on no error is returned: it would drop the database, which waits for its threads.
             let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
-            Ok(Self { dir: dir.clone(), db: Some(db), file, _route: route, closed_in_child })
+            Ok(Self { dir: dir.clone(), db: Some(db), file: Kept::new(file), _route: route, closed_in_child })
         })
     }
 
@@ -243,7 +263,7 @@ impl Scratch {
 
     /// Whether a thread has written what was put.
     pub(super) fn is_written(&self) -> bool {
-        self.file.metadata().is_ok_and(|file| file.len() > 0)
+        self.file.get().and_then(File::metadata).is_ok_and(|file| file.len() > 0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_log;
 mod deadline;
+mod descriptors;
 mod exit;
 mod few_bytes;
 mod few_threads;

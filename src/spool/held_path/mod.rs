@@ -4,33 +4,29 @@
 //! a link that is switched lead nowhere else: what is done is done in the folder that was opened. What is made here is
 //! private, and durable as soon as it is made.
 
+mod folder;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
+use self::folder::{Descriptor, HeldFolder};
+pub(crate) use self::folder::{Route, Standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::descriptors::above_standard;
-use crate::os::lock::Unpoison;
 use crate::os::process;
 
 /// A file or folder below a held folder; the held folder itself when there is nothing below.
 #[derive(Clone)]
 pub(crate) struct HeldPath {
-    held: Arc<Held>,
+    held: Arc<HeldFolder>,
     below: PathBuf,
-}
-
-struct Held {
-    /// Another one once the folder was recreated.
-    descriptor: RwLock<Arc<OwnedFd>>,
-    /// Where it was found: for messages, and to see whether it still is there.
-    path: PathBuf,
 }
 
 /// How a file is opened. It is never opened through a link.
@@ -46,46 +42,10 @@ pub(crate) enum Access {
     CreateOrEmpty,
 }
 
-/// What became of a held folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It is where it was found.
-    Here,
-    /// It exists, and its name leads elsewhere or nowhere.
-    Moved,
-    /// It has no name any more: what is made in it is gone with the process.
-    Deleted,
-}
-
-/// A path to a held folder's contents for code that takes nothing else. It is good as long as this lives.
-pub(crate) struct Route {
-    path: PathBuf,
-    _descriptor: Arc<OwnedFd>,
-}
-
-impl Route {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// This process's open descriptors of files there. Known on Linux only.
-    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
-        let Ok(dir) = self.path.canonicalize() else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
-        entries
-            .flatten()
-            .filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(&dir)))
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect()
-    }
-}
-
 impl HeldPath {
     /// Holds the folder `path`, which may be reached through links.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = above_standard(|| rustix::fs::open(path, flags, Mode::empty()))?;
-        Ok(Self::of(descriptor, path.to_path_buf()))
+        Ok(Self::of(HeldFolder::open(path)?))
     }
 
     /// Makes the folder `path` and those above it, where absent, for our user only, and holds it.
@@ -97,18 +57,17 @@ impl HeldPath {
 
     /// Holds this folder, which is not reached through a link.
     pub(crate) fn hold(&self) -> io::Result<Self> {
-        Ok(Self::of(self.open_folder()?, self.path()))
+        Ok(Self::of(HeldFolder::new(self.open_folder()?, self.path())))
     }
 
     /// The same held folder, which is found at `named` by now.
     pub(crate) fn found_at(&self, named: &Self) -> Self {
-        let held = Held { descriptor: RwLock::new(self.descriptor()), path: named.path() };
-        Self { held: Arc::new(held), below: self.below.clone() }
+        Self { held: Arc::new(self.held.found_at(named.path())), below: self.below.clone() }
     }
 
     /// Lets everything that is below this held folder be below `other`, which took its place.
     pub(crate) fn replace_with(&self, other: &Self) {
-        *self.held.descriptor.write().unpoisoned() = other.descriptor();
+        self.held.replace_with(&other.held);
     }
 
     /// The file or folder `path` in a folder that exists.
@@ -118,13 +77,12 @@ impl HeldPath {
         Ok(Self::open(folder)?.join(path.file_name().unwrap_or_default()))
     }
 
-    fn of(descriptor: OwnedFd, path: PathBuf) -> Self {
-        let held = Held { descriptor: RwLock::new(Arc::new(descriptor)), path };
+    fn of(held: HeldFolder) -> Self {
         Self { held: Arc::new(held), below: PathBuf::new() }
     }
 
-    fn descriptor(&self) -> Arc<OwnedFd> {
-        self.held.descriptor.read().unpoisoned().clone()
+    fn descriptor(&self) -> io::Result<Descriptor> {
+        self.held.descriptor()
     }
 
     /// What to look up from the held folder.
@@ -149,15 +107,15 @@ impl HeldPath {
     /// Where it was found: for messages, and for its name.
     pub(crate) fn path(&self) -> PathBuf {
         if self.below.as_os_str().is_empty() {
-            self.held.path.clone()
+            self.held.path().to_path_buf()
         } else {
-            self.held.path.join(&self.below)
+            self.held.path().join(&self.below)
         }
     }
 
     /// What is known of this, a link itself and not where it leads.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
-        Ok(rustix::fs::statat(self.descriptor(), self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::statat(self.descriptor()?, self.name(), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Whether it is there. An error: that can't be known now.
@@ -171,33 +129,12 @@ impl HeldPath {
 
     /// What became of the held folder.
     pub(crate) fn standing(&self) -> Standing {
-        let Ok(held) = rustix::fs::fstat(self.descriptor()) else { return Standing::Here };
-        if held.st_nlink == 0 {
-            return Standing::Deleted;
-        }
-        match rustix::fs::stat(&self.held.path) {
-            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Standing::Here,
-            Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Standing::Moved,
-            // It can't be known now.
-            Err(_) => Standing::Here,
-        }
+        self.held.standing()
     }
 
     /// A path for code that opens files by itself.
     pub(crate) fn route(&self) -> Result<Route> {
-        let descriptor = self.descriptor();
-        let through = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-        let leads_there = |path: &Path| match (rustix::fs::stat(path), rustix::fs::fstat(&descriptor)) {
-            (Ok(there), Ok(held)) => (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino),
-            _ => false,
-        };
-        let roots = [through, self.held.path.clone()];
-        let root = roots.into_iter().find(|root| leads_there(root)).ok_or_else(|| {
-            let why =
-                io::Error::new(io::ErrorKind::NotFound, "it was moved, and /proc is not there to reach it");
-            Error::io(format!("find {}", self.held.path.display()), why)
-        })?;
-        Ok(Route { path: root.join(&self.below), _descriptor: descriptor })
+        self.held.route(&self.below)
     }
 
     /// Opens this file. What is made is for our user only, whatever the umask.
@@ -211,7 +148,8 @@ impl HeldPath {
         };
         let private = Mode::RUSR | Mode::WUSR;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, private))?;
+        let folder = self.descriptor()?;
+        let file = above_standard(|| rustix::fs::openat(folder, self.name(), flags, private))?;
         if access != Access::Read && Mode::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != private {
             rustix::fs::fchmod(&file, private)?;
         }
@@ -228,24 +166,25 @@ impl HeldPath {
     /// Opens this folder, which is not reached through a link.
     pub(crate) fn open_folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(above_standard(|| rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty()))?)
+        let folder = self.descriptor()?;
+        Ok(above_standard(|| rustix::fs::openat(folder, self.name(), flags, Mode::empty()))?)
     }
 
     /// As `open_folder`, for a moment, with fewer system calls: what it opens may be a standard descriptor, and nobody can
     /// write to a folder.
     pub(crate) fn glance_at_folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(self.descriptor(), self.name(), flags, Mode::empty())?)
+        Ok(rustix::fs::openat(self.descriptor()?, self.name(), flags, Mode::empty())?)
     }
 
     /// Makes this folder where it is absent, for our user only, whatever the umask. The folder around it must exist.
     pub(crate) fn create(&self) -> Result<()> {
         let make = || -> io::Result<()> {
-            match rustix::fs::mkdirat(self.descriptor(), self.name(), Mode::RWXU) {
+            match rustix::fs::mkdirat(self.descriptor()?, self.name(), Mode::RWXU) {
                 Err(rustix::io::Errno::EXIST) => self.open_folder().map(drop),
                 Err(e) => Err(e.into()),
                 Ok(()) => {
-                    rustix::fs::chmodat(self.descriptor(), self.name(), Mode::RWXU, AtFlags::empty())?;
+                    rustix::fs::chmodat(self.descriptor()?, self.name(), Mode::RWXU, AtFlags::empty())?;
                     sync_folder(File::from(self.parent().unwrap_or_else(|| self.clone()).open_folder()?))
                 }
             }
@@ -258,8 +197,9 @@ impl HeldPath {
         for name in self.names()? {
             let entry = self.join(name);
             let mode = if entry.is_folder() { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
-            rustix::fs::chmodat(self.descriptor(), entry.name(), mode, AtFlags::empty())
-                .map_err(|e| Error::io(format!("change the mode of {entry}"), e.into()))?;
+            self.descriptor()
+                .and_then(|folder| Ok(rustix::fs::chmodat(folder, entry.name(), mode, AtFlags::empty())?))
+                .map_err(|e| Error::io(format!("change the mode of {entry}"), e))?;
         }
         Ok(())
     }
@@ -288,7 +228,7 @@ impl HeldPath {
 
     /// Renames this to `to`. It is durable once the folders of both are synced.
     pub(crate) fn rename_only(&self, to: &Self) -> io::Result<()> {
-        Ok(rustix::fs::renameat(self.descriptor(), self.name(), to.descriptor(), to.name())?)
+        Ok(rustix::fs::renameat(self.descriptor()?, self.name(), to.descriptor()?, to.name())?)
     }
 
     /// Renames this to `to`, durably.
@@ -340,9 +280,11 @@ impl HeldPath {
     }
 
     fn unlink(&self, flags: AtFlags) -> Result<()> {
-        match rustix::fs::unlinkat(self.descriptor(), self.name(), flags) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-            Err(e) => Err(Error::io(format!("remove {self}"), e.into())),
+        let unlinked =
+            self.descriptor().and_then(|folder| Ok(rustix::fs::unlinkat(folder, self.name(), flags)?));
+        match unlinked {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("remove {self}"), e)),
+            _ => Ok(()),
         }
     }
 
