@@ -719,7 +719,7 @@ void spanspool_free(spanspool_client* handle);
  *       longest time that an enqueue waits for room in the journal
  *       allowed: 0 to 86400000
  *   journal_bytes = 16 MiB
- *       size of the journal; at most half of max_spool_bytes is used
+ *       size of the journal; at most half of max_spool_bytes is used, and three quarters of one under 4 MiB in any case
  *       allowed: 64 KiB to 1 GiB
  *   max_item_bytes = 16 MiB
  *       longest item, as it is sent: after the field limits of sanitize

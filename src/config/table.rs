@@ -85,7 +85,7 @@ settings! {
         "longest time that an enqueue waits for room in the journal",
         |c, v| millis(v, 0).map(|d| c.enqueue_timeout = d);
     "journal_bytes", "16 MiB", "64 KiB to 1 GiB",
-        "size of the journal; at most half of max_spool_bytes is used",
+        "size of the journal; at most half of max_spool_bytes is used, and three quarters of one under 4 MiB in any case",
         |c, v| bytes(v, 64 << 10, 1 << 30).map(|n| c.journal_bytes = n);
     "max_item_bytes", "16 MiB", "1 KiB to 1 GiB",
         "longest item, as it is sent: after the field limits of sanitize",

@@ -24,7 +24,7 @@ use super::socket::Socket;
 use super::tls::{self, Tls};
 use crate::config::Config;
 use crate::error::ErrorKind;
-use crate::os::descriptors::Kept;
+use crate::os::kept::Kept;
 
 const USER_AGENT: &str = concat!("spanspool/", env!("CARGO_PKG_VERSION"));
 

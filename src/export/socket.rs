@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::os::descriptors::{Kept, above_standard};
+use crate::os::descriptors::above_standard;
+use crate::os::kept::Kept;
 use crate::os::socket::is_quiet;
 
 /// The system is told a limit that is longer by this part of it, and not told again for one that is shorter by less than

@@ -1,14 +1,11 @@
-//! Descriptors: none of ours is ever 0, 1 or 2, and none is used or closed once it is the host's.
+//! Descriptors: none of ours is ever 0, 1 or 2.
 //!
 //! A host that closed its standard descriptors may print all the same. The text must not reach a file of the spool or a
-//! request. And a host may close all descriptors, as daemons and forked workers do: what it opens next gets the number
-//! of one of ours, and must not be taken for it.
+//! request.
 
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -96,125 +93,4 @@ fn are_open_without_placeholders() -> bool {
 fn is_open(fd: RawFd) -> bool {
     // SAFETY: no memory is involved; a closed descriptor is an error.
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
-}
-
-/// What a descriptor is open on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-}
-
-impl Identity {
-    /// Asks no server, however remote the file is. A signal handler and a child of `fork` may call it.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn of(fd: RawFd) -> io::Result<Self> {
-        // SAFETY: all bytes zero is a value of it.
-        let mut found: libc::statx = unsafe { std::mem::zeroed() };
-        let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-        // Not by a function of libc's, which an older one does not have.
-        // SAFETY: the path ends with a NUL, and what is found fits.
-        let failed = unsafe {
-            libc::syscall(libc::SYS_statx, fd, c"".as_ptr(), flags, libc::STATX_INO, &raw mut found) != 0
-        };
-        if failed {
-            return Err(io::Error::last_os_error());
-        }
-        let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
-        Ok(Self { device, inode: found.stx_ino })
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn of(fd: RawFd) -> io::Result<Self> {
-        // SAFETY: all bytes zero is a value of it.
-        let mut found: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: what is found fits.
-        if unsafe { libc::fstat(fd, &raw mut found) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { device: found.st_dev as u64, inode: found.st_ino as u64 })
-    }
-
-    /// Whether `fd` is still open on this, as far as that can be known now.
-    pub(crate) fn is_of(self, fd: RawFd) -> bool {
-        match Self::of(fd) {
-            Ok(found) => found == self,
-            Err(e) => e.raw_os_error() != Some(libc::EBADF),
-        }
-    }
-}
-
-/// A file, folder or socket that is open for long.
-#[derive(Debug)]
-pub(crate) struct Kept<T: AsRawFd> {
-    open: ManuallyDrop<T>,
-    /// `None`: the system does not tell.
-    identity: Option<Identity>,
-}
-
-impl<T: AsRawFd> Kept<T> {
-    pub(crate) fn new(open: T) -> Self {
-        Self { identity: Identity::of(open.as_raw_fd()).ok(), open: ManuallyDrop::new(open) }
-    }
-
-    /// Errors: the host has closed it.
-    pub(crate) fn get(&self) -> io::Result<&T> {
-        if self.is_ours() {
-            return Ok(&self.open);
-        }
-        let what =
-            format!("the program closed descriptor {}, which is this library's", self.open.as_raw_fd());
-        Err(io::Error::other(what))
-    }
-
-    /// As it was opened, whatever became of it.
-    pub(crate) fn unchecked(&self) -> &T {
-        &self.open
-    }
-
-    pub(crate) fn is_ours(&self) -> bool {
-        self.identity.is_none_or(|identity| identity.is_of(self.open.as_raw_fd()))
-    }
-
-    /// Whether both are open on the same.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.identity == other.identity
-    }
-}
-
-impl<T: AsRawFd> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if self.is_ours() {
-            // SAFETY: it is not used after this.
-            unsafe { ManuallyDrop::drop(&mut self.open) };
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::os::fd::IntoRawFd;
-
-    #[test]
-    fn what_the_host_opened_in_the_place_of_ours_is_neither_used_nor_closed() {
-        let open = |path: &str| File::open(path).unwrap();
-        let ours = Kept::new(open("/dev/null"));
-        let fd = ours.get().unwrap().as_raw_fd();
-        // SAFETY: nothing else uses these descriptors.
-        let (host, taken) = unsafe {
-            let host = open("/dev/zero").into_raw_fd();
-            (host, libc::dup2(host, fd))
-        };
-        assert_eq!(taken, fd);
-        assert!(ours.get().unwrap_err().to_string().contains("closed"));
-        drop(ours);
-        assert!(is_open(fd), "it is the host's");
-        // SAFETY: nothing else uses these descriptors.
-        unsafe {
-            libc::close(fd);
-            libc::close(host);
-        }
-    }
 }

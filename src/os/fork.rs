@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Duration;
 
-use crate::os::descriptors::Identity;
+use crate::os::kept::Identity;
 
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);

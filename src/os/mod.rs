@@ -2,6 +2,7 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod fork;
+pub(crate) mod kept;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod per_process;

@@ -43,7 +43,7 @@ impl<'a> Committer<'a> {
         Self {
             lane,
             stores,
-            writer: RollingWriter::new(overflow::segment_bytes(lane.settings())),
+            writer: RollingWriter::new(lane.settings().grain, overflow::segment_bytes(lane.settings())),
             last_sync: Instant::now(),
             synced_pos: 0,
             retry_at: None,

@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::spool::committer::Committer;
 use crate::spool::committer::rolling::MAX_SEGMENT_BYTES;
 use crate::spool::lane::settings::LaneSettings;
-use crate::spool::segments::writer::{self, SLED_SEGMENT_BYTES};
+use crate::spool::segments::writer;
 
-/// A new segment takes this much disk before anything is in it, and may have this much in reserve.
-const SEGMENT_OVERHEAD_BYTES: u64 = 2 * SLED_SEGMENT_BYTES as u64;
+/// A new segment takes as many of sled's segments before anything is in it, and may have as many in reserve.
+const SEGMENT_OVERHEAD: u64 = 2;
 /// With `drop_oldest`, the part of `max_spool_bytes` that a segment may take.
 const SEGMENT_SHARE: u64 = 8;
 
@@ -175,15 +175,16 @@ impl Committer<'_> {
     /// Whether `bytes` fit under `max_spool_bytes` when all else that can be dropped is gone.
     fn could_hold(&self, bytes: u64) -> bool {
         let kept = self.lane.disk_bytes_for_segments() - self.stores.lock_queue().segments_mut().disk_bytes();
-        kept + bytes + SEGMENT_OVERHEAD_BYTES <= self.lane.settings().max_spool_bytes && writer::claim_sled()
+        let (settings, overhead) = (self.lane.settings(), SEGMENT_OVERHEAD * self.grain_bytes());
+        kept + in_segments(bytes) + overhead <= settings.max_spool_bytes && writer::claim_sled()
     }
 
     /// Whether `bytes` more fit under `max_spool_bytes`.
     fn has_room_for(&mut self, bytes: u64) -> bool {
-        let overhead =
-            if self.writer.must_roll(bytes) { SEGMENT_OVERHEAD_BYTES } else { SLED_SEGMENT_BYTES as u64 };
+        let grains = if self.writer.must_roll(bytes) { SEGMENT_OVERHEAD } else { 1 };
+        let overhead = grains * self.grain_bytes();
         let reserve = if self.drops() { self.reserve() } else { 0 };
-        let needed = self.lane.disk_bytes_for_segments() + bytes + overhead.max(reserve);
+        let needed = self.lane.disk_bytes_for_segments() + in_segments(bytes) + overhead.max(reserve);
         let fits = needed <= self.lane.settings().max_spool_bytes && writer::claim_sled();
         self.lane.mover().set_full(!fits);
         if !fits {
@@ -193,13 +194,18 @@ impl Committer<'_> {
         fits
     }
 
+    /// What sled takes at once.
+    fn grain_bytes(&self) -> u64 {
+        self.lane.settings().grain.sled_segment_bytes()
+    }
+
     /// What is kept free besides what is written, so that it need not be made free at once: what is still to be dropped of
     /// the oldest segment before its room comes back, and the overhead of the next segment, which grows as this one does.
     fn reserve(&self) -> u64 {
         let mut queue = self.stores.lock_queue();
         let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.seq);
         let live = queue.segments_mut().oldest_live_bytes(cursor, head);
-        let next = SLED_SEGMENT_BYTES as f64 * (1.0 + self.writer.share_used());
+        let next = self.grain_bytes() as f64 * (1.0 + self.writer.share_used());
         live + next as u64
     }
 }
@@ -209,9 +215,16 @@ pub(super) fn segment_bytes(settings: &LaneSettings) -> u64 {
     match settings.overflow {
         Mode::Reject => MAX_SEGMENT_BYTES,
         Mode::DropOldest => {
-            (settings.max_spool_bytes / SEGMENT_SHARE).clamp(SLED_SEGMENT_BYTES as u64, MAX_SEGMENT_BYTES)
+            let least = settings.grain.sled_segment_bytes();
+            (settings.max_spool_bytes / SEGMENT_SHARE).clamp(least, MAX_SEGMENT_BYTES)
         }
     }
+}
+
+/// How much disk `bytes` of values take at most, besides a segment's overhead: the pages of a long value leave a fifteenth
+/// of each of sled's segments empty.
+fn in_segments(bytes: u64) -> u64 {
+    bytes + bytes / 14
 }
 
 /// How long all values are.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::spool::held_path::HeldPath;
-use crate::spool::segments::writer::Segment;
+use crate::spool::segments::writer::{Grain, Segment};
 use crate::spool::segments::{Segments, pool};
 
 /// A segment takes this many bytes of values: sled's memory and opening time grow with its file.
@@ -13,6 +13,7 @@ pub(super) const MAX_SEGMENT_BYTES: u64 = 32 << 20;
 /// The segment that is being written. Only the committer has it.
 pub(crate) struct RollingWriter {
     open: Option<Open>,
+    grain: Grain,
     /// A segment takes this many bytes of values.
     max_bytes: u64,
 }
@@ -24,8 +25,8 @@ struct Open {
 }
 
 impl RollingWriter {
-    pub(crate) fn new(max_bytes: u64) -> Self {
-        Self { open: None, max_bytes }
+    pub(crate) fn new(grain: Grain, max_bytes: u64) -> Self {
+        Self { open: None, grain, max_bytes }
     }
 
     /// The segment being written, with its first item, for `Segments::publish`.
@@ -59,7 +60,7 @@ impl RollingWriter {
             let dir = path(first);
             dir.remove()?;
             pool::ensure_threads(dir.parent().as_ref().unwrap_or(&dir))?;
-            let made = Segment::create(&dir).inspect_err(|_| drop(dir.remove()))?;
+            let made = Segment::create(&dir, self.grain).inspect_err(|_| drop(dir.remove()))?;
             self.open = Some(Open { first, segment: Arc::new(made), bytes: 0 });
         }
         let Some(open) = &mut self.open else { return Ok(()) };

@@ -8,7 +8,7 @@ use crate::spool::committer::Committer;
 use crate::spool::committer::overflow::bytes_of;
 use crate::spool::committer::plan::Plan;
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::segments::writer::SLED_SEGMENT_BYTES;
+use crate::spool::segments::writer::MAX_SLED_SEGMENT_BYTES;
 
 /// Bytes of ring that one spill moves at most: bounds memory and how long a sync waits.
 const SPILL_BYTES: u64 = 4 << 20;
@@ -132,7 +132,7 @@ impl Committer<'_> {
         // An oversize item is there once already.
         memory::ensure(
             format_args!("write a segment of lane {}", self.lane.id()),
-            (3 * ring_bytes + 2 * oversize_bytes) as usize + 2 * SLED_SEGMENT_BYTES,
+            (3 * ring_bytes + 2 * oversize_bytes) as usize + 2 * MAX_SLED_SEGMENT_BYTES as usize,
         )?;
         let mut keep = |stored: StoredBatch| {
             values.push((stored.batch.first(), stored.encode()?));

@@ -8,7 +8,8 @@ use std::sync::{Arc, RwLock};
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
-use crate::os::descriptors::{Kept, above_standard};
+use crate::os::descriptors::above_standard;
+use crate::os::kept::Kept;
 use crate::os::lock::Unpoison;
 
 /// A folder that is the same one wherever it is moved.

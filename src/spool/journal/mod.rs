@@ -52,7 +52,7 @@ pub(crate) use view::{JournalView, Records, ViewedRecord};
 
 use crate::config::Destination;
 use crate::error::{Error, Result};
-use crate::os::descriptors::Kept;
+use crate::os::kept::Kept;
 use crate::os::lock::Unpoison;
 use crate::spool::checkpoint::{Checkpoint, LogPosition};
 use crate::spool::held_path::{Access, HeldPath};

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use super::Journal;
 use super::map::{self, Map};
 use crate::error::{Error, Result};
-use crate::os::descriptors::Kept;
+use crate::os::kept::Kept;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::{Access, HeldPath};
 

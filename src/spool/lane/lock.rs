@@ -9,8 +9,8 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::descriptors::Kept;
 use crate::os::fork::{self, ClosedInChild};
+use crate::os::kept::Kept;
 use crate::os::process;
 use crate::spool::held_path::{Access, HeldPath};
 

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use crate::config::{Adopt, Config, Destination, Durability, Overflow};
 use crate::spool::queue::batching::BatchLimits;
+use crate::spool::segments::writer::Grain;
 
 /// A lane of `max_spool_bytes` leaves one part of as many to its rejected store.
 const REJECTED_SHARE: u64 = 16;
+
+/// A spool that may take less has no segments: they would take more room than they hold.
+const LEAST_WITH_SEGMENTS: u64 = 4 << 20;
 
 /// The settings that concern the disk.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub(crate) struct LaneSettings {
     pub(crate) sync_interval: Duration,
     pub(crate) enqueue_timeout: Duration,
     pub(crate) journal_bytes: u64,
+    /// In what pieces segments take disk.
+    pub(crate) grain: Grain,
 }
 
 impl LaneSettings {
@@ -54,7 +60,11 @@ impl LaneSettings {
             durability: config.durability,
             sync_interval: config.sync_interval,
             enqueue_timeout: config.enqueue_timeout,
-            journal_bytes: config.journal_bytes.min(config.max_spool_bytes / 2),
+            journal_bytes: match config.max_spool_bytes {
+                little @ ..LEAST_WITH_SEGMENTS => little / 4 * 3,
+                enough => config.journal_bytes.min(enough / 2),
+            },
+            grain: Grain::of(config.max_spool_bytes),
         }
     }
 

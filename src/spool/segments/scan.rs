@@ -9,7 +9,7 @@ use std::io::{self, BufRead};
 use std::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
-use crate::os::descriptors::Kept;
+use crate::os::kept::Kept;
 use crate::os::memory;
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
 use crate::spool::held_path::{Access, HeldPath};

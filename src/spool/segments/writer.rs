@@ -13,8 +13,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::descriptors::{Kept, above_standard};
+use crate::os::descriptors::above_standard;
 use crate::os::fork::{self, ClosedInChild};
+use crate::os::kept::Kept;
 use crate::os::lock::Unpoison;
 use crate::os::thread;
 use crate::spool::format::fragment;
@@ -22,17 +23,44 @@ use crate::spool::held_path::{Access, HeldPath, Route};
 
 /// The file of a segment in which sled keeps the items.
 pub(super) const DATABASE: &str = "db";
-/// sled's own segment size. Pages over a quarter of it would become blob files, which sled never syncs.
-pub(crate) const SLED_SEGMENT_BYTES: usize = 4 << 20;
+/// The largest of sled's own segments, for each [`Grain`].
+pub(crate) const MAX_SLED_SEGMENT_BYTES: u64 = 4 << 20;
+/// The smallest one.
+const MIN_SLED_SEGMENT_BYTES: u64 = 512 << 10;
+/// sled's own segments take one part of as many of a small spool.
+const SLED_SEGMENT_SHARE: u64 = 32;
 /// Reads go once through a segment, in order: a cache is of little use.
 const SLED_CACHE_BYTES: u64 = 8 << 20;
 
-/// Fragments in one sled tree. A tree's page is written again, values and all, with its tenth change and when it
-/// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times.
-const TREE_FRAGMENTS: usize = 8;
-
 /// Trees of a long value after which sled writes what it has.
 const FLUSHED_TREES: usize = 8;
+
+/// In what pieces sled takes disk: it writes in segments of its own, all of one size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grain {
+    sled_segment_bytes: u64,
+}
+
+impl Grain {
+    /// For a spool of `max_spool_bytes`.
+    pub(crate) fn of(max_spool_bytes: u64) -> Self {
+        let share = max_spool_bytes / SLED_SEGMENT_SHARE;
+        let share = share.clamp(MIN_SLED_SEGMENT_BYTES, MAX_SLED_SEGMENT_BYTES);
+        // sled takes powers of two.
+        Self { sled_segment_bytes: 1 << share.ilog2() }
+    }
+
+    pub(crate) fn sled_segment_bytes(self) -> u64 {
+        self.sled_segment_bytes
+    }
+
+    /// Fragments in one sled tree. A tree's page is written again, values and all, with its tenth change and when it
+    /// is split; trees that stay below that write every byte once, where one tree for all writes it 2.4 times. A page over
+    /// a quarter of sled's segment would become a blob file, which sled never syncs.
+    fn tree_fragments(self) -> usize {
+        (self.sled_segment_bytes / MIN_SLED_SEGMENT_BYTES) as usize
+    }
+}
 
 /// The generation of processes that uses sled, plus one; 0 before anyone does.
 static USED_BY: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +77,7 @@ pub(crate) fn claim_sled() -> bool {
 /// A segment that is being written.
 pub(crate) struct Segment {
     dir: HeldPath,
+    grain: Grain,
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
     /// The trees by the key of their first fragment, which is their name.
@@ -64,29 +93,32 @@ const KEY_BYTES: usize = 10;
 
 impl Segment {
     /// Makes the segment `dir`, durably, once `pool` has found sled's threads. sled never opens one that is there: see `scan`.
-    pub(crate) fn create(dir: &HeldPath) -> Result<Self> {
+    pub(crate) fn create(dir: &HeldPath, grain: Grain) -> Result<Self> {
         if !claim_sled() {
             let what = "this process was forked from one that had segments in use: it can't make any itself";
             return Err(Error::new(ErrorKind::Io, format!("cannot make the segment {dir}: {what}")));
         }
         dir.parent().map_or(Ok(()), |above| above.create())?;
         dir.create()?;
-        let segment = fork::exclude(|| Self::open_new(dir))?;
+        let segment = fork::exclude(|| Self::open_new(dir, grain))?;
         dir.join("conf").sync_file()?;
         dir.sync()?;
         dir.parent().map_or(Ok(()), |above| above.sync())?;
         Ok(segment)
     }
 
-    fn open_new(dir: &HeldPath) -> Result<Self> {
+    fn open_new(dir: &HeldPath, grain: Grain) -> Result<Self> {
         let route = dir.route()?;
-        let db = above_standard(|| guarded(dir, "make", || sled_config(route.path()).open()))?;
+        let db = above_standard(|| {
+            guarded(dir, "make", || sled_config(route.path(), grain.sled_segment_bytes).open())
+        })?;
         dir.make_private()?;
         let path = dir.join(DATABASE);
         let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
         let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
         Ok(Self {
             dir: dir.clone(),
+            grain,
             db: Some(db),
             trees: Mutex::default(),
             file: Kept::new(file),
@@ -118,7 +150,7 @@ impl Segment {
                 let tree = db.open_tree(first_key)?;
                 let mut pieces = sled::Batch::default();
                 pieces.insert(&first_key, bytes);
-                for (key, bytes) in fragments.by_ref().take(TREE_FRAGMENTS - 1) {
+                for (key, bytes) in fragments.by_ref().take(self.grain.tree_fragments() - 1) {
                     pieces.insert(&key, bytes);
                 }
                 tree.apply_batch(pieces)?;
@@ -227,7 +259,7 @@ pub(super) struct Scratch {
 }
 
 /// sled writes a scratch database each time that this much was put.
-const SCRATCH_SEGMENT_BYTES: usize = 4 << 10;
+const SCRATCH_SEGMENT_BYTES: u64 = 4 << 10;
 /// Less than a quarter of it: more would go to a file of its own, without a thread.
 const SCRATCH_VALUE_BYTES: usize = 700;
 
@@ -240,7 +272,7 @@ impl Scratch {
             let route = dir.route()?;
             let path = dir.join(DATABASE);
             let file = path.open_file(Access::Create).map_err(|e| Error::io(format!("make {path}"), e))?;
-            let config = sled_config(route.path()).segment_size(SCRATCH_SEGMENT_BYTES);
+            let config = sled_config(route.path(), SCRATCH_SEGMENT_BYTES);
             let db = above_standard(|| guarded(dir, "make", || config.open()))?;
             // From here on no error is returned: it would drop the database, which waits for its threads.
             let closed_in_child = Some(ClosedInChild::new(route.descriptors()));
@@ -279,10 +311,10 @@ impl Drop for Scratch {
     }
 }
 
-fn sled_config(dir: &Path) -> sled::Config {
+fn sled_config(dir: &Path, segment_bytes: u64) -> sled::Config {
     sled::Config::new()
         .path(dir)
-        .segment_size(SLED_SEGMENT_BYTES)
+        .segment_size(segment_bytes as usize)
         .cache_capacity(SLED_CACHE_BYTES)
         .flush_every_ms(None)
         .mode(sled::Mode::HighThroughput)

@@ -104,6 +104,13 @@ impl Index {
         Ok(())
     }
 
+    /// Measures the folder itself, which grows with its names. If it can't be looked at, it counts as before.
+    pub(super) fn measure_folder(&mut self, files: &RejectedFiles) {
+        if let Ok((_, folder_bytes)) = files.stamp() {
+            self.folder_bytes = folder_bytes;
+        }
+    }
+
     /// Looks into the file of a group that is not known yet. Returns whether there was one.
     pub(super) fn look_into_next(&mut self, files: &RejectedFiles) -> Result<bool> {
         let Some(first) = self.unread.pop_first() else { return Ok(false) };

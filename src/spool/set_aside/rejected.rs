@@ -124,7 +124,8 @@ impl RejectedStore {
     fn put_within(&self, rejection: &Rejection, room: Room, put: &mut Put) -> Result<()> {
         let Some(first) = rejection.first() else { return Ok(()) };
         let bytes = rejection::encode(first, rejection)?;
-        let needed = (bytes.len() as u64).next_multiple_of(BLOCK_BYTES);
+        // The folder may grow by a block for one more name.
+        let needed = (bytes.len() as u64).next_multiple_of(BLOCK_BYTES) + BLOCK_BYTES;
         let items = rejection.items.len() as u64;
         let mut index = self.listed()?;
         let most = room.max_bytes.min(room.left_bytes).saturating_sub(needed);
@@ -139,6 +140,7 @@ impl RejectedStore {
         let bytes = self.files.write(first, &bytes)?;
         let awaited = awaited_key(&rejection.reason).map(str::to_owned);
         index.insert(first, Group { bytes, items, awaited });
+        index.measure_folder(&self.files);
         self.publish(&index);
         put.is_kept = true;
         Ok(())

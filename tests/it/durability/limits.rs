@@ -8,8 +8,8 @@ use std::thread;
 
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::client::{
-    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, long_item, open,
-    open_offline, settled,
+    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, long_item, number_of,
+    open, open_offline, settled,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually};
@@ -162,6 +162,66 @@ fn full_disk_allowance_refuses_the_newest() {
             accepted.len()
         );
         assert!(arrived == accepted, "{} arrived, {} accepted", arrived.len(), accepted.len());
+    }
+}
+
+#[test]
+fn a_small_spool_is_put_to_use_whatever_its_journal() {
+    const ITEM_BYTES: usize = 1000;
+    for (kib, journal) in [
+        (256, "16 MiB"),
+        (1 << 10, "64 KiB"),
+        (3 << 10, "64 KiB"),
+        (4 << 10, "64 KiB"),
+        (4 << 10, "16 MiB"),
+        (8 << 10, "64 KiB"),
+        (16 << 10, "16 MiB"),
+    ] {
+        let (dir, ingest, limit) = (TempDir::new("limits-small"), willing(), kib << 10);
+        let (spool, bytes) = (dir.join("spool"), format!("{kib} KiB"));
+        let settings =
+            [("max_spool_bytes", &*bytes), ("journal_bytes", journal), ("enqueue_timeout_ms", "1500")];
+        let client = open_offline(&spool, &settings);
+        let mut accepted = Vec::new();
+        let most = most_on_disk(&spool, || {
+            accepted = (0..).take_while(|n| takes(&client, &long_item(*n, ITEM_BYTES))).collect();
+        });
+        assert!(most <= limit, "{most} bytes on disk of {bytes}");
+        let share = (accepted.len() * ITEM_BYTES) as f64 / limit as f64;
+        println!("{bytes} with a journal of {journal}: {share:.2} of it holds items");
+        // Of the smallest one, a quarter is the header of the journal.
+        let least = if kib == 256 { 0.4 } else { 0.55 };
+        assert!(share > least, "{share} of {bytes} with a journal of {journal} holds items");
+        drop(client);
+        let client = open(&spool, &ingest.url(), &settings);
+        client.flush(PATIENCE).unwrap();
+        assert!(arrived(&ingest) == accepted);
+    }
+}
+
+#[test]
+fn a_small_spool_stays_below_its_limit_when_half_of_it_is_refused() {
+    for (kib, item_bytes) in [(256, 500), (1 << 10, 1000), (4 << 10, 12_000)] {
+        let (dir, limit) = (TempDir::new("limits-small-refused"), kib << 10);
+        let ingest = Ingest::start(|request| {
+            Answer::status(if items_of(request).iter().any(|item| number_of(item) % 2 == 1) {
+                400
+            } else {
+                200
+            })
+        });
+        let (ingest, spool, bytes) = (ingest.unwrap(), dir.join("spool"), format!("{kib} KiB"));
+        let settings =
+            [("max_spool_bytes", &*bytes), ("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "1500")];
+        let client = open_offline(&spool, &settings);
+        let accepted = (0..).take_while(|n| takes(&client, &long_item(*n, item_bytes))).count() as u64;
+        drop(client);
+        let client = open(&spool, &ingest.url(), &settings);
+        let most = most_on_disk(&spool, || client.flush(PATIENCE).unwrap());
+        let stats = client.stats().unwrap();
+        println!("{bytes}: {most} bytes on disk, {stats:?}");
+        assert_eq!(stats.delivered, accepted.div_ceil(2));
+        assert!(most <= limit, "{most} bytes on disk of {bytes}");
     }
 }
 

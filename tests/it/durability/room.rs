@@ -13,22 +13,28 @@ use testkit::{TempDir, succeed};
 #[test]
 fn an_item_that_only_just_fits_does_not_take_the_spool_over_its_limit() {
     const MIB: u64 = 1 << 20;
-    let mut refused = 0;
-    for item_mib in [5, 15] {
-        let dir = TempDir::new("room");
-        let spool = dir.join("spool");
+    for item_mib in [5, 15, 29] {
         let item = long_item(0, (item_mib * MIB) as usize);
-        let limit = MIB + item.len() as u64 + (64 << 10);
-        // No room is kept for refused items: it would be enough.
-        let limit_text = limit.to_string();
-        let settings =
-            [("journal_bytes", "1 MiB"), ("max_spool_bytes", &*limit_text), ("max_rejected_bytes", "0")];
-        let client = open_offline(&spool, &settings);
-        refused += u64::from(client.enqueue(item.as_bytes()).is_err());
-        let used = disk_usage(&spool);
-        assert!(used <= limit, "{used} bytes on disk");
+        let takes = |more_kib: u64| {
+            let dir = TempDir::new("room");
+            let spool = dir.join("spool");
+            let limit = MIB + item.len() as u64 + (64 << 10) + (more_kib << 10);
+            // No room is kept for refused items.
+            let settings = [
+                ("journal_bytes", "1 MiB"),
+                ("max_spool_bytes", &*limit.to_string()),
+                ("max_rejected_bytes", "0"),
+                ("max_item_bytes", "64 MiB"),
+            ];
+            let is_taken = open_offline(&spool, &settings).enqueue(item.as_bytes()).is_ok();
+            let used = disk_usage(&spool);
+            assert!(used <= limit, "{used} bytes on disk of {limit}, with one item of {}", item.len());
+            is_taken
+        };
+        assert!(!takes(0), "there is room for the item alone");
+        let least = (1..).map(|n| n * 256).find(|more_kib| takes(*more_kib)).unwrap();
+        assert!(least <= 5 << 10, "{least} KiB more than the item and the journal");
     }
-    assert_eq!(refused, 2, "there is room for the items alone");
 }
 
 /// Enqueues items until one is refused.
