@@ -106,12 +106,17 @@ impl Search {
     /// The thread's life, until it is told to stop.
     fn run(self: &Arc<Self>) {
         let (mut from, mut may_pass) = (self.own.id().to_owned(), usize::MAX);
+        let mut said = None;
         while !self.is_stopped() {
             let seen = self.changed.seen();
             let round = Instant::now();
-            if let Err(error) = self.look(&mut from, may_pass) {
-                self.config.log.line(Level::Warn, format_args!("looking for lanes to adopt: {error}"));
+            let trouble = self.look(&mut from, may_pass).err().map(|error| error.to_string());
+            if trouble != said
+                && let Some(why) = &trouble
+            {
+                self.config.log.line(Level::Warn, format_args!("looking for lanes to adopt: {why}"));
             }
+            said = trouble;
             if !self.is_stopped() {
                 self.changed.wait(seen, Some(round + self.config.adopt_interval));
                 may_pass = if self.changed.seen() == seen { MOST_PASSED } else { usize::MAX };

@@ -8,7 +8,8 @@
  *   flush MS, shutdown MS          the status
  *   free, key KEY                  the status
  *   named_key NAME KEY             the status
- *   sync, chdir DIR                the status; 0 or -1
+ *   sync                           the status
+ *   chdir DIR, chroot DIR, user ID 0 or -1
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
  *   clone COMMAND; COMMAND …       as fork, with a raw clone that calls no handler
@@ -186,6 +187,10 @@ static void run(char *line) {
         answer("%" PRIu64, spanspool_sync(handle));
     } else if (strncmp(line, "chdir", length) == 0) {
         printf("%d\n", chdir(rest));
+    } else if (strncmp(line, "chroot", length) == 0) {
+        printf("%d\n", chroot(rest) || chdir("/"));
+    } else if (strncmp(line, "user", length) == 0) {
+        printf("%d\n", setuid((uid_t)atoi(rest)));
     } else if (strncmp(line, "free", length) == 0) {
         spanspool_free(handle);
         handle = NULL;

@@ -111,7 +111,8 @@ impl HeldFolder {
         };
         let roots = [through, self.path.clone()];
         let root = roots.into_iter().find(|root| leads_there(root)).ok_or_else(|| {
-            let why = "it was moved, and /proc is not there to reach it";
+            let why = "its path does not lead there (it was moved, or this process has another root), and there is no /proc \
+                       to reach it by";
             not_found(io::Error::new(io::ErrorKind::NotFound, why))
         })?;
         Ok(Route { path: root.join(below), _descriptor: descriptor })

@@ -34,8 +34,8 @@ impl Lane {
             Standing::Moved if is_news => self.log.line(
                 Level::Error,
                 format_args!(
-                    "{} was moved away: the lane goes on where it is now, and a process that looks for it there does not \
-                     find it",
+                    "{} was moved away, or this process has another root: the lane goes on where it is, and a process \
+                     that looks for it there does not find it",
                     self.identity.dir()
                 ),
             ),

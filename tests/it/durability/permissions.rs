@@ -68,6 +68,45 @@ fn files_are_private_whatever_the_umask() {
 }
 
 #[test]
+fn a_host_that_changes_its_user_or_its_root_goes_on_with_what_is_open() {
+    if !is_root("a_host_that_changes_its_user_or_its_root_goes_on_with_what_is_open") {
+        return;
+    }
+    let empty = TempDir::new("permissions-root");
+    let (user, root) = (format!("user {NOBODY}"), format!("chroot {}", empty.path().display()));
+    for (change, why) in [(user, "Permission denied"), (root, "another root), and there is no /proc")] {
+        let (dir, ingest) = (TempDir::new("permissions-change"), accepting());
+        let (spool, log) = (dir.join("spool"), dir.join("log"));
+        let log_setting = format!("log={}", log.display());
+        let more = ["journal_bytes=64KiB", "sync_interval_ms=10", &log_setting];
+        let mut host = Host::start(&Host::compile(&dir), &settings(&spool, &ingest.url(), &more));
+        assert_eq!(host.ask("enqueue before 10"), "0 10");
+        assert_eq!(host.ask("flush 60000"), "0");
+        assert_eq!(host.ask(&change), "0");
+        for n in 0..10 {
+            assert_eq!(host.ask(&format!("enqueue after{n} 10")), "0 10");
+            assert_eq!(host.ask("flush 60000"), "0");
+            assert_eq!(host.ask("sync"), "0");
+        }
+        let lines = fs::read_to_string(&log).unwrap();
+        let troubles: Vec<&str> = lines.lines().filter(|line| line < &"3").collect();
+        assert!(troubles.len() <= 1, "{change}: {troubles:?}");
+        let known = |line: &&str| {
+            line.contains("lanes to adopt") || line.contains("or this process has another root")
+        };
+        assert!(troubles.iter().all(known), "{change}: {troubles:?}");
+        let answer = host.ask("large oversize 100000");
+        assert!(answer.starts_with("40 ") && answer.contains(why), "{change}: {answer}");
+        assert_eq!(host.ask("enqueue last 10"), "0 10");
+        assert_eq!(host.ask("flush 60000"), "0");
+        host.end();
+        let expected: Vec<String> = (0..10).map(|n| format!("after{n}")).collect();
+        let expected = expected.iter().map(String::as_str).chain(["before", "last"]).map(|name| (name, 10));
+        assert_each_once(&ingest, &expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_lane_behind_a_link_is_passed_over_and_named() {
     let (dir, ingest) = (TempDir::new("manners-link"), accepting());
     let (program, spool, log) = (Host::compile(&dir), dir.join("spool"), dir.join("log"));
