@@ -187,10 +187,12 @@ impl<In: Transport> Connector<In> for Sockets {
         let name = name.ok_or(Error::HostNotFound)?;
         let addresses = self.0.addresses(&name, *time_left(details).after);
         let addresses = addresses.map_err(|e| or_timeout(e, Timeout::Resolve))?;
-        let socket = Socket::connect(&addresses, *time_left(details).after);
+        let begun = |stream: &Arc<Kept<TcpStream>>| {
+            let stream: Weak<dyn ShutdownHandle> = Arc::downgrade(stream) as _;
+            (details.register_shutdown)(stream).map_err(Error::into_io)
+        };
+        let socket = Socket::connect(&addresses, *time_left(details).after, begun);
         let socket = socket.map_err(|e| or_timeout(e, Timeout::Connect))?;
-        let stream: Weak<dyn ShutdownHandle> = Arc::downgrade(socket.stream()) as _;
-        (details.register_shutdown)(stream)?;
         CONNECTED.set(true);
         Ok(Some(Either::B(Plain::new(socket, details.config))))
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::os::descriptors::above_standard;
 use crate::os::kept::Kept;
-use crate::os::socket::is_quiet;
+use crate::os::socket::{begin_connect, is_quiet, wait_connected};
 
 /// The system is told a limit that is longer by this part of it, and not told again for one that is shorter by less than
 /// twice as much: what is left of a request's time changes with each call.
@@ -25,31 +25,38 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Connects to the first of `addresses` that can be reached. Each may take half of what is left of `limit`, and the
-    /// last one all of it. It is no standard descriptor.
+    /// last one all of it. It is no standard descriptor. `begun` gets what another thread may shut down from then on.
     ///
-    /// Errors: `TimedOut` after `limit`, `NotFound` without an address, and what the last address came to.
-    pub(super) fn connect(addresses: &[SocketAddr], limit: Duration) -> io::Result<Self> {
+    /// Errors: `TimedOut` after `limit`, `NotFound` without an address, what the last address came to, and those of `begun`.
+    pub(super) fn connect(
+        addresses: &[SocketAddr],
+        limit: Duration,
+        begun: impl Fn(&Arc<Kept<TcpStream>>) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let began = Instant::now();
         let mut error = io::Error::from(io::ErrorKind::NotFound);
         for (i, address) in addresses.iter().enumerate() {
             let left = left_of(limit, began)?;
             let share = if i + 1 == addresses.len() { left } else { left / 2 };
-            match above_standard(|| TcpStream::connect_timeout(address, share)) {
-                Ok(stream) => {
+            let stream = match above_standard(|| begin_connect(address)) {
+                Ok(stream) => Arc::new(Kept::new(stream)),
+                Err(e) => {
+                    error = e;
+                    continue;
+                }
+            };
+            begun(&stream)?;
+            match stream.get().and_then(|stream| wait_connected(stream, share)) {
+                Ok(()) => {
                     // A request is one write, which need not wait for the answer to an earlier one.
-                    stream.set_nodelay(true)?;
+                    stream.get()?.set_nodelay(true)?;
                     let (read_limit, write_limit) = Default::default();
-                    return Ok(Self { stream: Arc::new(Kept::new(stream)), read_limit, write_limit });
+                    return Ok(Self { stream, read_limit, write_limit });
                 }
                 Err(e) => error = e,
             }
         }
         Err(error)
-    }
-
-    /// What another thread may shut down meanwhile.
-    pub(super) fn stream(&self) -> &Arc<Kept<TcpStream>> {
-        &self.stream
     }
 
     /// Reads what has come, or waits for it. Errors: `TimedOut` after `limit`, and those of the system.
@@ -121,9 +128,13 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(50);
     const PATIENCE: Duration = Duration::from_secs(60);
 
+    fn connect(addresses: &[SocketAddr], limit: Duration) -> io::Result<Socket> {
+        Socket::connect(addresses, limit, |_| Ok(()))
+    }
+
     fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = Socket::connect(&[listener.local_addr().unwrap()], PATIENCE).unwrap();
+        let socket = connect(&[listener.local_addr().unwrap()], PATIENCE).unwrap();
         (socket, listener.accept().unwrap().0)
     }
 
@@ -132,11 +143,11 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let open = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = open.local_addr().unwrap();
-        let socket = Socket::connect(&[closed, address], PATIENCE).unwrap();
-        assert_eq!(socket.stream().get().unwrap().peer_addr().unwrap(), address);
-        let refused = Socket::connect(&[closed], PATIENCE).unwrap_err();
+        let socket = connect(&[closed, address], PATIENCE).unwrap();
+        assert_eq!(socket.stream.get().unwrap().peer_addr().unwrap(), address);
+        let refused = connect(&[closed], PATIENCE).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(Socket::connect(&[address], Duration::ZERO).unwrap_err().kind(), TimedOut);
+        assert_eq!(connect(&[address], Duration::ZERO).unwrap_err().kind(), TimedOut);
     }
 
     #[test]

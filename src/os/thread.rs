@@ -13,8 +13,8 @@ use crate::config::{Level, Log};
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
 
-/// How long threads that were told to end are waited for. Only a connection that is being made can't be interrupted: a
-/// thread that makes one ends by itself, a little later.
+/// How long threads that were told to end are waited for. All that they wait for can be interrupted, but a disk, the
+/// host's own functions, and on macOS a connection that is being made: such a thread ends by itself, a little later.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// The pause after a panic, for one that comes at every turn. Shorter than the wait for a thread's end.

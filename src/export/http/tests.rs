@@ -56,7 +56,7 @@ fn a_name_is_looked_up_for_a_connection_and_not_for_each_request() {
 
 fn plain() -> (Plain, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let socket = Socket::connect(&[listener.local_addr().unwrap()], PATIENCE).unwrap();
+    let socket = Socket::connect(&[listener.local_addr().unwrap()], PATIENCE, |_| Ok(())).unwrap();
     let config = Agent::config_builder().build();
     (Plain::new(socket, &config), listener.accept().unwrap().0)
 }

@@ -1,7 +1,8 @@
 //! What `BackendSpanExporter` sends, and what it makes of every kind of answer.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -13,7 +14,7 @@ use testkit::client::{the_header, wait_for_requests};
 use testkit::ingest::{Answer, Fault, Ingest, Request};
 use testkit::script::{kept, raw, scripted};
 use testkit::tls::{fixture, start_tls};
-use testkit::wait::PATIENCE;
+use testkit::wait::{PATIENCE, eventually};
 
 fn config(url: &str, settings: &[(&str, &str)]) -> Config {
     let mut config = Config::new();
@@ -300,6 +301,26 @@ fn shutdown_ends_what_is_in_flight_and_all_that_comes_after() {
         assert!(matches!(outcome, Outcome::Retry { status: 0, .. }), "{outcome:?}");
     }
     assert_eq!(ingest.requests().len(), 1);
+}
+
+#[test]
+fn shutdown_ends_a_connection_that_is_being_made() {
+    // Once its backlog is full, a listener drops what arrives: nobody is refused, and nobody is let in.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok();
+    let _backlog: Vec<TcpStream> = std::iter::from_fn(connect).collect();
+    let limits = [("request_timeout_ms", "86400000"), ("connect_timeout_ms", "86400000")];
+    let exporter = Arc::new(exporter(&format!("http://{address}/"), &limits));
+    let (done, outcomes) = channel();
+    let sending = exporter.clone();
+    thread::spawn(move || done.send(sending.export(&batch(""), None)).unwrap());
+    // A connection that the other end does not know is in this state.
+    let port = format!(":{:04X} 02 ", address.port());
+    eventually("it is being made", || fs::read_to_string("/proc/net/tcp").unwrap().contains(&port));
+    exporter.shutdown();
+    let outcome = outcomes.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(outcome, Outcome::Retry { status: 0, .. }), "{outcome:?}");
 }
 
 #[test]
