@@ -1,4 +1,5 @@
-//! The Go module: put through its own tests with the library under test, shared and static, and its example run.
+//! The Go module and its plug for OpenTelemetry: put through their own tests with the library under test, shared and
+//! static, and the example run.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -72,6 +73,28 @@ fn go(folder: &str, command: &str) -> Command {
     go
 }
 
+/// `go COMMAND` in a folder whose modules are of other makers: they are those of its sum file, and may ask for a newer
+/// Go, which comes as a module, too.
+fn go_with_modules(folder: &str, command: &str) -> Command {
+    let mut go = go(folder, command);
+    go.env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOTOOLCHAIN", "auto");
+    go
+}
+
+/// Whether the modules that `folder` needs are here or can be fetched. Nothing else here uses the network.
+fn have_modules(folder: &str, test: &str) -> bool {
+    let mut list = go_with_modules(folder, "list");
+    list.args(["-deps", "-test", "./..."]).env("GOPROXY", go_env("GOPROXY"));
+    let output = list.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    output.status.success() || skip(test, &format!("the modules of {folder}: {}", said.trim()))
+}
+
+/// A setting of this machine's Go.
+fn go_env(name: &str) -> String {
+    String::from_utf8(succeed(Command::new("go").args(["env", name])).stdout).unwrap().trim().to_owned()
+}
+
 /// Runs `command` and shows what it says.
 fn shown(command: &mut Command) {
     let output = succeed(command);
@@ -84,7 +107,7 @@ fn the_go_module() {
     if !have_go("the_go_module") {
         return;
     }
-    let sources = [root().join("bindings/go"), root().join("examples/go")];
+    let sources = ["bindings/go", "examples/go", "benches/go"].map(|folder| root().join(folder));
     let unformatted = succeed(Command::new("gofmt").arg("-l").args(sources)).stdout;
     assert_eq!(String::from_utf8_lossy(&unformatted), "");
     succeed(go("bindings/go", "vet").arg("./..."));
@@ -95,6 +118,23 @@ fn the_go_module() {
     shown(go("bindings/go", "test").args(["-count=1", "-race", "./..."]));
     // With the library inside, and no other to be found.
     let mut test = go("bindings/go", "test");
+    shown(test.args(["-count=1", "-tags", "static", "./..."]).env_remove("LD_LIBRARY_PATH"));
+}
+
+#[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
+fn the_go_module_for_opentelemetry() {
+    let (test, plug, benches) = ("the_go_module_for_opentelemetry", "bindings/go/otelspool", "benches/go");
+    if !have_go(test) || !have_modules(plug, test) || !have_modules(benches, test) {
+        return;
+    }
+    for folder in [plug, benches] {
+        succeed(go_with_modules(folder, "vet").arg("./..."));
+    }
+    succeed(go_with_modules(plug, "vet").args(["-tags", "static", "./..."]));
+    shown(go_with_modules(plug, "test").args(["-count=1", "-bench=.", "-benchtime=2000x", "./..."]));
+    shown(go_with_modules(plug, "test").args(["-count=1", "-race", "./..."]));
+    let mut test = go_with_modules(plug, "test");
     shown(test.args(["-count=1", "-tags", "static", "./..."]).env_remove("LD_LIBRARY_PATH"));
 }
 
