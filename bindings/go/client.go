@@ -20,7 +20,7 @@ type Client struct {
 }
 
 // Open opens the spool in config.SpoolDir, takes over what dead processes left in it, and begins to deliver.
-// OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID are read here.
+// OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID are read here, with exporter=otlp the variables of OpenTelemetry.
 //
 // The error says what was wrong and what is allowed:
 //   - [ErrUnknownSetting] or [ErrInvalidArgument] for a setting
@@ -45,7 +45,8 @@ func Open(config Config) (*Client, error) {
 	return client, nil
 }
 
-// Enqueue accepts one item, a JSON object in UTF-8. The item is copied, and sent as it is. When Enqueue returns nil the
+// Enqueue accepts one item: a JSON object in UTF-8, or with the setting exporter=otlp the protobuf bytes of one export
+// request. The item is copied, and sent as it is. When Enqueue returns nil the
 // item is durable as [Config].Durability says. It will be delivered by this process or by the next one on the same
 // SpoolDir. Enqueue waits for no network, and for the disk at most EnqueueTimeout. It allocates nothing unless it
 // fails.

@@ -4,7 +4,7 @@
 // [Open] opens a spool, a folder that any number of processes may share. When [Client.Enqueue] returns nil, the item
 // will reach its destination, or sit in the spool, or be found in the rejected store with the answer next to it, or was
 // dropped under a limit or for damage that a counter of [Client.Stats] names. An item is one JSON object, a trace or a
-// span as the OpenAI Agents SDK exports it.
+// span as the OpenAI Agents SDK exports it. Programs with OpenTelemetry use the module otelspool in this folder.
 //
 // A [Client] may be used by any number of goroutines, also while it is being shut down. [Exporter] accepts values
 // instead of bytes.

@@ -15,7 +15,8 @@ type Status int32
 const (
 	// ErrInvalidArgument: an argument or a setting is not allowed; nothing was changed. Correct the call.
 	ErrInvalidArgument Status = C.SPANSPOOL_ERR_INVALID_ARGUMENT
-	// ErrInvalidItem: the item is not exactly one JSON object in UTF-8; nothing was stored. Correct the item.
+	// ErrInvalidItem: the item is not exactly one JSON object in UTF-8, or with exporter=otlp not one export request of
+	// the client's signal; nothing was stored. Correct the item.
 	ErrInvalidItem Status = C.SPANSPOOL_ERR_INVALID_ITEM
 	// ErrItemTooLarge: the item is longer than max_item_bytes; nothing was stored. Shorten it or raise the setting.
 	ErrItemTooLarge Status = C.SPANSPOOL_ERR_ITEM_TOO_LARGE

@@ -58,7 +58,7 @@ type Stats struct {
 	DroppedCorrupt uint64
 	// Items that are still to be delivered.
 	Pending uint64
-	// Bytes of JSON that are still to be delivered.
+	// Bytes of items that are still to be delivered.
 	PendingBytes uint64
 	// Bytes that the client's lane takes on disk.
 	DiskBytes uint64

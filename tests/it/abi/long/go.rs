@@ -1,16 +1,20 @@
-//! The Go module: put through its own tests with the library under test, shared and static, and its example run.
+//! The Go module and its plug for OpenTelemetry: put through their own tests with the library under test, shared and
+//! static, and the example run.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Once};
 
 use testkit::host::{Host, accepting, drain, ids_of, silent, status, total, wait_for_items};
-use testkit::ingest::{Ingest, items_of};
+use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
 
 /// Whether all that Go needs for cgo is here, and is new enough.
@@ -72,6 +76,29 @@ fn go(folder: &str, command: &str) -> Command {
     go
 }
 
+/// `go COMMAND` in a folder whose modules are of other makers: they are those of its sum file, and may ask for a newer
+/// Go, which comes as a module, too.
+fn go_with_modules(folder: &str, command: &str) -> Command {
+    let mut go = go(folder, command);
+    go.env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOTOOLCHAIN", "auto");
+    go
+}
+
+/// Whether the modules that `folder` needs are here or can be fetched. Nothing else here uses the network.
+fn have_modules(folder: &str, test: &str) -> bool {
+    let mut list = go_with_modules(folder, "list");
+    list.args(["-deps", "-test", "./..."]).env("GOPROXY", go_env("GOPROXY"));
+    let output = list.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    output.status.success()
+        || skip(test, &format!("the modules of {folder}: {}", said.lines().last().unwrap_or_default()))
+}
+
+/// A setting of this machine's Go.
+fn go_env(name: &str) -> String {
+    String::from_utf8(succeed(Command::new("go").args(["env", name])).stdout).unwrap().trim().to_owned()
+}
+
 /// Runs `command` and shows what it says.
 fn shown(command: &mut Command) {
     let output = succeed(command);
@@ -84,7 +111,7 @@ fn the_go_module() {
     if !have_go("the_go_module") {
         return;
     }
-    let sources = [root().join("bindings/go"), root().join("examples/go")];
+    let sources = ["bindings/go", "examples/go", "benches/go"].map(|folder| root().join(folder));
     let unformatted = succeed(Command::new("gofmt").arg("-l").args(sources)).stdout;
     assert_eq!(String::from_utf8_lossy(&unformatted), "");
     succeed(go("bindings/go", "vet").arg("./..."));
@@ -96,6 +123,67 @@ fn the_go_module() {
     // With the library inside, and no other to be found.
     let mut test = go("bindings/go", "test");
     shown(test.args(["-count=1", "-tags", "static", "./..."]).env_remove("LD_LIBRARY_PATH"));
+}
+
+#[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
+fn the_go_module_for_opentelemetry() {
+    let (test, plug, benches) = ("the_go_module_for_opentelemetry", "bindings/go/otelspool", "benches/go");
+    if !have_go(test) || !have_modules(plug, test) || !have_modules(benches, test) {
+        return;
+    }
+    for folder in [plug, benches] {
+        succeed(go_with_modules(folder, "vet").arg("./..."));
+    }
+    succeed(go_with_modules(plug, "vet").args(["-tags", "static", "./..."]));
+    shown(go_with_modules(plug, "test").args(["-count=1", "-bench=.", "-benchtime=2000x", "./..."]));
+    shown(go_with_modules(plug, "test").args(["-count=1", "-race", "./..."]));
+    let mut test = go_with_modules(plug, "test");
+    shown(test.args(["-count=1", "-tags", "static", "./..."]).env_remove("LD_LIBRARY_PATH"));
+}
+
+#[test]
+#[ignore = "needs minutes and another toolchain: `just callers`"]
+fn go_program_with_opentelemetry_is_killed_and_goes_on() {
+    let (test, plug) = ("go_program_with_opentelemetry_is_killed_and_goes_on", "bindings/go/otelspool");
+    if !have_go(test) || !have_modules(plug, test) {
+        return;
+    }
+    let dir = TempDir::new("go-opentelemetry");
+    let (program, spool) = (dir.join("shop"), dir.join("spool"));
+    succeed(go_with_modules(plug, "build").arg("-o").arg(&program).arg("./example"));
+    let is_up = Arc::new(AtomicBool::new(false));
+    let receiver = {
+        let is_up = Arc::clone(&is_up);
+        Ingest::start(move |_| Answer::status(if is_up.load(Relaxed) { 200 } else { 503 })).unwrap()
+    };
+    let run = || {
+        let url = format!("http://127.0.0.1:{}", receiver.port());
+        Host::run(caller(&program).arg(&spool).env("OTEL_EXPORTER_OTLP_ENDPOINT", url))
+    };
+
+    let mut killed = run();
+    let mut orders: Vec<String> = (0..50).map(|_| killed.line()).collect();
+    killed.kill();
+    is_up.store(true, Relaxed);
+    receiver.take_requests();
+    let mut ended = run();
+    orders.extend((0..5).map(|_| ended.line()));
+    succeed(Command::new("kill").args(["-TERM", &ended.pid().to_string()]));
+    let last = iter::repeat_with(|| ended.line()).find(|line| !line.starts_with("order-")).unwrap();
+    assert_eq!(last, "all delivered");
+    ended.end();
+
+    let requests = receiver.requests();
+    for path in ["/v1/traces", "/v1/logs"] {
+        let bodies: Vec<&[u8]> =
+            requests.iter().filter(|r| r.path == path).map(|r| r.body.as_slice()).collect();
+        let text = String::from_utf8_lossy(&bodies.concat()).into_owned();
+        for order in &orders {
+            assert!(text.contains(order.as_str()), "{path} lacks {order}");
+        }
+    }
+    assert!(requests.iter().any(|r| r.path == "/v1/metrics"));
 }
 
 /// What the service answers to a GET.

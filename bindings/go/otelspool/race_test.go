@@ -1,0 +1,5 @@
+//go:build race
+
+package otelspool_test
+
+const raceDetector = true
