@@ -46,8 +46,6 @@ fn pages_show_what_they_are_made_from() {
     assert!(SETTINGS.len() > 30);
     check("docs/settings.md", "config::SETTINGS", &settings_table());
     check("README.md", "docs/promise.txt", &read("docs/promise.txt"));
-    let program = read("examples/c/quickstart.c");
-    check("README.md", "examples/c/quickstart.c", &format!("```c\n{}\n```\n", program.trim_end()));
 }
 
 #[test]
