@@ -1,6 +1,7 @@
 //! Log: a log record as an `ExportLogsServiceRequest`.
 
 use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::envelope::Envelope;
@@ -45,7 +46,10 @@ impl Writer<'_> {
             self.message(log_record::BODY, |w| w.any_value(body));
         }
         for (key, value) in record.attributes_iter() {
-            self.key_value(log_record::ATTRIBUTES, key, |w| w.any_value(value));
+            match value {
+                AnyValue::String(text) => self.key_text(log_record::ATTRIBUTES, key, text.as_str()),
+                value => self.key_value(log_record::ATTRIBUTES, key, |w| w.any_value(value)),
+            }
         }
         if let Some(context) = record.trace_context() {
             if let Some(flags) = context.trace_flags {

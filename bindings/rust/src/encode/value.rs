@@ -5,6 +5,11 @@ use opentelemetry::{Array, Key, KeyValue, Value};
 
 use super::writer::Writer;
 
+mod key_value {
+    pub const KEY: u32 = 1;
+    pub const VALUE: u32 = 2;
+}
+
 mod any_value {
     pub const STRING: u32 = 1;
     pub const BOOL: u32 = 2;
@@ -15,14 +20,36 @@ mod any_value {
     pub const BYTES: u32 = 7;
 }
 
+/// The bytes before a value of less than 128 bytes in a field below 16: its tag, and its length.
+const HEAD: usize = 2;
+
 /// The field of `ArrayValue` and of `KeyValueList`.
 const VALUES: u32 = 1;
 
 impl Writer<'_> {
     /// Writes attributes, each as a `KeyValue` in `field`.
     pub(super) fn attributes<'a>(&mut self, field: u32, attributes: impl IntoIterator<Item = &'a KeyValue>) {
-        for attribute in attributes {
-            self.key_value(field, &attribute.key, |w| w.value(&attribute.value));
+        for KeyValue { key, value, .. } in attributes {
+            match value {
+                Value::String(text) => self.key_text(field, key, text.as_str()),
+                value => self.key_value(field, key, |w| w.value(value)),
+            }
+        }
+    }
+
+    /// Writes one `KeyValue` of a text, as most are: a short one without a length that has to be filled in.
+    #[inline]
+    pub(super) fn key_text(&mut self, field: u32, key: &Key, text: &str) {
+        let key_text = key.as_str();
+        let value_length = HEAD + text.len();
+        let length = HEAD + key_text.len() + HEAD + value_length;
+        if length < 0x80 && field < 0x10 {
+            self.short_heads([(field, length), (key_value::KEY, key_text.len())]);
+            self.fields(key_text.as_bytes());
+            self.short_heads([(key_value::VALUE, value_length), (any_value::STRING, text.len())]);
+            self.fields(text.as_bytes());
+        } else {
+            self.key_value(field, key, |w| w.string(text));
         }
     }
 
@@ -30,8 +57,8 @@ impl Writer<'_> {
     #[inline]
     pub(super) fn key_value(&mut self, field: u32, key: &Key, value: impl FnOnce(&mut Writer<'_>)) {
         self.message(field, |w| {
-            w.text(1, key.as_str());
-            w.message(2, value);
+            w.text(key_value::KEY, key.as_str());
+            w.message(key_value::VALUE, value);
         });
     }
 

@@ -58,6 +58,14 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Writes, for each field, what comes before its value: the tag and the length, in one byte each. So fields are
+    /// below 16, and lengths below 128.
+    #[inline]
+    pub(super) fn short_heads(&mut self, [(outer, outer_length), (inner, inner_length)]: [(u32, usize); 2]) {
+        let tag = |field| (field << 3 | LENGTH) as u8;
+        self.fields(&[tag(outer), outer_length as u8, tag(inner), inner_length as u8]);
+    }
+
     /// Writes a message, which is probably shorter than 128 bytes.
     #[inline]
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
@@ -78,10 +86,15 @@ impl<'a> Writer<'a> {
         let begin = self.0.len();
         self.0.extend_from_slice(&[0; GUESS]);
         write(self);
-        let (length, size) = encoded_varint((self.0.len() - begin - GUESS) as u64);
-        if size == GUESS {
-            self.0[begin..begin + GUESS].copy_from_slice(&length[..GUESS]);
+        let length = self.0.len() - begin - GUESS;
+        let is_guessed = length >> (7 * GUESS) == 0 && (GUESS == 1 || length >> (7 * (GUESS - 1)) != 0);
+        if is_guessed {
+            for (n, byte) in self.0[begin..begin + GUESS].iter_mut().enumerate() {
+                let more = if n + 1 < GUESS { 0x80 } else { 0 };
+                *byte = (length >> (7 * n)) as u8 & 0x7f | more;
+            }
         } else {
+            let (length, size) = encoded_varint(length as u64);
             self.0.splice(begin..begin + GUESS, length[..size].iter().copied());
         }
     }

@@ -58,7 +58,7 @@ pub fn resource() -> Resource {
 pub fn every_value() -> Vec<KeyValue> {
     let texts = ["", "a", "日本語", "\u{10ffff}\0"].map(StringValue::from).to_vec();
     let long = "x".repeat(20_000);
-    vec![
+    let mut values = vec![
         KeyValue::new("true", true),
         KeyValue::new("false", false),
         KeyValue::new("zero", 0),
@@ -70,8 +70,6 @@ pub fn every_value() -> Vec<KeyValue> {
         KeyValue::new("", "no key"),
         KeyValue::new("empty", ""),
         KeyValue::new("owned", String::from("owned")),
-        KeyValue::new("127", "y".repeat(127)),
-        KeyValue::new("128", "y".repeat(128)),
         KeyValue::new("long", long),
         KeyValue::new("key-".repeat(100), "long key"),
         KeyValue::new("bools", Value::Array(Array::Bool(vec![true, false]))),
@@ -80,7 +78,10 @@ pub fn every_value() -> Vec<KeyValue> {
         KeyValue::new("texts", Value::Array(Array::String(texts))),
         KeyValue::new("none", Value::Array(Array::I64(Vec::new()))),
         KeyValue::new("many", Value::Array(Array::I64((0..5_000).collect()))),
-    ]
+    ];
+    // Around 128 bytes, where a length begins to take two: the text, its value, and both with the key.
+    values.extend((110..130).map(|length| KeyValue::new("sized", "y".repeat(length))));
+    values
 }
 
 /// A finished span of that name.

@@ -100,6 +100,7 @@ fn make_spans(provider: &SdkTracerProvider) {
         every_field(&tracer, &parent);
         many(&tracer, &parent);
         limits(&tracer);
+        sizes(&tracer);
         tracer
             .build_with_context(tracer.span_builder("").with_start_time(UNIX_EPOCH), &parent)
             .end_with_timestamp(at(0));
@@ -163,6 +164,12 @@ fn limits(tracer: &SdkTracer) {
         span.add_link(remote(TraceFlags::SAMPLED, &[]), few(200));
     }
     span.end();
+}
+
+/// Spans around 128 bytes and around 16 KiB, where a length begins to take one byte more, with all that is around them.
+fn sizes(tracer: &SdkTracer) {
+    let around_16_kib = (1 << 14) - 300..(1 << 14) + 20;
+    (0..100).chain(around_16_kib).for_each(|length| tracer.start("n".repeat(length)).end());
 }
 
 /// Asserts that what arrives is what the judge makes of the same spans. `plug` adds a plug of the client.
