@@ -1,10 +1,12 @@
 //! Errors: what can't be stored is said in the SDK's log, without a flood, and in the SDK's own results.
 
+use std::env;
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::logs::{Logger as _, LoggerProvider as _};
@@ -15,12 +17,12 @@ use spanspool::BatchTraceProcessor;
 use spanspool_opentelemetry::{SpoolLogProcessor, SpoolSpanExporter, SpoolSpanProcessor};
 use testkit::TempDir;
 use testkit::ingest::{Answer, Ingest};
-use testkit::wait::PATIENCE;
+use testkit::wait::{PATIENCE, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::{at_once, client, config, receiver, span_data};
+use crate::{SPOOL, at_once, client, config, in_a_process, receiver, span_data};
 
 /// Keeps the events of this crate, each as its name and its fields.
 #[derive(Clone, Default)]
@@ -173,6 +175,30 @@ fn a_shutdown_without_a_receiver_ends_in_time_and_keeps_what_is_left() {
     assert_eq!(next.stats().unwrap().pending, 0, "it is of another destination");
     drop(next);
     assert_eq!(client(dir.path(), 9, "traces").stats().unwrap().pending, 1);
+}
+
+/// Another test runs it in a process of its own, where what the client's threads log can be heard.
+#[test]
+fn holder() {
+    let Some(spool) = env::var_os(SPOOL) else { return };
+    let heard = Heard::default();
+    tracing::subscriber::set_global_default(heard.clone()).unwrap();
+    let processor = SpoolSpanProcessor::open(spool).unwrap();
+    processor.on_end(span_data("held"));
+    assert!(processor.force_flush().is_err());
+    // The test harness may be in the middle of a line.
+    let told = format!("\ntold {:?}\n", heard.take());
+    io::stdout().write_all(told.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_the_client_has_to_say_goes_to_the_log_as_well() {
+    let (dir, receiver) = (TempDir::new("held"), Ingest::start(|_| Answer::status(401)).unwrap());
+    let host = in_a_process("errors::holder", dir.path(), receiver.port());
+    let told = until(Instant::now() + PATIENCE, "the process tells", || {
+        host.line().strip_prefix("told ").map(str::to_owned)
+    });
+    assert!(told.contains("Spanspool.Error") && told.contains("401"), "{told}");
 }
 
 #[test]

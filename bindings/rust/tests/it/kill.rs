@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::io::{self, Write};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,14 +14,10 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use spanspool_opentelemetry::{SpoolLogProcessor, SpoolSpanProcessor};
 use testkit::TempDir;
-use testkit::host::Host;
 use testkit::ingest::{Answer, Ingest, Request};
 use testkit::wait::PATIENCE;
 
-use crate::{client, logs, spans};
-
-/// The folder of the spool, in the process that is to be killed.
-const SPOOL: &str = "SPANSPOOL_TEST_SPOOL";
+use crate::{SPOOL, client, in_a_process, logs, spans};
 
 /// How many spans, and records, have ended when it is killed.
 const ENDED: u64 = 300;
@@ -48,12 +43,7 @@ fn writer() {
 
 /// Runs the writer until it is killed; says how many spans and records had ended.
 fn kill_writer(dir: &TempDir, receiver: &Ingest) -> u64 {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command
-        .args(["--exact", "kill::writer", "--nocapture"])
-        .env(SPOOL, dir.path())
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", receiver.port()));
-    let mut host = Host::run(&mut command);
+    let mut host = in_a_process("kill::writer", dir.path(), receiver.port());
     let mut ended = 0;
     while ended < ENDED {
         if let Some(n) = host.line().strip_prefix("ended ") {

@@ -17,6 +17,7 @@ mod spans;
 
 use std::path::Path;
 use std::pin::pin;
+use std::process::Command;
 use std::task::{Context, Poll, Waker};
 use std::time::UNIX_EPOCH;
 
@@ -27,6 +28,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use spanspool::{BatchTraceProcessor, Config};
+use testkit::host::Host;
 use testkit::ingest::{Answer, Ingest};
 
 /// Settings that send at once, to the receiver on `port`.
@@ -43,6 +45,21 @@ pub fn client(spool: &Path, port: u16, signal: &str) -> std::sync::Arc<BatchTrac
 /// A receiver that takes everything.
 pub fn receiver() -> Ingest {
     Ingest::start(|_| Answer::status(200)).unwrap()
+}
+
+/// The folder of the spool, in a process of [`in_a_process`].
+pub const SPOOL: &str = "SPANSPOOL_TEST_SPOOL";
+
+/// Runs one test in a process of its own, where [`SPOOL`] and OpenTelemetry's own variable are set, and no other. By
+/// itself that test does nothing.
+pub fn in_a_process(test: &str, spool: &Path, port: u16) -> Host {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .env_clear()
+        .args(["--exact", test, "--nocapture"])
+        .env(SPOOL, spool)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"));
+    Host::run(&mut command)
 }
 
 /// A resource with a schema URL and attributes of every type.
