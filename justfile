@@ -12,6 +12,9 @@ fast_tests := "--lib --test it"
 header_test := "--test it header"
 docs_test := "--test it readme"
 
+# A member of the workspace that a plain `cargo build` leaves out, because the SDK comes with it.
+otel := "spanspool-opentelemetry"
+
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 
 [private]
@@ -22,7 +25,10 @@ default:
 check: && deny
     cargo fmt --all --check
     cargo clippy --all-targets --all-features -- -D warnings
+    cargo clippy -p {{ otel }} --all-targets --all-features -- -D warnings
+    cargo clippy -p {{ otel }} --no-default-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p {{ otel }} --all-features
     cargo test {{ header_test }}
 
 # The fast subset of the tests.
@@ -33,14 +39,16 @@ test *ARGS:
 test-all *ARGS:
     cargo test {{ ARGS }}
 
-# The tests that need another toolchain, and minutes: C++, Go and Python callers, an installed library, valgrind.
+# The tests that need minutes or another toolchain: C++, Go, Python, OpenTelemetry, an installed library, valgrind.
 callers:
     cargo test --test it -- --ignored --skip sanitizers
+    cargo test -p {{ otel }} --all-features
 
 # Build with the declared minimum Rust.
 msrv:
     rustup run {{ msrv }} cargo --version || rustup toolchain install {{ msrv }} --profile minimal --no-self-update
     cargo +{{ msrv }} check --locked
+    cargo +{{ msrv }} check --locked -p {{ otel }} --all-features
 
 # Bans, licences and sources of the dependencies; advisories as well where their database can be fetched.
 deny:
