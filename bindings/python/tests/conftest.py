@@ -13,6 +13,7 @@ from agents import set_trace_processors, set_tracing_disabled
 from ingest import Ingest
 
 PROGRAMS = Path(__file__).parent / "programs"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "python"
 sys.path.insert(0, str(PROGRAMS))
 
 for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_AGENTS_DISABLE_TRACING"):

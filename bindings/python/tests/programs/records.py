@@ -12,7 +12,16 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordPr
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 RESOURCE = Resource({"service.name": "shop", "host.cpus": 8, "nested": {"a": [1, "ü"]}}, "https://example.com/resource")
 UNLIMITED = {"max_span_attributes": SpanLimits.UNSET, "max_event_attributes": SpanLimits.UNSET}
@@ -21,7 +30,8 @@ VALUES: dict[str, Any] = {
     "text": "plain", "empty text": "", "unicode": "ü \u2028 \U0001f31e \0", "long": "x" * 100_000,
     "true": True, "false": False, "zero": 0, "one": 1, "two bytes": 300, "minus": -1, "most": 2**63 - 1,
     "least": -(2**63), "half": 0.5, "whole": 1.0, "inf": float("inf"), "tiny": 5e-324, "none": None,
-    "bytes": b"\xff\0", "no bytes": b"", "texts": ["a", "", "ü"], "integers": [1, -1, 0], "mixed": [1, "a", None, b"b", [True, [], {}]],
+    "bytes": b"\xff\0", "no bytes": b"", "texts": ["a", "", "ü"], "integers": [1, -1, 0],
+    "mixed": [1, "a", None, b"b", [True, [], {}]],
     "nothing": [], "map": {"a": 1, "b": {"c": [1.5, {"d": None}]}, "ü": ""}, "no map": {}, "ключ": "значение",
     "k" * 300: "long key",
 }  # fmt: skip
@@ -78,7 +88,8 @@ def values(make: Providers) -> None:
         span.add_event("later", timestamp=2**63)
     context = SpanContext(1, 2, is_remote=True)
     tracer.start_span("links", links=[Link(context, VALUES), Link(SpanContext(2**128 - 1, 2**64 - 1, False))]).end()
-    tracer.start_span("own classes", attributes={"number": Number(5), "object": object(), "Number": [Number(-1)]}).end()
+    own: dict[str, Any] = {"number": Number(5), "object": object(), "numbers": [Number(-1)]}
+    tracer.start_span("own classes", attributes=own).end()
 
 
 def parents(make: Providers) -> None:
