@@ -118,7 +118,7 @@ def test_exporters_arrive_as_the_sdk_sends_them(receiver: Ingest, spool: Path) -
     assert spans.force_flush() and logs.force_flush()
     assert len(assert_same(receiver, "traces")) == len(assert_same(receiver, "logs")) == 1000
     for processor in both:
-        processor.shutdown()
+        processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 class Remembered(SpoolMetricExporter):
