@@ -42,8 +42,7 @@ from spanspool.opentelemetry import (
     SpoolSpanExporter,
     SpoolSpanProcessor,
 )
-from spanspool.opentelemetry._requests import Requests
-from spanspool.opentelemetry._spans import encode_span
+from spanspool.opentelemetry._encoding import Requests, encode_span
 
 
 @pytest.fixture(autouse=True)
@@ -261,9 +260,9 @@ def test_what_is_kept_does_not_grow_without_end(processor: SpoolSpanProcessor) -
     for n in range(1000):
         tracer.start_span("s" * n).end()
     assert all(len(origin.heads) <= 256 for origin in requests._origins.values())
-    from spanspool.opentelemetry import _spans
+    from spanspool.opentelemetry._encoding import spans
 
-    assert len(_spans._of_spans._heads) <= 512
+    assert len(spans._of_spans._heads) <= 512
     assert processor.client.stats().accepted == 2000
 
 

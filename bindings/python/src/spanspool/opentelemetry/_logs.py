@@ -10,9 +10,8 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 
 from .._client import Client
 from .._settings import Path, Settings
+from ._encoding import Requests, encode_log_record
 from ._plug import Plug
-from ._records import encode_record
-from ._requests import Requests
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,7 +28,7 @@ class SpoolLogRecordProcessor(Plug[ReadWriteLogRecord], LogRecordProcessor):
         self, spool_dir: Path | None = None, *, client: Client | None = None, **settings: Unpack[Settings]
     ) -> None:
         """As for `SpoolSpanProcessor`, with ``signal`` as ``logs``."""
-        super().__init__("logs", "log record", Requests(encode_record).request, spool_dir, client, settings)
+        super().__init__("logs", "log record", Requests(encode_log_record).request, spool_dir, client, settings)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Stores the record as it is now."""
@@ -50,7 +49,7 @@ class SpoolLogExporter(Plug[ReadableLogRecord], LogRecordExporter):
         self, spool_dir: Path | None = None, *, client: Client | None = None, **settings: Unpack[Settings]
     ) -> None:
         """As for `SpoolSpanProcessor`, with ``signal`` as ``logs``."""
-        super().__init__("logs", "log record", Requests(encode_record).request, spool_dir, client, settings)
+        super().__init__("logs", "log record", Requests(encode_log_record).request, spool_dir, client, settings)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Stores each record. ``FAILURE`` if one is lost; the others are durable all the same."""

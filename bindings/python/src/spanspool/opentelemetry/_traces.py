@@ -12,9 +12,8 @@ from opentelemetry.trace import TraceFlags
 
 from .._client import Client
 from .._settings import Path, Settings
+from ._encoding import Requests, encode_span
 from ._plug import Plug
-from ._requests import Requests
-from ._spans import encode_span
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -1,4 +1,4 @@
-"""Wire: protobuf's encoding, as far as an export request needs it.
+"""Protobuf: its binary form, as far as an export request needs it.
 
 A field is its tag, which is its number and how it is encoded, and its value. One that holds a text or a message has its
 length in between. The tags are constants of the modules that write the messages, named in a comment.
@@ -11,7 +11,6 @@ import struct
 # Those that were needed so far, of at most two bytes: nearly all lengths.
 _varints: dict[int, bytes] = {}
 
-MOST_UINT32 = 2**32 - 1
 MOST_UINT64 = 2**64 - 1
 
 double = struct.Struct("<Bd").pack

@@ -11,8 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from ._attributes import Attributes
-from ._wire import sized, utf8, varint
+from .attributes import Attributes
+from .protobuf import sized, utf8, varint
 
 # attributes: 1 of Resource, 3 of InstrumentationScope
 _of_resources, _of_scopes = Attributes(b"\x0a"), Attributes(b"\x1a")

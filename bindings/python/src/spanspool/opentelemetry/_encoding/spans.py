@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from operator import attrgetter
+from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind, Status, StatusCode
 
-from ._attributes import Attributes
-from ._wire import fixed64, nanoseconds, sized, utf8, varint
+from .attributes import Attributes
+from .protobuf import fixed64, nanoseconds, sized, utf8, varint
 
 # attributes: 9 of Span, 3 of Span.Event, 4 of Span.Link
 _of_spans, _of_events, _of_links = Attributes(b"\x4a"), Attributes(b"\x1a"), Attributes(b"\x22")
@@ -29,11 +31,24 @@ _INTERNAL, _UNSET = SpanKind.INTERNAL, StatusCode.UNSET
 _INTERNAL_FIELD, _UNSET_FIELD = _kinds[_INTERNAL], b"\x7a\x00"
 
 
+# The public properties take as long as all the rest: each is a call, and some make copies. So the fields below them are
+# read, if the release of the SDK has them.
+_FIELDS = ("context", "parent", "kind", "name", "start_time", "end_time", "status", "attributes", "events", "links")
+_public = attrgetter(*_FIELDS)
+_private = attrgetter(*[f"_{field}" for field in _FIELDS])
+
+
+def _fields(span: ReadableSpan) -> Any:
+    try:
+        return _private(span)
+    except AttributeError:
+        return _public(span)
+
+
 def encode_span(span: ReadableSpan) -> bytes:
     """A span that has ended."""
-    context, parent, kind, name = span.context, span.parent, span.kind, utf8(span.name)
-    trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
-    start, end = span.start_time, span.end_time
+    context, parent, kind, text, start, end, status, attributes, events, links = _fields(span)
+    trace_id, span_id, name = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big"), utf8(text)
     try:
         head = _head(b"\x0a\x10", trace_id, b"\x12\x08", span_id, 0x39, start, 0x41, end)
     except struct.error:
@@ -51,19 +66,7 @@ def encode_span(span: ReadableSpan) -> bytes:
     if state is not DEFAULT_TRACE_STATE and state:
         # trace_state = 3
         parts.append(sized(b"\x1a", utf8(",".join([f"{key}={value}" for key, value in state.items()]))))
-    status = span.status
     parts.append(_UNSET_FIELD if status.status_code is _UNSET and not status.description else _status(status))
-    _write_collections(parts, span)
-    return b"".join(parts)
-
-
-def _write_collections(parts: list[bytes], span: ReadableSpan) -> None:
-    try:
-        # The properties make copies, which cost more than all that is done here with an empty list.
-        attributes, events, links = span._attributes, span._events, span._links
-    except AttributeError:
-        # Another release of the SDK.
-        attributes, events, links = span.attributes, span.events, span.links
     _of_spans.write(parts, attributes)
     if events:
         # events = 11
@@ -72,9 +75,13 @@ def _write_collections(parts: list[bytes], span: ReadableSpan) -> None:
         # links = 13
         parts += [sized(b"\x6a", _link(link)) for link in links]
     # dropped_attributes_count = 10, dropped_events_count = 12, dropped_links_count = 14
-    for tag, holder in ((b"\x50", attributes), (b"\x60", events), (b"\x70", links)):
-        if dropped := getattr(holder, "dropped", 0):
-            parts.append(tag + varint(dropped))
+    if dropped := getattr(attributes, "dropped", 0):
+        parts.append(b"\x50" + varint(dropped))
+    if dropped := getattr(events, "dropped", 0):
+        parts.append(b"\x60" + varint(dropped))
+    if dropped := getattr(links, "dropped", 0):
+        parts.append(b"\x70" + varint(dropped))
+    return b"".join(parts)
 
 
 def _remoteness(context: SpanContext) -> int:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ._wire import MOST_UINT64, double, sized, utf8, varint
+from .protobuf import MOST_UINT64, double, sized, utf8, varint
 
 logger = logging.getLogger("spanspool")
 
@@ -24,8 +24,8 @@ class Attributes:
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
-        # For each key, and each length of a short text, what stands before the text.
-        self._heads: dict[str, list[bytes]] = {}
+        # What stands before a short text, by the key and by the text's length.
+        self._heads: dict[str, dict[int, bytes]] = {}
         self._told: set[str] = set()
 
     def write(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> None:
@@ -43,23 +43,26 @@ class Attributes:
                     parts.append(heads[key][len(text)])
                     parts.append(text)
                     continue
-                except (KeyError, IndexError, UnicodeEncodeError):
-                    if key not in heads:
-                        self._keep(key)
+                except UnicodeEncodeError:
+                    pass
+                except KeyError:
+                    if len(text) < _MOST_LENGTH:
+                        parts += (self._head(key, len(text)), text)
+                        continue
             try:
                 parts.append(sized(self._tag, _key_value(utf8(key), any_value(value))))
             except (ValueError, RecursionError) as error:
                 self._tell(key, error)
 
-    def _keep(self, key: str) -> None:
-        if len(self._heads) >= _MOST_KEYS:
-            self._heads.clear()
-        name = utf8(key)
-        self._heads[key] = [self._head(name, length) for length in range(_MOST_LENGTH)]
-
-    def _head(self, key: bytes, length: int) -> bytes:
-        message = _key_value(key, b"\x0a" + varint(length), length)
-        return self._tag + varint(len(message) + length) + message
+    def _head(self, key: str, length: int) -> bytes:
+        heads = self._heads.get(key)
+        if heads is None:
+            if len(self._heads) >= _MOST_KEYS:
+                self._heads.clear()
+            heads = self._heads[key] = {}
+        message = _key_value(utf8(key), b"\x0a" + varint(length), length)
+        head = heads[length] = self._tag + varint(len(message) + length) + message
+        return head
 
     def _tell(self, key: str, error: Exception) -> None:
         if key not in self._told:

@@ -1,17 +1,17 @@
-"""Records: the message ``LogRecord`` of OTLP, as the SDK's own encoder makes it of the same record."""
+"""Log records: the message ``LogRecord`` of OTLP, as the SDK's own encoder makes it of the same record."""
 
 from __future__ import annotations
 
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
-from ._attributes import Attributes, any_value
-from ._wire import fixed64, nanoseconds, sized, utf8, varint
+from .attributes import Attributes, any_value
+from .protobuf import fixed64, nanoseconds, sized, utf8, varint
 
 # attributes = 6
 _attributes = Attributes(b"\x32")
 
 
-def encode_record(readable: ReadableLogRecord | ReadWriteLogRecord) -> bytes:
+def encode_log_record(readable: ReadableLogRecord | ReadWriteLogRecord) -> bytes:
     """A log record."""
     record = readable.log_record
     # time_unix_nano = 1, observed_time_unix_nano = 11
