@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -148,7 +148,25 @@ def many_origins(make: Providers) -> None:
             make.tracer(scope, resource=resource).start_span(f"span {n}").end()
 
 
+def changed_resource(make: Providers) -> None:
+    """As after a fork, when the SDK gives its tracers another resource."""
+    tracer: Any = make.tracer()
+    for n in range(3):
+        tracer.start_span("before").end()
+        tracer.resource = Resource({"n": n})
+        tracer.start_span("after").end()
+
+
+class RecordOnly(Sampler):
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY)
+
+    def get_description(self) -> str:
+        return "records what is not sampled"
+
+
 def unsampled(make: Providers) -> None:
+    make.tracer(sampler=RecordOnly()).start_span("recorded").end()
     make.tracer(sampler=TraceIdRatioBased(0.0)).start_span("dropped").end()
     context = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.DEFAULT))
     above = trace.set_span_in_context(NonRecordingSpan(context))
@@ -157,7 +175,7 @@ def unsampled(make: Providers) -> None:
 
 
 SPANS: list[Callable[[Providers], None]] = [
-    kinds, statuses, values, parents, names, times, many, limits, many_origins, unsampled,
+    kinds, statuses, values, parents, names, times, many, limits, many_origins, changed_resource, unsampled,
 ]  # fmt: skip
 
 
