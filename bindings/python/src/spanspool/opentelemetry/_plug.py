@@ -86,5 +86,7 @@ def _open(signal: Signal, spool_dir: Path | None, settings: Settings) -> Client:
         headers["User-Agent"] = (
             f"spanspool-opentelemetry-python/{version()} spanspool/{version()} OTel-OTLP-Exporter-Rust/{version()}"
         )
+    # The requests are made here: the library need not check them again.
+    settings = {"validation": "none", **settings}
     ours: Settings = {"exporter": "otlp", "signal": signal, "headers": headers}
     return Client(spool_dir, **(settings | ours))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
-from .attributes import Attributes, any_value
+from .attributes import Attributes, any_value, pairs
 from .protobuf import fixed64, nanoseconds, sized, utf8, varint
 
 # attributes = 6
@@ -21,7 +21,7 @@ def encode_log_record(readable: ReadableLogRecord | ReadWriteLogRecord) -> bytes
         parts.append(b"\x10" + varint(severity))
     # severity_text = 3, body = 5
     parts += (_text(b"\x1a", record.severity_text), sized(b"\x2a", _body(record.body)))
-    _attributes.write(parts, record.attributes)
+    _attributes.write(parts, pairs(record.attributes))
     if dropped := readable.dropped_attributes:
         # dropped_attributes_count = 7
         parts.append(b"\x38" + varint(dropped))

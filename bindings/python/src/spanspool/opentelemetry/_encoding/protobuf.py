@@ -41,11 +41,13 @@ def sized(tag: bytes, value: bytes) -> bytes:
 
 def utf8(text: object) -> bytes:
     """A text in UTF-8. Half a surrogate pair becomes U+FFFD, and what is no text is made one."""
-    plain = text if isinstance(text, str) else str(text)
     try:
-        return plain.encode()
+        return str.encode(text)  # type: ignore[arg-type]
+    except TypeError:
+        return utf8(str(text))
     except UnicodeEncodeError:
-        return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        halves = str.encode(text, "utf-16-le", "surrogatepass")  # type: ignore[arg-type]
+        return halves.decode("utf-16-le", "replace").encode()
 
 
 def nanoseconds(time: object) -> int:

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from .attributes import Attributes
+from .attributes import Attributes, pairs
 from .protobuf import sized, utf8, varint
 
 # attributes: 1 of Resource, 3 of InstrumentationScope
@@ -89,7 +89,7 @@ def _resource(resource: Resource | None) -> bytes:
         # As the SDK does with a record that has none.
         resource = Resource.create({})
     parts: list[bytes] = []
-    _of_resources.write(parts, resource.attributes)
+    _of_resources.write(parts, pairs(resource.attributes))
     return sized(b"\x0a", b"".join(parts)) + _schema_url(resource.schema_url)
 
 
@@ -99,7 +99,7 @@ def _scope(scope: InstrumentationScope | None) -> bytes:
         return b"\x0a\x00"
     # name = 1, version = 2
     parts = [sized(b"\x0a", utf8(scope.name)), sized(b"\x12", utf8(scope.version or ""))]
-    _of_scopes.write(parts, scope.attributes)
+    _of_scopes.write(parts, pairs(scope.attributes))
     return sized(b"\x0a", b"".join(parts)) + _schema_url(scope.schema_url)
 
 

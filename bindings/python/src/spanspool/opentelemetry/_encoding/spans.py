@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import struct
-from operator import attrgetter
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind, Status, StatusCode
 
-from .attributes import Attributes
+from .attributes import Attributes, pairs
 from .protobuf import fixed64, nanoseconds, sized, utf8, varint
 
 # attributes: 9 of Span, 3 of Span.Event, 4 of Span.Link
@@ -29,33 +28,44 @@ _NO_REMOTE_PARENT = _span_flags(b"\x85\x01", _IS_KNOWN)
 # What most spans have. A member of an enum is slow to look up, and slow to hash.
 _INTERNAL, _UNSET = SpanKind.INTERNAL, StatusCode.UNSET
 _INTERNAL_FIELD, _UNSET_FIELD = _kinds[_INTERNAL], b"\x7a\x00"
+_NONE_DROPPED = (0, 0, 0)
+
+# The field of each name. There are few, as OpenTelemetry asks for names that stand for many spans.
+_names: dict[str, bytes] = {}
+_MOST_NAMES, _LONG_NAME = 512, 128
 
 
-# The public properties take as long as all the rest: each is a call, and some make copies. So the fields below them are
-# read, if the release of the SDK has them.
-_FIELDS = ("context", "parent", "kind", "name", "start_time", "end_time", "status", "attributes", "events", "links")
-_public = attrgetter(*_FIELDS)
-_private = attrgetter(*[f"_{field}" for field in _FIELDS])
-
-
-def _fields(span: ReadableSpan) -> Any:
+def _fields(span: Any) -> tuple[Any, ...]:
     try:
-        return _private(span)
+        # As the SDK keeps them. Each of the public properties is a call, and some make copies, which a span that has
+        # ended does not need: they take four times as long.
+        return (
+            span._context, span._parent, span._kind, span._name, span._start_time, span._end_time, span._status,
+            span._attributes._dict, span._events._dq, span._links._dq,
+            (span._attributes.dropped, span._events.dropped, span._links.dropped),
+        )  # fmt: skip
     except AttributeError:
-        return _public(span)
+        # A span that the program made, or another release of the SDK.
+        return (
+            span.context, span.parent, span.kind, span.name, span.start_time, span.end_time, span.status,
+            span.attributes, span.events, span.links,
+            (span.dropped_attributes, span.dropped_events, span.dropped_links),
+        )  # fmt: skip
 
 
 def encode_span(span: ReadableSpan) -> bytes:
     """A span that has ended."""
-    context, parent, kind, text, start, end, status, attributes, events, links = _fields(span)
-    trace_id, span_id, name = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big"), utf8(text)
+    context, parent, kind, name, start, end, status, attributes, events, links, dropped = _fields(span)
+    trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
     try:
         head = _head(b"\x0a\x10", trace_id, b"\x12\x08", span_id, 0x39, start, 0x41, end)
     except struct.error:
         # No time, or one that is not a whole number of 64 bits.
         head = _head(b"\x0a\x10", trace_id, b"\x12\x08", span_id, 0x39, nanoseconds(start), 0x41, nanoseconds(end))
-    # name = 5
-    parts = [head, b"\x2a", varint(len(name)), name, _INTERNAL_FIELD if kind is _INTERNAL else _kinds[kind]]
+    try:
+        parts = [head, _names[name], _INTERNAL_FIELD if kind is _INTERNAL else _kinds[kind]]
+    except (KeyError, TypeError):
+        parts = [head, _name(name), _kinds[kind]]
     if parent:
         # parent_span_id = 4
         flags = _span_flags(b"\x85\x01", _remoteness(parent))
@@ -67,21 +77,32 @@ def encode_span(span: ReadableSpan) -> bytes:
         # trace_state = 3
         parts.append(sized(b"\x1a", utf8(",".join([f"{key}={value}" for key, value in state.items()]))))
     parts.append(_UNSET_FIELD if status.status_code is _UNSET and not status.description else _status(status))
-    _of_spans.write(parts, attributes)
+    _of_spans.write(parts, attributes.items())
     if events:
         # events = 11
         parts += [sized(b"\x5a", _event(event)) for event in events]
     if links:
         # links = 13
         parts += [sized(b"\x6a", _link(link)) for link in links]
-    # dropped_attributes_count = 10, dropped_events_count = 12, dropped_links_count = 14
-    if dropped := getattr(attributes, "dropped", 0):
-        parts.append(b"\x50" + varint(dropped))
-    if dropped := getattr(events, "dropped", 0):
-        parts.append(b"\x60" + varint(dropped))
-    if dropped := getattr(links, "dropped", 0):
-        parts.append(b"\x70" + varint(dropped))
+    if dropped != _NONE_DROPPED:
+        parts += _dropped(*dropped)
     return b"".join(parts)
+
+
+def _name(name: object) -> bytes:
+    # name = 5
+    field = sized(b"\x2a", utf8(name))
+    if isinstance(name, str) and len(name) < _LONG_NAME:
+        if len(_names) >= _MOST_NAMES:
+            _names.clear()
+        _names[name] = field
+    return field
+
+
+def _dropped(attributes: int, events: int, links: int) -> list[bytes]:
+    # dropped_attributes_count = 10, dropped_events_count = 12, dropped_links_count = 14
+    counts = ((b"\x50", attributes), (b"\x60", events), (b"\x70", links))
+    return [tag + varint(count) for tag, count in counts if count]
 
 
 def _remoteness(context: SpanContext) -> int:
@@ -91,7 +112,7 @@ def _remoteness(context: SpanContext) -> int:
 def _event(event: Event) -> bytes:
     # time_unix_nano = 1, name = 2
     parts = [fixed64(0x09, nanoseconds(event.timestamp)), sized(b"\x12", utf8(event.name))]
-    _of_events.write(parts, event.attributes)
+    _of_events.write(parts, pairs(event.attributes))
     # dropped_attributes_count = 4
     if dropped := event.dropped_attributes:
         parts.append(b"\x20" + varint(dropped))
@@ -105,7 +126,7 @@ def _link(link: Link) -> bytes:
         b"\x0a\x10", context.trace_id.to_bytes(16, "big"), b"\x12\x08", context.span_id.to_bytes(8, "big"),
         _link_flags(0x35, _remoteness(context)),
     ]  # fmt: skip
-    _of_links.write(parts, link.attributes)
+    _of_links.write(parts, pairs(link.attributes))
     # dropped_attributes_count = 5
     if dropped := link.dropped_attributes:
         parts.append(b"\x28" + varint(dropped))
