@@ -266,6 +266,33 @@ def test_what_is_kept_does_not_grow_without_end(processor: SpoolSpanProcessor) -
     assert processor.client.stats().accepted == 2000
 
 
+def test_threads_share_a_processor(processor: SpoolSpanProcessor, receiver: Ingest) -> None:
+    def work(thread: int) -> None:
+        # More origins and more lengths than are kept, so that threads throw away what others are about to use.
+        for n in range(200):
+            resource = Resource({"thread": thread, "n": n % 7})
+            tracer = Providers([processor], []).tracer(f"scope {thread} {n % 5}", resource=resource)
+            tracer.start_span(f"{thread} {n}", attributes={f"key {n}": "x" * n}).end()
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert processor.force_flush()
+    arrived = set()
+    for request in receiver.accepted():
+        [of_resource] = request.resource_spans
+        [of_scope] = of_resource.scope_spans
+        [span] = of_scope.spans
+        thread, n = map(int, span.name.split())
+        assert [a.value.int_value for a in of_resource.resource.attributes] == [thread, n % 7]
+        assert of_scope.scope.name == f"scope {thread} {n % 5}"
+        assert [(a.key, a.value.string_value) for a in span.attributes] == [(f"key {n}", "x" * n)]
+        arrived.add((thread, n))
+    assert len(arrived) == 1600
+
+
 def test_a_full_spool_is_told_once_and_never_raised(
     receiver: Ingest, spool: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
