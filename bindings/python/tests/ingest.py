@@ -19,7 +19,7 @@ PATIENCE_S = 120.0
 class Request:
     path: str
     headers: dict[str, str]
-    items: list[dict[str, Any]] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)
 
     @property
     def key(self) -> str | None:
@@ -27,10 +27,19 @@ class Request:
         return None if authorization is None else authorization.removeprefix("Bearer ")
 
 
-class Ingest:
-    """Answers each request with the status that ``answer`` gives; a request is recorded before that is asked."""
+def backend(path: str, body: bytes) -> list[Any]:
+    """The items of a request in the wire format of the Agents SDK."""
+    items: list[dict[str, Any]] = json.loads(body)["data"]
+    return items
 
-    def __init__(self) -> None:
+
+class Ingest:
+    """Answers each request with the status that ``answer`` gives; a request is recorded before that is asked.
+
+    ``decode`` makes its items of its path and its body.
+    """
+
+    def __init__(self, decode: Callable[[str, bytes], list[Any]] = backend) -> None:
         self.answer: Callable[[Request], int] = lambda request: 200
         self._requests: list[tuple[Request, int]] = []
         self._changed = threading.Condition()
@@ -42,7 +51,7 @@ class Ingest:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                status = ingest._take(Request(self.path, headers, json.loads(body)["data"]))
+                status = ingest._take(Request(self.path, headers, decode(self.path, body)))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -84,7 +93,7 @@ class Ingest:
         with self._changed:
             return [request for request, _ in self._requests if request.path.endswith(path)]
 
-    def accepted(self, path: str = "") -> list[dict[str, Any]]:
+    def accepted(self, path: str = "") -> list[Any]:
         """The items that were answered 200."""
         with self._changed:
             taken = [request for request, status in self._requests if status == 200]

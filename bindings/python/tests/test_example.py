@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from conftest import EXAMPLES
 from ingest import Ingest
-
-EXAMPLE = Path(__file__).parents[3] / "examples" / "python" / "agent_run.py"
 
 
 def test_agent_run_delivers_its_trace(ingest: Ingest, spool: Path) -> None:
-    command = [sys.executable, str(EXAMPLE), str(spool), ingest.url()]
+    command = [sys.executable, str(EXAMPLES / "agent_run.py"), str(spool), ingest.url()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == "It is sunny in Zurich.\n"

@@ -1,6 +1,7 @@
 """spanspool: traces and spans are durable before the call returns, and delivered when the ingest can be reached.
 
-`SpoolTraceProcessor` is a processor for the OpenAI Agents SDK. `Client` takes any JSON object.
+`SpoolTraceProcessor` is a processor for the OpenAI Agents SDK, and `spanspool.opentelemetry` has some for
+OpenTelemetry. `Client` takes any JSON object, or export requests of OTLP.
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ class Client:
         self._reporter = Reporter(os.fsdecode(folder))
 
     def enqueue(self, item: Item) -> None:
-        """Accepts one item: a JSON object as bytes or text, which is sent as it is, or a mapping to make one of.
+        """Accepts one item as bytes, which are sent as they are: a JSON object, or with ``exporter="otlp"`` an export
+        request of the client's ``signal`` in protobuf's binary form. A JSON object may also be a text, or a mapping.
 
         Bytes may be any object with a buffer, such as ``bytearray`` or ``memoryview``; they are copied. It waits for no
         network, and for the disk at most ``enqueue_timeout``.
@@ -92,8 +93,8 @@ class Client:
         Raises `ItemError`, `ItemTooLargeError`, `FullError`, `StorageError` or `ShutDownError`. The item was not stored
         then; but with ``durability="power"`` an item that could not be synced (`StorageError`) may still be delivered.
         """
-        json = item if type(item) is bytes else _bytes(item)
-        status = _enqueue(self._handle, json, len(json))
+        encoded = item if type(item) is bytes else _bytes(item)
+        status = _enqueue(self._handle, encoded, len(encoded))
         if status:
             self._fail(status)
         if monotonic() >= self._reporter.due:
@@ -106,8 +107,8 @@ class Client:
         the rejected store, as ``no_key:NAME`` if no key has that name, or as ``key_refused:NAME`` if the ingest answers
         the key with 401 or 403. They are sent as soon as any client of the same destination in this spool sets the key.
         """
-        json = _bytes(item)
-        status = LIBRARY.spanspool_enqueue_as(self._handle, _c_text("the name of a key", name), json, len(json))
+        encoded = _bytes(item)
+        status = LIBRARY.spanspool_enqueue_as(self._handle, _c_text("the name of a key", name), encoded, len(encoded))
         if status:
             self._fail(status)
         if monotonic() >= self._reporter.due:

@@ -46,7 +46,10 @@ class SettingError(ArgumentError):
 
 
 class ItemError(SpanspoolError, ValueError):
-    """The item is not exactly one JSON object in UTF-8. Nothing was stored."""
+    """The item is not exactly one JSON object in UTF-8. With ``exporter="otlp"``: not one export request of the signal.
+
+    Nothing was stored.
+    """
 
     status = Status.INVALID_ITEM
 

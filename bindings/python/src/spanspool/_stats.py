@@ -43,7 +43,7 @@ class Stats:
     pending: int
     """Items that are still to be delivered."""
     pending_bytes: int
-    """Bytes of JSON that are still to be delivered."""
+    """Bytes of the items that are still to be delivered."""
     disk_bytes: int
     """Bytes that the client's lane takes on disk."""
     oldest_pending_age: float
@@ -59,7 +59,7 @@ class Stats:
     lanes_adopted: int
     """Lanes of dead processes that this client took over."""
     partially_rejected: int
-    """Items that the ingest refused inside an answer of success."""
+    """Spans, log records and data points that a receiver of OTLP refused inside an answer of success."""
     held_batches: int
     """Batches in the rejected store that wait for their key to be set: ``no_key:NAME`` and ``key_refused:NAME``."""
 

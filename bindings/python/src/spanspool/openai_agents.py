@@ -61,7 +61,8 @@ class SpoolTraceProcessor(TracingProcessor):
         if settings.get("exporter") == "otlp":
             raise ArgumentError(
                 "exporter='otlp': traces of the Agents SDK are not OTLP; make them OpenTelemetry spans with "
-                "openinference-instrumentation-openai-agents, and export those",
+                "openinference-instrumentation-openai-agents, and export those with "
+                "spanspool.opentelemetry.SpoolSpanProcessor (examples/python/agent_otlp.py)",
             )
         # Items are made here, by Python's own encoder: the library need not check them again.
         self._settings: Settings = {"validation": "none", **settings}
