@@ -117,16 +117,18 @@ impl SpoolView {
         checks.filter_map(Result::transpose).collect()
     }
 
-    /// Calls `each` with every pending item, oldest first within a lane. It stops early when `each` returns false.
+    /// Calls `each` with every pending item and where it goes, oldest first within a lane. It stops early when `each`
+    /// returns false.
     ///
     /// Items that are delivered meanwhile may show or not.
-    pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+    pub fn pending(&self, each: &mut dyn FnMut(&Destination, &[u8]) -> bool) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
+            let destination = journal.destination();
             for part in Pending::new(&id, &path, &journal) {
                 let more = match part? {
-                    Part::Batch(stored) => stored.batch.items().all(&mut *each),
-                    Part::Item { json, .. } => each(&json),
+                    Part::Batch(stored) => stored.batch.items().all(|item| each(&destination, item)),
+                    Part::Item { json, .. } => each(&destination, &json),
                     Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => {
                         true
                     }
@@ -143,7 +145,10 @@ impl SpoolView {
     pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
         let mut items = Vec::new();
         for files in self.rejected_files()? {
-            items.extend(files.list()?);
+            let recorded = files.lane_dir().map(|lane| destination::recorded(&lane.join("journal")));
+            // A journal that can't be read leaves open what the items are.
+            let destination = recorded.and_then(Result::ok).map(|recorded| recorded.destination);
+            items.extend(files.list(&destination.unwrap_or_default())?);
         }
         Ok(items)
     }

@@ -26,7 +26,7 @@ impl Cat {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
         let mut out = BufWriter::new(out);
         let mut written = Ok(());
-        self.spool.view()?.pending(&mut |item| {
+        self.spool.view()?.pending(&mut |_, item| {
             written = write_item(item, &mut out);
             written.is_ok()
         })?;
