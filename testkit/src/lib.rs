@@ -25,6 +25,7 @@ pub mod host;
 #[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 pub mod ingest;
 pub mod mount;
+pub mod otlp;
 pub mod run;
 pub mod scratch;
 pub mod script;
