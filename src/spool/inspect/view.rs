@@ -7,13 +7,13 @@ use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::{HeldPath, denied};
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{HeaderCounter, JournalView, destination};
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
 use crate::spool::lane::directory::LANES;
 use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::{Part, Pending};
-use crate::spool::recovery::Unreadable;
+use crate::spool::recovery::{Unreadable, recorded_in};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 use crate::spool::set_aside::rejection::RejectedItem;
 use crate::spool::stats::{ExportState, Stats};
@@ -145,10 +145,11 @@ impl SpoolView {
     pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
         let mut items = Vec::new();
         for files in self.rejected_files()? {
-            let recorded = files.lane_dir().map(|lane| destination::recorded(&lane.join("journal")));
-            // A journal that can't be read leaves open what the items are.
-            let destination = recorded.and_then(Result::ok).map(|recorded| recorded.destination);
-            items.extend(files.list(&destination.unwrap_or_default())?);
+            let recorded = files
+                .lane_dir()
+                .and_then(|lane| recorded_in(files.lane(), &lane, &Destination::anybody()).ok());
+            let destination = recorded.map(|recorded| recorded.destination).unwrap_or_default();
+            items.extend(files.list(&destination)?);
         }
         Ok(items)
     }
@@ -177,7 +178,7 @@ impl SpoolView {
             let destination = match files.lane_dir() {
                 // Its items were taken over since.
                 Some(lane) if !lane.is_folder() => continue,
-                Some(lane) => match destination::recorded(&lane.join("journal")) {
+                Some(lane) => match recorded_in(files.lane(), &lane, &Destination::anybody()) {
                     Err(_) if !lane.is_folder() => continue,
                     recorded => recorded?.destination,
                 },

@@ -100,6 +100,12 @@ impl RejectedFiles {
         Ok(groups.flat_map(|group| group.into_items(&self.lane, destination)).collect())
     }
 
+    /// Some item, if there is one.
+    pub(crate) fn any_item(&self) -> Result<Option<Vec<u8>>> {
+        let mut groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
+        Ok(groups.find_map(|group| group.items.into_iter().next()).map(|(_, item)| item))
+    }
+
     /// The seqs of all items.
     pub(crate) fn seqs(&self) -> Result<BTreeSet<u64>> {
         let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
