@@ -46,29 +46,35 @@ struct Outward {
 }
 
 impl Client {
-    pub(crate) fn open(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
-        Self::open_in(None, config, exporter)
+    /// A client of a lane whose items go to `destination`: that of the exporter, if it has one.
+    pub(crate) fn open(
+        config: Config,
+        destination: Destination,
+        exporter: Option<Arc<dyn TracingExporter>>,
+    ) -> Result<Self> {
+        Self::open_in(None, config, destination, exporter)
     }
 
     fn open_in(
         lanes: Option<HeldPath>,
         mut config: Config,
+        destination: Destination,
         exporter: Option<Arc<dyn TracingExporter>>,
     ) -> Result<Self> {
         // Each client revokes its own log, and a child of `fork` must not wait for a call on a thread of its parent.
         config.log = config.log.separate();
         let log = config.log.clone();
-        Self::start(lanes, config, exporter).inspect_err(|_| log.revoke())
+        Self::start(lanes, config, destination, exporter).inspect_err(|_| log.revoke())
     }
 
     /// An error leaves no thread and no lock behind: what was started stops when it is dropped.
     fn start(
         lanes: Option<HeldPath>,
         config: Config,
+        destination: Destination,
         exporter: Option<Arc<dyn TracingExporter>>,
     ) -> Result<Self> {
         let lanes = lanes.map_or_else(|| Lane::make_all_in(&config.spool_dir), Ok)?;
-        let destination = exporter.as_ref().map(|exporter| exporter.destination()).unwrap_or_default();
         let signal = destination.signal();
         let lane = Arc::new(Lane::take(&lanes, &LaneSettings::new(&config, destination), &config.log)?);
         let outlet = exporter.map(|exporter| Arc::new(Outlet::new(exporter, lane.clone(), &config)));
@@ -92,7 +98,8 @@ impl Client {
     pub(crate) fn for_child(&self) -> Result<Self> {
         let exporter =
             self.outward.as_ref().map(|out| out.exporter.fork().unwrap_or_else(|| out.exporter.clone()));
-        let child = Self::open_in(Some(self.lane.lanes().clone()), self.config.clone(), exporter)?;
+        let (lanes, destination) = (self.lane.lanes().clone(), self.lane.settings().destination.clone());
+        let child = Self::open_in(Some(lanes), self.config.clone(), destination, exporter)?;
         if let (Some(of_child), Some(of_parent)) = (&child.outward, &self.outward) {
             of_child.requeuer.inherit(&of_parent.requeuer);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::config::{Config, ExporterKind, header_text};
+use crate::config::{Config, Destination, ExporterKind, header_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{BackendSpanExporter, ConsoleSpanExporter, TracingExporter, with_environment};
 use crate::item::MAX_KEY_NAME_BYTES;
@@ -62,18 +62,32 @@ impl BatchTraceProcessor {
             ExporterKind::Console => Some(Arc::new(ConsoleSpanExporter::new())),
             ExporterKind::None => None,
         };
-        Self::start(config, exporter)
+        let destination = exporter.as_ref().map(|exporter| exporter.destination()).unwrap_or_default();
+        Self::start(config, destination, exporter)
+    }
+
+    /// As [`BatchTraceProcessor::open`], but sends nothing: the items wait for another client of the same destination.
+    pub fn open_offline(config: Config) -> Result<Self> {
+        let config = with_environment(config)?;
+        config.check()?;
+        let destination = config.destination();
+        Self::start(config, destination, None)
     }
 
     /// Opens the spool with an exporter of the caller's; the setting `exporter` is not looked at, and items are JSON.
     pub fn with_exporter(config: Config, exporter: Arc<dyn TracingExporter>) -> Result<Self> {
         config.check()?;
-        Self::start(config, Some(exporter))
+        Self::start(config, exporter.destination(), Some(exporter))
     }
 
-    fn start(config: Config, exporter: Option<Arc<dyn TracingExporter>>) -> Result<Self> {
+    fn start(
+        config: Config,
+        destination: Destination,
+        exporter: Option<Arc<dyn TracingExporter>>,
+    ) -> Result<Self> {
         fork::watch();
-        let client = PerProcess::new(without_file_size_signal(|| Client::open(config, exporter))?);
+        let client =
+            PerProcess::new(without_file_size_signal(|| Client::open(config, destination, exporter))?);
         Ok(Self { client, closed: AtomicBool::new(false) })
     }
 

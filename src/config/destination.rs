@@ -20,6 +20,16 @@ impl Destination {
         Self(String::new())
     }
 
+    /// That of items of `signal`, or of JSON, which any client for such items may deliver.
+    pub(crate) fn anybody_of(signal: Option<Signal>) -> Self {
+        Self(signal.map_or_else(String::new, |signal| format!("{OTLP}{}", signal.name())))
+    }
+
+    /// What is left of it when its address is not known. The text of the one begins with that of the other.
+    pub(crate) fn without_address(&self) -> Self {
+        Self::anybody_of(self.signal())
+    }
+
     /// The HTTP ingest at `endpoint`. A query is left out: it may hold a secret.
     pub(crate) fn backend(endpoint: &Endpoint) -> Self {
         Self(format!("{BACKEND}{}", endpoint.address()))
@@ -45,19 +55,20 @@ impl Destination {
         Self(text.to_owned())
     }
 
-    /// `backend URL`, `otlp SIGNAL URL`, `console` or `custom NAME`; empty when any client may deliver the items.
+    /// `backend URL`, `otlp SIGNAL URL`, `console` or `custom NAME`; empty when any client may deliver the items, or
+    /// `otlp SIGNAL` when any client of that signal may.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether any client may deliver the items.
+    /// Whether any client may deliver the items, if it is for items of their form.
     pub fn is_anybody(&self) -> bool {
-        self.0.is_empty()
+        *self == self.without_address()
     }
 
     /// The URL of the HTTP ingest or of the OpenTelemetry receiver, when it is one.
     pub fn endpoint(&self) -> Option<&str> {
-        self.0.strip_prefix(BACKEND).or_else(|| self.signal_and_url().map(|(_, url)| url))
+        self.0.strip_prefix(BACKEND).or_else(|| self.signal_and_url()?.1)
     }
 
     /// What the items are, when they go to an OpenTelemetry receiver.
@@ -70,9 +81,9 @@ impl Destination {
         self.signal() == other.signal()
     }
 
-    fn signal_and_url(&self) -> Option<(Signal, &str)> {
-        let (signal, url) = self.0.strip_prefix(OTLP)?.split_once(' ')?;
-        Some((Signal::of_name(signal)?, url))
+    fn signal_and_url(&self) -> Option<(Signal, Option<&str>)> {
+        let mut words = self.0.strip_prefix(OTLP)?.splitn(2, ' ');
+        Some((Signal::of_name(words.next()?)?, words.next()))
     }
 }
 
@@ -81,7 +92,7 @@ const OTLP: &str = "otlp ";
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_anybody() { "anybody" } else { &self.0 })
+        f.write_str(if self.0.is_empty() { "anybody" } else { &self.0 })
     }
 }
 
@@ -158,5 +169,10 @@ mod tests {
             assert!(!Adopt::Any.allows(own, theirs) && !Adopt::Same.allows(own, theirs), "{own} {theirs}");
         }
         assert!(Adopt::Any.allows(&traces, &other) && !Adopt::Same.allows(&traces, &other));
+        let lost = traces.without_address();
+        assert!(lost.is_anybody() && lost.signal() == Some(Signal::Traces) && lost.endpoint().is_none());
+        assert!(Adopt::Same.allows(&traces, &lost) && Adopt::Same.allows(&other, &lost));
+        assert!(!Adopt::Any.allows(&logs, &lost) && !Adopt::Any.allows(&json, &lost));
+        assert!(json.without_address() == anybody && !json.is_anybody() && !of("console").is_anybody());
     }
 }

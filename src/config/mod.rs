@@ -202,17 +202,20 @@ impl Config {
     }
 
     /// Sets where items go to what a lane has recorded: `exporter`, and with it `signal` and `endpoint`. A destination that
-    /// is no exporter's of this crate changes nothing: [`Destination::anybody`], [`Destination::custom`].
+    /// is no exporter's of this crate changes nothing: [`Destination::anybody`], [`Destination::custom`]. One without an
+    /// address leaves `endpoint` as it is.
     pub fn set_destination(&mut self, destination: &Destination) -> Result<&mut Self> {
         if *destination == Destination::console() {
             return self.set("exporter", "console");
         }
-        let Some(endpoint) = destination.endpoint() else { return Ok(self) };
-        match destination.signal() {
-            Some(signal) => self.set("exporter", "otlp")?.set("signal", signal.name())?,
-            None => self.set("exporter", "backend")?,
+        match (destination.signal(), destination.endpoint()) {
+            (Some(signal), _) => self.set("exporter", "otlp")?.set("signal", signal.name())?,
+            (None, Some(_)) => self.set("exporter", "backend")?,
+            (None, None) => self,
         };
-        self.set_whole_url(endpoint)?;
+        if let Some(endpoint) = destination.endpoint() {
+            self.set_whole_url(endpoint)?;
+        }
         Ok(self)
     }
 

@@ -72,6 +72,12 @@ impl<'a> Item<'a> {
     }
 }
 
+/// The signal that `item` is a request of; `None`: it is JSON, or nothing that is known.
+pub(crate) fn signal_of(item: &[u8]) -> Option<Signal> {
+    let is_request = |signal: &Signal| otlp::check(item, *signal).is_ok();
+    Signal::ALL.into_iter().find(is_request).filter(|_| one_object(item).is_err())
+}
+
 /// The error for an item of that `size`.
 pub(crate) fn too_large(size: fmt::Arguments<'_>, max_item_bytes: usize) -> Error {
     Error::new(ErrorKind::ItemTooLarge, format!("item of {size} is over max_item_bytes={max_item_bytes}"))

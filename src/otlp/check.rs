@@ -166,10 +166,10 @@ fn read_field(
     let (of, wire_type) = reader.tag().map_err(here)?;
     *number = of;
     match (message.kind_of(of), wire_type) {
-        (Kind::Of(inner), WireType::Delimited) => {
+        (Kind::One(inner) | Kind::Many(inner), WireType::Delimited) => {
             return Ok(Field::Message(inner, reader.len().map_err(here)?));
         }
-        (Kind::Text, WireType::Delimited) => {
+        (Kind::Text | Kind::Texts, WireType::Delimited) => {
             let text = reader.delimited().map_err(here)?;
             // Most texts are short and ASCII: that is seen sooner.
             if !text.is_ascii()
@@ -179,17 +179,23 @@ fn read_field(
                 return Err((at - begin, "it is not UTF-8"));
             }
         }
-        (Kind::Bytes, WireType::Delimited) => drop(reader.delimited().map_err(here)?),
-        (Kind::Number | Kind::Numbers, WireType::Varint) => drop(reader.varint().map_err(here)?),
-        (Kind::Fixed64 | Kind::Fixed64s, WireType::Fixed64) => drop(reader.take(8).map_err(here)?),
+        (Kind::Bytes | Kind::Id, WireType::Delimited) => drop(reader.delimited().map_err(here)?),
+        (
+            Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Int64 | Kind::Uint64s,
+            WireType::Varint,
+        ) => drop(reader.varint().map_err(here)?),
+        (
+            Kind::Fixed64 | Kind::Sfixed64 | Kind::Double | Kind::Fixed64s | Kind::Doubles,
+            WireType::Fixed64,
+        ) => drop(reader.take(8).map_err(here)?),
         (Kind::Fixed32, WireType::Fixed32) => drop(reader.take(4).map_err(here)?),
-        (Kind::Numbers, WireType::Delimited) => {
+        (Kind::Uint64s, WireType::Delimited) => {
             let mut numbers = Reader::new(reader.delimited().map_err(here)?);
             while !numbers.is_at_end() {
                 numbers.varint().map_err(here)?;
             }
         }
-        (Kind::Fixed64s, WireType::Delimited) => {
+        (Kind::Fixed64s | Kind::Doubles, WireType::Delimited) => {
             if reader.delimited().map_err(here)?.len() % 8 != 0 {
                 return Err((0, "its length is not that of 8-byte values"));
             }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Destination, Level, Validation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::item::Item;
+use crate::item::{self, Item};
 use crate::spool::checkpoint::{Checkpoint, Tally};
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, destination, other_version};
+use crate::spool::journal::destination::{self, Recorded};
+use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_version};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
@@ -117,9 +118,9 @@ impl DamagedLane {
         Self { id: id.to_owned(), named: named.clone(), dir, why, resigned, _lock: lock }
     }
 
-    /// Where its items go, as far as its journal says so.
-    pub(crate) fn destination(&self) -> Result<Destination> {
-        destination::recorded(&self.dir.join("journal")).map(|recorded| recorded.destination)
+    /// Where its items go, as far as that can be known by a client whose items go to `asking`.
+    pub(crate) fn destination(&self, asking: &Destination) -> Result<Destination> {
+        recorded_in(&self.id, &self.dir, asking).map(|recorded| recorded.destination)
     }
 
     /// Calls `each` with every whole item that is or may be pending, oldest first, as long as it returns true. Returns
@@ -189,6 +190,38 @@ impl DamagedLane {
         let requeued = journal.counter(HeaderCounter::Requeued);
         Ok(checkpoint.map(|checkpoint| Ledger { pending, checkpoint, requeued }))
     }
+}
+
+/// Where the items of the lane in `dir` go. Where no journal that can be read says so, any client for items of their form
+/// may have them; if there is no whole item, one whose items go to `asking`, too.
+pub(crate) fn recorded_in(id: &str, dir: &HeldPath, asking: &Destination) -> Result<Recorded> {
+    let mut recorded = destination::recorded(&dir.join("journal"))?;
+    // In a damaged journal nothing may be what is left of something.
+    if recorded.destination == Destination::anybody() && Unreadable::of(dir).is_some() {
+        recorded.destination = match any_item(id, dir)? {
+            Some(item) => Destination::anybody_of(item::signal_of(&item)),
+            None => asking.without_address(),
+        };
+    }
+    Ok(recorded)
+}
+
+/// Some whole item of the lane in `dir`: all have the same form.
+fn any_item(id: &str, dir: &HeldPath) -> Result<Option<Vec<u8>>> {
+    if let Some(item) = RejectedFiles::new(id, dir.join("rejected")).any_item()? {
+        return Ok(Some(item));
+    }
+    if let Some(record) = CarvedJournal::open(&dir.join("journal"))?.records(0)?.next() {
+        return record.map(|record| Some(record.json));
+    }
+    let mut scan = Segments::look(id, &dir.join("segments"))?.scan_all()?;
+    for first in scan.ids().collect::<Vec<_>>() {
+        let stored = scan.value(first)?.and_then(|value| StoredBatch::decode(id, first, &value).ok());
+        if let Some(item) = stored.as_ref().and_then(|stored| stored.batch.item(0)) {
+            return Ok(Some(item.to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 /// What a damaged lane's header says.

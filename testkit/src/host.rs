@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::cli::spanspool;
 use crate::client::PATIENT;
 use crate::compile::compile_c;
-use crate::ingest::{Answer, Fault, Ingest, Request, items_of};
+use crate::form::texts_of;
+use crate::ingest::{Answer, Fault, Ingest, Request};
 use crate::run;
 use crate::scratch::TempDir;
 use crate::tools::{caller, succeed};
@@ -157,7 +158,7 @@ pub fn lane_names(spool: &Path) -> Vec<String> {
 /// The ids of a request's items.
 pub fn ids_of(request: &Request) -> Vec<String> {
     let id = |item: &String| serde_json::from_str::<Value>(item).unwrap()["id"].as_str().unwrap().to_owned();
-    items_of(request).iter().map(id).collect()
+    texts_of(request).iter().map(id).collect()
 }
 
 /// How often each item came to `ingest`.

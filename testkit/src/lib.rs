@@ -20,11 +20,13 @@ pub mod compile;
 pub mod faults;
 pub mod footprint;
 pub mod forever;
+pub mod form;
 pub mod host;
 // The program's demo has it, too, and can't depend on a crate that is not published.
 #[path = "../../src/bin/spanspool/demo/ingest/mod.rs"]
 pub mod ingest;
 pub mod mount;
+pub mod otlp;
 pub mod run;
 pub mod scratch;
 pub mod script;

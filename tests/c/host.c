@@ -70,7 +70,7 @@ static void enqueue_large(const char *arguments, int is_noise) {
     char name[64], why[512];
     int padding = 0;
     if (sscanf(arguments, "%63s %d", name, &padding) < 2) exit(2);
-    size_t size = (size_t)padding + 128;
+    size_t size = (size_t)padding + 128 + FORM_ROOM;
     char *item = malloc(size);
     if (!item) exit(2);
     int len = snprintf(item, size, "{\"id\":\"%s-0\",\"pad\":\"%*s\"}", name, padding, "");
@@ -79,7 +79,7 @@ static void enqueue_large(const char *arguments, int is_noise) {
         random = random * 1664525 + 1013904223;
         item[i] = (char)('A' + (random >> 24) % 26);
     }
-    spanspool_status status = spanspool_enqueue(handle, item, (size_t)len);
+    spanspool_status status = spanspool_enqueue(handle, item, in_form(item, (size_t)len));
     free(item);
     spanspool_last_error(handle, why, sizeof why);
     printf("%d%s%s\n", (int)status, *why ? " " : "", why);

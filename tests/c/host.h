@@ -4,6 +4,7 @@
 #define HOST_H
 
 #include "check.h"
+#include "form.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -22,6 +23,7 @@ static inline void write_log(int32_t level, const char *message, void *user_data
 
 /* Opens a spool with settings in the form KEY=VALUE; log=FILE names a file that log lines are added to. */
 static inline spanspool_client *open_spool(char **settings) {
+    note_form(settings);
     spanspool_config *config = spanspool_config_new();
     char why[512];
     for (; *settings; settings++) {
@@ -43,12 +45,13 @@ static inline spanspool_client *open_spool(char **settings) {
 /* Enqueues the item NAME-NUMBER, which has `padding` more bytes. */
 static inline spanspool_status enqueue_item_as(const spanspool_client *handle, const char *key_name, const char *name,
                                                uint64_t number, int padding) {
-    size_t size = 200 + (size_t)padding;
+    size_t size = 200 + FORM_ROOM + (size_t)padding;
     char *item = malloc(size);
     if (!item) exit(2);
     int len = snprintf(item, size, "{\"id\":\"%s-%" PRIu64 "\",\"pad\":\"%*s\"}", name, number, padding, "");
-    spanspool_status status = *key_name ? spanspool_enqueue_as(handle, key_name, item, (size_t)len)
-                                        : spanspool_enqueue(handle, item, (size_t)len);
+    size_t length = in_form(item, (size_t)len);
+    spanspool_status status = *key_name ? spanspool_enqueue_as(handle, key_name, item, length)
+                                        : spanspool_enqueue(handle, item, length);
     free(item);
     return status;
 }

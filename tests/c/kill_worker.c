@@ -36,7 +36,7 @@ struct job {
     int items;
     int is_first; /* of its client's threads */
     int is_slow;
-    char json[LONG_FILL + 200];
+    char json[LONG_FILL + 200 + FORM_ROOM];
 };
 
 static const char *kind_of(int thread, uint64_t n) {
@@ -56,7 +56,7 @@ static size_t write_item(struct job *job, uint64_t n, const char *kind) {
     char *end = job->json + length;
     for (size_t i = 0; i < fill; i++) *end++ = (char)('a' + (i * 7 + n * 31 + (uint64_t)job->thread * 5) % 26);
     memcpy(end, "\"}", 3);
-    return (size_t)(end + 2 - job->json);
+    return in_form(job->json, (size_t)(end + 2 - job->json));
 }
 
 static void enqueue_one(struct job *job, uint64_t n) {

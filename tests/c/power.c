@@ -38,7 +38,7 @@ static size_t write_item(char *json, unsigned thread, uint64_t n) {
     size_t length = (size_t)sprintf(json, "{\"thread\":%u,\"n\":%llu,\"fill\":\"", thread, (unsigned long long)n);
     for (size_t i = 0; i < fill; i++) json[length++] = (char)('a' + (n + thread + i) % 26);
     memcpy(json + length, "\"}", 2);
-    return length + 2;
+    return in_form(json, length + 2);
 }
 
 static void pause_us(long us) {
@@ -47,7 +47,7 @@ static void pause_us(long us) {
 
 static void *enqueue_forever(void *argument) {
     const struct job *job = argument;
-    char *json = malloc(LONG_BYTES + 200);
+    char *json = malloc(LONG_BYTES + 200 + FORM_ROOM);
     if (!json) exit(3);
     for (uint64_t n = job->counter->handed;; n++) {
         while (job->counter->resting) pause_us(1000);

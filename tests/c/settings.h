@@ -3,6 +3,8 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
+#include "form.h"
+
 #include <spanspool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@ static inline void must(int32_t status, const char *what) {
 
 /* Settings from arguments KEY=VALUE up to the NULL at the end of argv. */
 static inline spanspool_config *config_of(char **arguments) {
+    note_form(arguments);
     spanspool_config *config = spanspool_config_new();
     for (; *arguments; arguments++) {
         char why[512] = "";

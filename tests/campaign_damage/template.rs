@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use spanspool::{Answer, Batch, BatchTraceProcessor, Config, Outcome, SpoolView, TracingExporter};
+use spanspool::{
+    Answer, Batch, BatchTraceProcessor, Config, Destination, Outcome, SpoolView, TracingExporter,
+};
 
-use testkit::client::long_item;
+use testkit::client::{long_item, number_of};
+use testkit::form::Form;
 use testkit::wait::PATIENCE;
 
 /// A header of the journal's file is so long.
@@ -20,6 +23,8 @@ const FRAGMENT_HEADER: usize = 28;
 /// A spool and the places of its items.
 pub struct Template {
     pub name: &'static str,
+    /// What its items are.
+    pub form: Form,
     /// Every file, below `dir`, with its bytes.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// The items that are pending: each must arrive unless all its places are touched.
@@ -41,41 +46,42 @@ const NAMES: [&str; 5] = ["journal", "segments", "keys", "rejected", "orphans"];
 
 impl Template {
     pub fn make_all(dir: &Path) {
-        for name in NAMES {
-            let spool = dir.join(name);
+        for (name, form) in kinds() {
+            let spool = dir.join(form.exporter()).join(name);
             fs::create_dir_all(&spool).unwrap();
             match name {
-                "journal" => fill(&spool, &[], 0..60),
+                "journal" => fill(&spool, form, 0..60),
                 "segments" => {
                     // Each run makes a segment of its own.
-                    fill(&spool, &[], 0..250);
-                    fill(&spool, &[], 250..500);
+                    fill(&spool, form, 0..250);
+                    fill(&spool, form, 250..500);
                 }
-                "keys" => half_delivered(&spool),
-                "rejected" => refused(&spool),
-                _ => two_lanes(&spool),
+                "keys" => half_delivered(&spool, form),
+                "rejected" => refused(&spool, form),
+                _ => two_lanes(&spool, form),
             }
         }
     }
 
     pub fn load_all(dir: &Path) -> Vec<Template> {
-        NAMES.iter().map(|name| Template::load(name, dir.join(name))).collect()
+        let load = |(name, form): (_, Form)| Self::load(name, form, dir.join(form.exporter()).join(name));
+        kinds().map(load).collect()
     }
 
-    fn load(name: &'static str, dir: PathBuf) -> Self {
+    fn load(name: &'static str, form: Form, dir: PathBuf) -> Self {
         let mut files = BTreeMap::new();
         read_tree(&dir, &dir, &mut files);
         // What a client makes of the undamaged spool says which items each batch has.
         let probe = dir.with_file_name(format!("{name}-{}", std::process::id()));
         write_tree(&probe, &files);
-        let taker = Arc::new(Taker::default());
+        let taker = Arc::new(Taker::new(form));
         drain(&probe, &taker);
         let rejected: Vec<(String, String)> = SpoolView::open(&dir)
             .unwrap()
             .rejected()
             .unwrap()
             .into_iter()
-            .map(|item| (item.id, String::from_utf8(item.json).unwrap()))
+            .map(|item| (item.id, form.text(&item.json).unwrap()))
             .collect();
         fs::remove_dir_all(&probe).unwrap();
 
@@ -86,7 +92,7 @@ impl Template {
             let first: u64 = first.split_once('-').unwrap().0.parse().unwrap();
             let stored = fragments.get(&(lane.to_owned(), first)).cloned().unwrap_or_default();
             for item in items {
-                let place = in_journal(&files, lane, item);
+                let place = in_journal(&files, lane, &form.item(item));
                 pending.insert(
                     item.clone(),
                     if stored.is_empty() { place.into_iter().collect() } else { stored.clone() },
@@ -94,14 +100,26 @@ impl Template {
             }
         }
         let rejected = rejected.into_iter().map(|(_, item)| {
-            let holds = |bytes: &Vec<u8>| find(bytes, item.as_bytes()).is_some();
+            let holds = |bytes: &Vec<u8>| find(bytes, &form.item(&item)).is_some();
             let file = files.iter().find(|(path, bytes)| is_in(path, "rejected") && holds(bytes));
             let place = file.map(|(path, bytes)| Place { file: path.clone(), bytes: vec![0..bytes.len()] });
             (item, place.into_iter().collect())
         });
         let rejected: BTreeMap<String, Vec<Place>> = rejected.collect();
         let all = (0..1000).map(|n| (body(n), ())).collect();
-        Self { name, files, pending, rejected, all }
+        Self { name, form, files, pending, rejected, all }
+    }
+}
+
+fn kinds() -> impl Iterator<Item = (&'static str, Form)> {
+    Form::ALL.into_iter().flat_map(|form| NAMES.map(|name| (name, form)))
+}
+
+/// Where a program's own exporter sends items of this form.
+fn destination(form: Form) -> Destination {
+    match form {
+        Form::Json => Destination::custom("unnamed"),
+        Form::Otlp => settings(Path::new("unused"), &[("exporter", form.exporter())]).destination(),
     }
 }
 
@@ -132,23 +150,29 @@ pub fn settings(spool: &Path, more: &[(&str, &str)]) -> Config {
     config
 }
 
-fn fill(spool: &Path, more: &[(&str, &str)], numbers: Range<u64>) {
-    let client =
-        BatchTraceProcessor::open(settings(spool, &[&[("exporter", "none")], more].concat())).unwrap();
+/// A client that sends nothing.
+fn offline(spool: &Path, form: Form) -> BatchTraceProcessor {
+    let exporter = if form == Form::Json { "none" } else { form.exporter() };
+    BatchTraceProcessor::open_offline(settings(spool, &[("exporter", exporter)])).unwrap()
+}
+
+fn fill(spool: &Path, form: Form, numbers: Range<u64>) {
+    let client = offline(spool, form);
     for n in numbers {
-        client.enqueue(body(n).as_bytes()).unwrap();
+        client.enqueue(&form.item(&body(n))).unwrap();
     }
 }
 
 /// Several key names, sorted into segments, and some batches delivered, the last in the middle of the journal.
-fn half_delivered(spool: &Path) {
-    let exporter = Arc::new(Scripted { accepts: Mutex::new(5), refuses: false });
+fn half_delivered(spool: &Path, form: Form) {
+    let exporter = Arc::new(Scripted { form, accepts: Mutex::new(5), refuses: false });
     let client = BatchTraceProcessor::with_exporter(settings(spool, &[]), exporter.clone()).unwrap();
     for n in 0..300 {
+        let item = form.item(&body(n));
         match n % 3 {
-            0 => client.enqueue(body(n).as_bytes()).unwrap(),
-            1 => client.enqueue_as("one", body(n).as_bytes()).unwrap(),
-            _ => client.enqueue_as("two", body(n).as_bytes()).unwrap(),
+            0 => client.enqueue(&item).unwrap(),
+            1 => client.enqueue_as("one", &item).unwrap(),
+            _ => client.enqueue_as("two", &item).unwrap(),
         }
     }
     let deadline = Instant::now() + PATIENCE;
@@ -158,39 +182,38 @@ fn half_delivered(spool: &Path) {
     }
 }
 
-fn refused(spool: &Path) {
-    let exporter = Arc::new(Scripted { accepts: Mutex::new(u64::MAX), refuses: true });
+fn refused(spool: &Path, form: Form) {
+    let exporter = Arc::new(Scripted { form, accepts: Mutex::new(u64::MAX), refuses: true });
     let client = BatchTraceProcessor::with_exporter(settings(spool, &[]), exporter).unwrap();
     for n in 0..60 {
-        client.enqueue(body(n).as_bytes()).unwrap();
+        client.enqueue(&form.item(&body(n))).unwrap();
     }
     client.flush(PATIENCE).unwrap();
     assert!(client.stats().unwrap().rejected > 3);
     drop(client);
-    fill(spool, &[], 60..90);
+    fill(spool, form, 60..90);
 }
 
-fn two_lanes(spool: &Path) {
-    let first = BatchTraceProcessor::open(settings(spool, &[("exporter", "none")])).unwrap();
-    let second = BatchTraceProcessor::open(settings(spool, &[("exporter", "none")])).unwrap();
+fn two_lanes(spool: &Path, form: Form) {
+    let [first, second] = [0, 1].map(|_| offline(spool, form));
     for n in 0..40 {
-        first.enqueue(body(n).as_bytes()).unwrap();
+        first.enqueue(&form.item(&body(n))).unwrap();
     }
     for n in 40..300 {
-        second.enqueue(body(n).as_bytes()).unwrap();
+        second.enqueue(&form.item(&body(n))).unwrap();
     }
 }
 
 /// An exporter that accepts so many batches, or refuses every tenth item.
 struct Scripted {
+    form: Form,
     accepts: Mutex<u64>,
     refuses: bool,
 }
 
 impl TracingExporter for Scripted {
     fn export(&self, batch: &Batch, _deadline: Option<Instant>) -> Outcome {
-        let is_bad =
-            |item: &[u8]| testkit::client::number_of(std::str::from_utf8(item).unwrap()).is_multiple_of(10);
+        let is_bad = |item: &[u8]| number_of(&self.form.text(item).unwrap()).is_multiple_of(10);
         if self.refuses && batch.items().any(is_bad) {
             return Outcome::Refused(Answer { status: 400, body: b"every tenth is bad".to_vec() });
         }
@@ -201,17 +224,25 @@ impl TracingExporter for Scripted {
         *accepts -= 1;
         Outcome::Accepted { status: 200 }
     }
+
+    fn destination(&self) -> Destination {
+        destination(self.form)
+    }
 }
 
 /// An exporter that takes everything.
-#[derive(Default)]
 pub struct Taker {
+    form: Form,
     pub batches: Mutex<HashMap<String, Vec<String>>>,
-    /// Items that are no UTF-8.
+    /// Items that are not of the form.
     pub torn: Mutex<u64>,
 }
 
 impl Taker {
+    pub fn new(form: Form) -> Self {
+        Self { form, batches: Mutex::default(), torn: Mutex::default() }
+    }
+
     pub fn items(&self) -> BTreeMap<String, u64> {
         let mut items = BTreeMap::new();
         for item in self.batches.lock().unwrap().values().flatten() {
@@ -223,11 +254,14 @@ impl Taker {
 
 impl TracingExporter for Taker {
     fn export(&self, batch: &Batch, _deadline: Option<Instant>) -> Outcome {
-        let items: Vec<String> =
-            batch.items().filter_map(|item| String::from_utf8(item.to_vec()).ok()).collect();
+        let items: Vec<String> = batch.items().filter_map(|item| self.form.text(item)).collect();
         *self.torn.lock().unwrap() += (batch.len() - items.len()) as u64;
         self.batches.lock().unwrap().entry(batch.id()).or_default().extend(items);
         Outcome::Accepted { status: 200 }
+    }
+
+    fn destination(&self) -> Destination {
+        destination(self.form)
     }
 }
 
@@ -242,7 +276,9 @@ pub fn drain(spool: &Path, taker: &Arc<Taker>) {
         let readable = view.unreadable().unwrap().is_empty();
         let lanes = view.lanes().unwrap();
         let left: u64 = lanes.iter().map(|lane| lane.stats.pending).sum();
-        if lanes.len() == 1 && left == 0 && readable {
+        // What a repair made of a lane without a whole item is for JSON, and has nothing but its counters.
+        let own = lanes.iter().filter(|lane| Form::of(&lane.destination) == taker.form).count();
+        if own == 1 && left == 0 && readable {
             break;
         }
         assert!(Instant::now() < deadline, "never drained: {lanes:?} {:?}", view.unreadable());
@@ -271,15 +307,15 @@ pub fn write_tree(to: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 /// The record of `item` in the journal of `lane`.
-fn in_journal(files: &BTreeMap<PathBuf, Vec<u8>>, lane: &str, item: &str) -> Option<Place> {
+fn in_journal(files: &BTreeMap<PathBuf, Vec<u8>>, lane: &str, item: &[u8]) -> Option<Place> {
     let file = Path::new("lanes").join(lane).join("journal");
     let bytes = files.get(&file)?;
     let ring = bytes.len() - HEADER_BYTES;
     let wrapped = [&bytes[HEADER_BYTES..], &bytes[HEADER_BYTES..]].concat();
-    let json = find(&wrapped, item.as_bytes())?;
+    let at = find(&wrapped, item)?;
     // In front of the item stand a key name of at most 3 bytes and the record's header.
-    let begin = json.saturating_sub(RECORD_HEADER + 3) & !7;
-    let end = (json + item.len()).next_multiple_of(8);
+    let begin = at.saturating_sub(RECORD_HEADER + 3) & !7;
+    let end = (at + item.len()).next_multiple_of(8);
     let ranges = if end <= ring {
         vec![begin + HEADER_BYTES..end + HEADER_BYTES]
     } else {

@@ -100,11 +100,12 @@ pub fn run(
     if noise.below(3) == 0 || harm.removed() {
         lost_in_repair = seen.repair_twice(dir);
     }
-    let taker = Arc::new(Taker::default());
+    let taker = Arc::new(Taker::new(template.form));
     drain(dir, &taker);
     seen.judge(template, &harm, &taker, control, whole, lost_in_repair, dir);
-    let failure = (!seen.wrong.is_empty())
-        .then(|| format!("(template {}, {}): {}", template.name, harm.what, seen.wrong.join("; ")));
+    let failure = (!seen.wrong.is_empty()).then(|| {
+        format!("(template {} {:?}, {}): {}", template.name, template.form, harm.what, seen.wrong.join("; "))
+    });
     let _ = fs::remove_dir_all(dir);
     (seen.figures, failure)
 }
@@ -164,7 +165,7 @@ impl Seen {
             .rejected()
             .unwrap()
             .into_iter()
-            .map(|item| String::from_utf8_lossy(&item.json).into_owned())
+            .map(|item| template.form.text(&item.json).unwrap_or_default())
             .collect();
         let touches = |places: &[Place]| !control && places.iter().all(|place| harm.touches(place));
         let missing: Vec<(&String, bool)> = template

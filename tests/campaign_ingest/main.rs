@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use answers::{OK, WAITS, accepted, garbage, mutated, pieces};
 use spanspool::SpoolView;
 use testkit::client::Noise;
+use testkit::form::Form;
 use testkit::ingest::{Answer, Fault, Ingest};
 use testkit::script::raw;
 use testkit::tls::start_tls;
@@ -56,8 +57,14 @@ fn every_status_has_the_outcome_that_is_written_down() {
     if !have_compiler() {
         return;
     }
+    every_status(Form::Json);
+    every_status(Form::Otlp);
+}
+
+fn every_status(form: Form) {
     let dir = TempDir::new("hostile");
-    let mut scene = scene(&dir, 8, &[]);
+    let mut scene = Scene::new(&dir, &Way { form, in_flight: 8, ..Way::default() });
+    scene.trial("first", 10, vec![]);
     for status in 100..=599 {
         let answer = match status {
             100..=199 => raw(format!("HTTP/1.1 {status} X\r\n\r\n")),
@@ -69,7 +76,7 @@ fn every_status_has_the_outcome_that_is_written_down() {
         assert_eq!(requests, expected, "{status}");
     }
     assert!(scene.rejected().is_empty());
-    println!("statuses: {}", scene.figures());
+    println!("statuses, {form:?}: {}", scene.figures());
 }
 
 #[test]
@@ -229,8 +236,11 @@ fn random_answers_lose_nothing() {
     for in_flight in [1, 2, 8] {
         let dir = TempDir::new("hostile");
         let settings = ["request_timeout_ms=300", "adopt=same", "max_batch_size=2"];
-        let way = Way { in_flight, two_keys: true, settings: &settings, ..Way::default() };
-        let mut scenes = [Scene::new(&dir, &way), Scene::new(&dir, &way)];
+        // At least one of them has items of OTLP.
+        let forms = [Form::Otlp, Form::any(&mut noise)];
+        let mut scenes = forms.map(|form| {
+            Scene::new(&dir, &Way { form, in_flight, two_keys: true, settings: &settings, ..Way::default() })
+        });
         for n in 0..trials().unwrap_or(36) / 6 {
             let names = ["one", "two"].map(|which| format!("seed{seed}-{n}-{which}"));
             for (scene, name) in scenes.iter_mut().zip(&names) {
@@ -242,7 +252,7 @@ fn random_answers_lose_nothing() {
             }
         }
         for scene in &scenes {
-            println!("random, {in_flight} in flight: {}; seed {seed}", scene.figures());
+            println!("random, {in_flight} in flight, {forms:?}: {}; seed {seed}", scene.figures());
         }
     }
 }
@@ -284,6 +294,7 @@ fn comes_back(name: &str, scene: &mut Scene, dir: &TempDir) {
 }
 
 const PATIENT: Way = Way {
+    form: Form::Json,
     in_flight: 1,
     two_keys: false,
     settings: &["request_timeout_ms=3600000", "connect_timeout_ms=3600000"],

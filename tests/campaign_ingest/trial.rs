@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use spanspool::{LaneStatus, RejectedItem, SpoolView, Stats};
 use testkit::footprint::{Footprint, Peak};
+use testkit::form::Form;
 use testkit::host::{Host, assert_same_batches, ids_of, settings};
 use testkit::ingest::{Answer, Ingest, Request};
 use testkit::wait::PATIENCE;
@@ -61,6 +62,7 @@ struct Stage {
 /// How a client is started.
 #[derive(Clone)]
 pub struct Way<'a> {
+    pub form: Form,
     pub in_flight: usize,
     /// Half of the items go under a key of their own.
     pub two_keys: bool,
@@ -71,7 +73,7 @@ pub struct Way<'a> {
 
 impl Default for Way<'_> {
     fn default() -> Self {
-        Self { in_flight: 1, two_keys: false, settings: &[], variables: &[] }
+        Self { form: Form::Json, in_flight: 1, two_keys: false, settings: &[], variables: &[] }
     }
 }
 
@@ -84,7 +86,7 @@ impl Scene {
     pub fn at(host: &str, dir: &TempDir, way: &Way) -> Self {
         let stage: Arc<Mutex<Stage>> = Arc::default();
         let ingest = start_ingest(&stage, 0);
-        let url = ingest.url().replace("127.0.0.1", host);
+        let url = way.form.url(&ingest).replace("127.0.0.1", host);
         let spool = dir.join("spool");
         Self {
             client: open(dir, &spool, &url, way),
@@ -221,8 +223,9 @@ impl Scene {
 
     /// Items that the client took and that neither arrived nor lie in the rejected store.
     pub fn lost(&self) -> Vec<String> {
+        let aside = self.rejected().into_iter();
         let aside: Vec<String> =
-            self.rejected().iter().map(|r| String::from_utf8(r.json.clone()).unwrap()).collect();
+            aside.map(|item| Form::of(&item.destination).text(&item.json).unwrap()).collect();
         let is_aside = |id: &&String| aside.iter().any(|json| json.contains(&format!("\"{id}\"")));
         let not_arrived = self.enqueued.iter().filter(|id| !self.arrived.contains(*id));
         not_arrived.filter(|id| !is_aside(id)).cloned().collect()
@@ -295,7 +298,16 @@ pub fn open(dir: &TempDir, spool: &Path, url: &str, way: &Way) -> Host {
     let max = format!("max_delay_ms={}", MAX_DELAY.as_millis());
     // The next process may find another address.
     let in_flight = format!("max_in_flight={}", way.in_flight);
-    let common = ["schedule_delay_ms=3600000", "journal_bytes=256 KiB", "adopt=any", &base, &max, &in_flight];
+    let exporter = format!("exporter={}", way.form.exporter());
+    let common = [
+        &exporter,
+        "schedule_delay_ms=3600000",
+        "journal_bytes=256 KiB",
+        "adopt=any",
+        &base,
+        &max,
+        &in_flight,
+    ];
     let mut command = caller(Host::compile(dir));
     command.args(settings(spool, url, &[&common, way.settings].concat()));
     // A host that is not this machine would be asked for by way of a proxy.

@@ -7,6 +7,7 @@ use spanspool::{RejectedItem, Stats};
 use crate::items::{Kind, Name, PREPARED, Progress, name_of};
 use crate::record::Sent;
 use testkit::client::parts_of_id;
+use testkit::form::Form;
 
 /// What was handed to enqueue.
 pub struct Handed {
@@ -132,7 +133,9 @@ impl Findings {
     fn read_store(&mut self, handed: &Handed, store: &[RejectedItem]) -> HashSet<Name> {
         let mut rejected = HashSet::new();
         for item in store {
-            let name = self.names(handed, std::iter::once(&*String::from_utf8_lossy(&item.json)));
+            let text = Form::of(&item.destination).text(&item.json);
+            let text = text.unwrap_or_else(|| String::from_utf8_lossy(&item.json).into_owned());
+            let name = self.names(handed, std::iter::once(&*text));
             let Some(name) = name.first() else { continue };
             if !rejected.insert(*name) {
                 self.came_twice(*name);

@@ -22,6 +22,7 @@ use findings::Findings;
 use scene::{Scene, Stage};
 use setup::{Crew, Setup, Weather};
 use testkit::client::Noise;
+use testkit::form::Form;
 use testkit::wait::eventually;
 use testkit::{campaign, have, run, tool};
 use tracer::{KillAt, Run};
@@ -173,6 +174,7 @@ fn killed_at_any_moment() {
 /// it enqueues, forms batches, moves items into segments, has batches accepted and refused, adopts and shuts down.
 fn traced_setups() -> [Setup; 4] {
     let plain = Setup {
+        form: Form::Json,
         threads: 1,
         items: 48,
         ingests: vec![Weather::Up],
@@ -188,6 +190,7 @@ fn traced_setups() -> [Setup; 4] {
     [
         orphans.clone(),
         Setup {
+            form: Form::Otlp,
             ingests: vec![Weather::Up, Weather::Up],
             crew: Crew::Refused,
             max_in_flight: 8,
@@ -202,6 +205,7 @@ fn traced_setups() -> [Setup; 4] {
             ..plain.clone()
         },
         Setup {
+            form: Form::Otlp,
             ingests: vec![Weather::Down, Weather::Up],
             threads: 2,
             power: true,

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use crate::items::{Kind, name_of};
-use testkit::ingest::{Answer, Ingest, Request, items_of};
+use testkit::form::texts_of;
+use testkit::ingest::{Answer, Ingest, Request};
 
 /// A request as the ingest saw it.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Recorder {
 }
 
 fn see(request: &Request, status: u16, crew: u16) -> Sent {
-    let items = items_of(request);
+    let items = texts_of(request);
     let is_of = |kind| items.iter().filter_map(|item| name_of(item)).any(|name| Kind::of(name) == kind);
     let status = match status {
         200 if is_of(Kind::Bad) => 400,

@@ -13,6 +13,7 @@ use crate::items::{Counters, Kind, PREPARED, Progress, text};
 use crate::record::{Recorder, Sent};
 use crate::setup::{Crew, Setup, Weather};
 use crate::trouble::Tools;
+use testkit::form::Form;
 use testkit::wait::{PATIENCE, eventually};
 use testkit::{TempDir, caller, compile_c, compile_shim};
 
@@ -23,15 +24,21 @@ const WITNESSES: usize = 70;
 /// Of these, the items of before the ingest went down.
 const SETTLED_ITEMS: u64 = 30;
 
-/// What all trials have in common: the compiled worker, and a spool with two orphans to begin with.
+/// What all trials have in common: the compiled worker, and for each form a spool with two orphans to begin with.
 pub struct Stage {
     dir: TempDir,
     worker: PathBuf,
-    orphans: PathBuf,
+    orphans: [Orphans; 2],
+    pub tools: Tools,
+}
+
+/// A spool with two orphans.
+struct Orphans {
+    form: Form,
+    spool: PathBuf,
     /// What came from them, at each of two ports.
     sent: [Vec<Sent>; 2],
     ports: [u16; 2],
-    pub tools: Tools,
 }
 
 impl Stage {
@@ -39,18 +46,29 @@ impl Stage {
         let dir = TempDir::new(name);
         let worker = compile_c("tests/c/kill_worker.c", dir.path());
         let tools = Tools::new(&dir);
-        let orphans = dir.join("orphans");
-        let recorders = prepare_orphans(&orphans);
+        let orphans = Form::ALL.map(|form| Orphans::prepare(form, dir.join(form.exporter())));
+        Self { dir, worker, orphans, tools }
+    }
+
+    fn orphans(&self, form: Form) -> &Orphans {
+        self.orphans.iter().find(|orphans| orphans.form == form).unwrap()
+    }
+}
+
+impl Orphans {
+    fn prepare(form: Form, spool: PathBuf) -> Self {
+        let recorders = prepare_orphans(form, &spool);
         let sent = recorders.each_ref().map(Recorder::sent);
         let ports = recorders.map(|recorder| recorder.ingest.port());
-        Self { dir, worker, orphans, sent, ports, tools }
+        Self { form, spool, sent, ports }
     }
 }
 
 /// Makes two lanes that nobody owns, for two ingests: items delivered, rejected, in segments and in the journal of each.
-fn prepare_orphans(spool: &Path) -> [Recorder; 2] {
+fn prepare_orphans(form: Form, spool: &Path) -> [Recorder; 2] {
     let recorders = [0, 1].map(|_| Recorder::start(0, Vec::new(), 200));
     let setup = Setup {
+        form,
         threads: 0,
         items: 0,
         ingests: vec![Weather::Up; 2],
@@ -62,14 +80,15 @@ fn prepare_orphans(spool: &Path) -> [Recorder; 2] {
         max_batch_size: 16,
         trouble: None,
     };
-    let clients = [0, 1].map(|lane| (lane, setup.open(spool, &recorders[lane].ingest.url())));
+    let clients = [0, 1].map(|lane| (lane, setup.open(spool, &form.url(&recorders[lane].ingest))));
     let enqueue = |numbers: std::ops::Range<u64>| {
         for (lane, client) in &clients {
             for n in numbers.clone() {
-                let (name, json) = (Kind::of((PREPARED + lane, n)).key_name(), text((PREPARED + lane, n)));
-                let enqueue = || match name {
-                    "" => client.enqueue(json.as_bytes()),
-                    _ => client.enqueue_as(name, json.as_bytes()),
+                let key_name = Kind::of((PREPARED + lane, n)).key_name();
+                let item = form.item(&text((PREPARED + lane, n)));
+                let enqueue = || match key_name {
+                    "" => client.enqueue(&item),
+                    _ => client.enqueue_as(key_name, &item),
                 };
                 // The disk may not keep up.
                 eventually("there is room", || match enqueue() {
@@ -114,17 +133,18 @@ impl<'a> Scene<'a> {
         let dir = TempDir::new("kill");
         let home = stage.tools.home_for(&setup);
         let spool = home.as_ref().unwrap_or(&dir).join("spool");
+        let orphans = stage.orphans(setup.form);
         if setup.orphans {
-            copy_folder(&stage.orphans, &spool);
+            copy_folder(&orphans.spool, &spool);
         }
         let sent_before = |at: usize| match (setup.orphans, setup.destinations()) {
             (false, _) => Vec::new(),
-            (true, 1) => stage.sent.concat(),
-            (true, _) => stage.sent[at].clone(),
+            (true, 1) => orphans.sent.concat(),
+            (true, _) => orphans.sent[at].clone(),
         };
         let recorder = |(at, weather): (usize, &Weather)| {
             let status = if *weather == Weather::Up { 200 } else { 503 };
-            let recorder = Recorder::start(stage.ports[at], sent_before(at), status);
+            let recorder = Recorder::start(orphans.ports[at], sent_before(at), status);
             recorder.answer_crew_with(setup.crew.status());
             if *weather == Weather::Down {
                 recorder.ingest.reset_unread(usize::MAX);
@@ -173,8 +193,13 @@ impl<'a> Scene<'a> {
         match self.setup.ingests[..] {
             // Port 9 (discard) of the loopback address: nobody listens.
             [Weather::Down] => vec!["http://127.0.0.1:9/".to_owned()],
-            _ => self.recorders[..self.setup.destinations()].iter().map(|it| it.ingest.url()).collect(),
+            _ => self.urls(),
         }
+    }
+
+    /// One for each destination.
+    fn urls(&self) -> Vec<String> {
+        self.recorders.iter().map(|recorder| self.setup.form.url(&recorder.ingest)).collect()
     }
 
     /// Preloads a library before the worker that keeps the journal's writes from its file.
@@ -245,7 +270,7 @@ impl<'a> Scene<'a> {
 
     /// Another process on the spool that enqueues an item, and ends before long.
     pub fn visit(&mut self) {
-        let url = self.recorders[0].ingest.url();
+        let url = self.urls().remove(0);
         let client = self.setup.open(&self.spool, &url);
         self.enqueue_witness(&client, 0);
     }
@@ -257,7 +282,7 @@ impl<'a> Scene<'a> {
             Kind::of((*thread, 0)) == Kind::Plain && self.setup.home_of(*thread) == destination
         };
         let witness = (next..).find(is_fit).unwrap();
-        match client.enqueue(text((witness, 0)).as_bytes()) {
+        match client.enqueue(&self.setup.form.item(&text((witness, 0)))) {
             Ok(()) => self.witnesses.push(witness),
             // What the dead left may fill the ring for a moment.
             Err(error) => assert_eq!(error.kind(), ErrorKind::Full, "{error}"),
@@ -271,7 +296,7 @@ impl<'a> Scene<'a> {
             recorder.answer_crew_with(200);
             recorder.ingest.reset_unread(0);
         }
-        let urls: Vec<String> = self.recorders.iter().map(|recorder| recorder.ingest.url()).collect();
+        let urls = self.urls();
         let clients: Vec<_> = urls.iter().map(|url| self.setup.open(&self.spool, url)).collect();
         for client in &clients {
             client.set_named_key("crew", "key-crew").unwrap();

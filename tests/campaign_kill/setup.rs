@@ -7,6 +7,7 @@ use spanspool::{BackendSpanExporter, BatchTraceProcessor, TracingExporter};
 
 use crate::trouble::Trouble;
 use testkit::client::Noise;
+use testkit::form::Form;
 
 /// Batches of adopted lanes that may be under way at once.
 const ADOPTED_AT_ONCE: u64 = 4;
@@ -16,6 +17,7 @@ const MAX_AGE: &str = "3600";
 /// How a trial goes.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    pub form: Form,
     pub threads: u64,
     pub items: u64,
     /// What a worker finds at each of its endpoints, one or two.
@@ -63,6 +65,7 @@ impl Setup {
         let ingests = [weather(), weather()];
         Self {
             ingests: ingests[..1 + noise.below(2) as usize].to_vec(),
+            form: Form::any(noise),
             threads: 1 + noise.below(8),
             items: if noise.below(10) == 0 { 2000 } else { 16 + noise.below(100) },
             crew: [Crew::Welcome, Crew::Refused, Crew::PutOff][noise.below(3) as usize],
@@ -101,7 +104,8 @@ impl Setup {
     /// Those of every client but the endpoint.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            ("api_key", "key-default".to_owned()),
+            ("exporter", self.form.exporter().to_owned()),
+            ("api_key", "key-default".into()),
             ("schedule_delay_ms", "2".into()),
             ("base_delay_ms", "2".into()),
             ("max_delay_ms", "20".into()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::disk::{Disk, Kind, can_make};
 use super::witness::{Mood, Witness};
 use testkit::client::{NEVER_MS, item, open};
+use testkit::form::Form;
 use testkit::wait::{PATIENCE, eventually};
 
 /// The keys in order of arrival, those that come again left out.
@@ -29,7 +30,7 @@ fn a_batch_that_was_sent_is_the_same_batch_after_a_power_cut() {
         ("schedule_delay_ms", NEVER_MS),
         ("adopt", "any"),
     ];
-    let client = open(&disk.live().join("spool"), &ingest.url(), &settings);
+    let client = open(&disk.live().join("spool"), &ingest.url(Form::Json), &settings);
     for n in 0..3 {
         client.enqueue(item(n).as_bytes()).unwrap();
     }
@@ -39,7 +40,7 @@ fn a_batch_that_was_sent_is_the_same_batch_after_a_power_cut() {
     let remains = disk.mount(disk.capture());
     let after = Witness::start();
     let smaller = [("max_batch_size", "2"), ("durability", "power"), ("adopt", "any")];
-    let recovered = open(&remains.folder().join("spool"), &after.url(), &smaller);
+    let recovered = open(&remains.folder().join("spool"), &after.url(Form::Json), &smaller);
     recovered.flush(PATIENCE).unwrap();
     drop(recovered);
     assert_eq!(keys(&after), keys(&ingest));
@@ -54,13 +55,13 @@ fn a_number_that_a_power_cut_took_comes_back_under_another_key() {
     let disk = Disk::new(Kind::Ext4, true);
     let ingest = Witness::start();
     let settings = [("sync_interval_ms", NEVER_MS), ("adopt", "any")];
-    let client = open(&disk.live().join("spool"), &ingest.url(), &settings);
+    let client = open(&disk.live().join("spool"), &ingest.url(Form::Json), &settings);
     client.enqueue(item(1).as_bytes()).unwrap();
     client.flush(PATIENCE).unwrap();
 
     let remains = disk.mount(disk.capture());
     let after = Witness::start();
-    let recovered = open(&remains.folder().join("spool"), &after.url(), &settings);
+    let recovered = open(&remains.folder().join("spool"), &after.url(Form::Json), &settings);
     assert_eq!(recovered.stats().unwrap().accepted, 0, "the cut came too late for this test");
     recovered.enqueue(item(2).as_bytes()).unwrap();
     recovered.flush(PATIENCE).unwrap();

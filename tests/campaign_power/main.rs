@@ -28,6 +28,7 @@ use std::time::Duration;
 use disk::{Disk, Kind, can_make};
 use program::{AgeLimit, Crew, Preload, unix_ns};
 use testkit::client::Noise;
+use testkit::form::Form;
 use testkit::wait::PATIENCE;
 use testkit::{TempDir, have, tool};
 use verdict::{Before, Findings, judge};
@@ -67,6 +68,7 @@ struct Run {
     // Killed before the disk is unmounted.
     crew: Crew,
     ingest: Witness,
+    form: Form,
     settings: Vec<(&'static str, String)>,
     disk: Disk,
     _dir: TempDir,
@@ -78,8 +80,10 @@ impl Run {
         let dir = TempDir::new("power-programs");
         let ingest = Witness::start();
         let journal = if noise.below(3) == 0 { "4 MiB" } else { "256 KiB" };
-        let mut settings =
-            vec![("durability", durability.name().to_owned()), ("journal_bytes", journal.into())];
+        let form = Form::any(noise);
+        let mut settings = vec![("exporter", form.exporter().to_owned())];
+        settings.push(("durability", durability.name().into()));
+        settings.push(("journal_bytes", journal.into()));
         settings.push(("sync_interval_ms", SYNC_INTERVAL_MS.to_string()));
         settings.push(("schedule_delay_ms", (1 + noise.below(30)).to_string()));
         settings.push(("max_in_flight", (1 + 3 * noise.below(2)).to_string()));
@@ -90,12 +94,12 @@ impl Run {
         settings.push(("max_delay_ms", "50".into()));
         let spool = disk.live().join(SPOOL);
         let mut arguments =
-            vec![format!("spool_dir={}", spool.display()), format!("endpoint={}", ingest.url())];
+            vec![format!("spool_dir={}", spool.display()), format!("endpoint={}", ingest.url(form))];
         arguments.extend(settings.iter().map(|(key, value)| format!("{key}={value}")));
         let limit = AgeLimit { interval_ns: SYNC_INTERVAL_MS * 1_000_000, wake_up_ns: WAKE_UP_NS };
         let limit = (durability == Durability::Process).then_some(limit);
         let crew = Crew::new(dir.path(), preload, arguments, limit);
-        Self { crew, ingest, settings, disk, _dir: dir }
+        Self { crew, ingest, form, settings, disk, _dir: dir }
     }
 
     /// Something else happens: the ingest's mood changes, a process dies or begins.
@@ -130,7 +134,8 @@ impl Run {
         self.crew.rest(true);
         let (owed, recent) = self.crew.acknowledged(&progress, begin_ns);
         let record = self.ingest.record().clone();
-        let before = Before { owed, recent, progress: self.crew.progress(), record, record_at_begin };
+        let before =
+            Before { form: self.form, owed, recent, progress: self.crew.progress(), record, record_at_begin };
         let remains = self.disk.mount(capture);
         let mut settings: Vec<(&str, &str)> =
             self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect();

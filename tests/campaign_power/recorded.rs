@@ -19,6 +19,7 @@ use super::verdict::{Before, Findings, judge};
 use super::volatile::{Image, Record, Volatile};
 use super::witness::{Mood, Seen, Witness};
 use testkit::client::Noise;
+use testkit::form::Form;
 use testkit::mount::Mount;
 use testkit::wait::PATIENCE;
 use testkit::{TempDir, campaign, have, skip, succeed, tool};
@@ -47,6 +48,7 @@ struct Run {
     requests: Vec<Seen>,
     crew: Crew,
     durability: Durability,
+    form: Form,
     settings: Vec<(&'static str, &'static str)>,
     _dir: TempDir,
 }
@@ -64,7 +66,9 @@ impl Run {
 
         let ingest = Arc::new(Witness::start());
         let in_flight = ["1", "4"][noise.below(2) as usize];
-        let mut settings = vec![("durability", durability.name()), ("journal_bytes", "192 KiB")];
+        let form = Form::any(noise);
+        let mut settings = vec![("exporter", form.exporter()), ("durability", durability.name())];
+        settings.push(("journal_bytes", "192 KiB"));
         settings.extend([
             ("max_in_flight", in_flight),
             ("schedule_delay_ms", "3"),
@@ -74,7 +78,7 @@ impl Run {
         settings.extend([("base_delay_ms", "5"), ("max_delay_ms", "20"), ("sync_interval_ms", "50")]);
         let spool = live.path().join(SPOOL);
         let mut arguments =
-            vec![format!("spool_dir={}", spool.display()), format!("endpoint={}", ingest.url())];
+            vec![format!("spool_dir={}", spool.display()), format!("endpoint={}", ingest.url(form))];
         arguments.extend(settings.iter().map(|(key, value)| format!("{key}={value}")));
         let mut crew = Crew::new(dir.path(), Preload::SyncLog, arguments, None);
         crew.sync_ms = if durability == Durability::Process { 15 } else { 0 };
@@ -104,7 +108,7 @@ impl Run {
         drop(live);
         folder.remove(&name);
         let requests = ingest.record().clone();
-        Self { record, requests, crew, durability, settings, _dir: dir }
+        Self { record, requests, crew, durability, form, settings, _dir: dir }
     }
 
     /// What was owed just before event `cut` came.
@@ -120,7 +124,14 @@ impl Run {
             .filter(|name| !self.crew.is_uncertain(name))
             .partition(|name| name.n < owed_ends[name.thread] && !self.crew.is_unsynced(name));
         let record = self.requests[..*requests].to_vec();
-        Before { owed, recent, progress: progress.clone(), record, record_at_begin: *requests }
+        Before {
+            form: self.form,
+            owed,
+            recent,
+            progress: progress.clone(),
+            record,
+            record_at_begin: *requests,
+        }
     }
 
     /// Where to cut, in order, and how many sectors in a hundred are lost: for each flush, once just after it, and

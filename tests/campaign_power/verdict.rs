@@ -12,9 +12,12 @@ use spanspool::{BatchTraceProcessor, Level};
 use super::program::{FRESH, Name, Progress};
 use super::witness::{Seen, Witness, is_of_known_batch, keys_in, received_in};
 use testkit::client::{config, lanes, rejected, settled};
+use testkit::form::Form;
 
 /// What is known of a spool at a cut.
 pub struct Before {
+    /// What the items are.
+    pub form: Form,
     /// Items that had their OK long enough ago: none of them may be missing.
     pub owed: Vec<Name>,
     /// Further items that had their OK: with `durability=process` they may be missing.
@@ -152,7 +155,7 @@ pub fn judge(spool: &Path, settings: &[(&str, &str)], before: &Before, patience:
     let mut found = Findings { cuts: 1, owed: before.owed.len() as u64, ..Findings::default() };
     let after = Witness::start();
     let log = Arc::new(Mutex::new(Vec::new()));
-    let mut config = config(spool, &after.url(), settings);
+    let mut config = config(spool, &after.url(before.form), settings);
     config.set_log({
         let log = log.clone();
         move |level, line| {
@@ -192,7 +195,7 @@ fn drain(
     client.set_named_key("other", "sk-other").unwrap();
     // One by one: a number that the cut took must not come back under a key that the ingest knows.
     for n in 0..FRESH_ITEMS {
-        client.enqueue(Name { thread: FRESH, n }.text().as_bytes()).unwrap();
+        client.enqueue(&before.form.item(&Name { thread: FRESH, n }.text())).unwrap();
         if let Err(error) = client.flush(patience) {
             found.told.push(error.to_string());
         }
@@ -223,8 +226,8 @@ fn drain(
 fn set_aside_in(spool: &Path, found: &mut Findings) -> HashSet<Name> {
     let items = rejected(spool);
     found.rejected = items.len() as u64;
-    let names = items.iter().map(|item| Name::of(std::str::from_utf8(&item.json).unwrap_or_default()));
-    let names: Vec<Name> = names.flatten().collect();
+    let texts = items.iter().filter_map(|item| Form::of(&item.destination).text(&item.json));
+    let names: Vec<Name> = texts.filter_map(|text| Name::of(&text)).collect();
     found.torn += (items.len() - names.len()) as u64;
     names.into_iter().collect()
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::program::Name;
 use testkit::client::{batch_id, parts_of_id};
-use testkit::ingest::{Answer, Fault, Ingest, Request, items_of};
+use testkit::form::{Form, texts_of};
+use testkit::ingest::{Answer, Fault, Ingest, Request};
 
 /// How the ingest answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,9 @@ impl Witness {
         Self { ingest: ingest.unwrap(), mood, record }
     }
 
-    pub fn url(&self) -> String {
-        self.ingest.url()
+    /// Where to send items of this form.
+    pub fn url(&self, form: Form) -> String {
+        form.url(&self.ingest)
     }
 
     pub fn set_mood(&self, mood: Mood) {
@@ -86,7 +88,7 @@ pub fn keys_in(record: &[Seen]) -> HashMap<&str, u64> {
 }
 
 fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>) -> Answer {
-    let texts = items_of(request);
+    let texts = texts_of(request);
     let items: Vec<Name> = texts.iter().filter_map(|text| Name::of(text)).collect();
     let offends = items.iter().any(|name| name.is_offensive());
     let mut hasher = DefaultHasher::new();

@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod demo;
+mod otlp;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -4,9 +4,9 @@ use crate::config::Destination;
 use crate::error::Result;
 use crate::spool::format::seq_name::seq_name;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{HeaderCounter, JournalView, destination};
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::pending::{Part, Pending};
-use crate::spool::recovery::Unreadable;
+use crate::spool::recovery::{Unreadable, recorded_in};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
@@ -24,7 +24,7 @@ pub struct Finding {
 pub struct LaneCheck {
     /// The lane's id: the name of its folder.
     pub id: String,
-    /// Where its items go; anybody's when what says so is damaged.
+    /// Where its items go; anybody's for items of that form when what says so is damaged.
     pub destination: Destination,
     /// The process that owns it; `None` when nobody does.
     pub owner_pid: Option<u32>,
@@ -55,7 +55,7 @@ impl LaneCheck {
         let quarantine = Quarantine::dir_in(dir);
         let mut check = Self {
             id: id.to_owned(),
-            destination: destination::recorded(&dir.join("journal"))
+            destination: recorded_in(id, dir, &Destination::anybody())
                 .map(|it| it.destination)
                 .unwrap_or_default(),
             repairable: !owned,

@@ -7,13 +7,13 @@ use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::held_path::{HeldPath, denied};
 use crate::spool::inspect::check::LaneCheck;
-use crate::spool::journal::{HeaderCounter, JournalView, destination};
+use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
 use crate::spool::lane::directory::LANES;
 use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::{Part, Pending};
-use crate::spool::recovery::Unreadable;
+use crate::spool::recovery::{Unreadable, recorded_in};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 use crate::spool::set_aside::rejection::RejectedItem;
 use crate::spool::stats::{ExportState, Stats};
@@ -117,16 +117,18 @@ impl SpoolView {
         checks.filter_map(Result::transpose).collect()
     }
 
-    /// Calls `each` with every pending item, oldest first within a lane. It stops early when `each` returns false.
+    /// Calls `each` with every pending item and where it goes, oldest first within a lane. It stops early when `each`
+    /// returns false.
     ///
     /// Items that are delivered meanwhile may show or not.
-    pub fn pending(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+    pub fn pending(&self, each: &mut dyn FnMut(&Destination, &[u8]) -> bool) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
             let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
+            let destination = journal.destination();
             for part in Pending::new(&id, &path, &journal) {
                 let more = match part? {
-                    Part::Batch(stored) => stored.batch.items().all(&mut *each),
-                    Part::Item { json, .. } => each(&json),
+                    Part::Batch(stored) => stored.batch.items().all(|item| each(&destination, item)),
+                    Part::Item { json, .. } => each(&destination, &json),
                     Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => {
                         true
                     }
@@ -143,7 +145,11 @@ impl SpoolView {
     pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
         let mut items = Vec::new();
         for files in self.rejected_files()? {
-            items.extend(files.list()?);
+            let recorded = files
+                .lane_dir()
+                .and_then(|lane| recorded_in(files.lane(), &lane, &Destination::anybody()).ok());
+            let destination = recorded.map(|recorded| recorded.destination).unwrap_or_default();
+            items.extend(files.list(&destination)?);
         }
         Ok(items)
     }
@@ -172,7 +178,7 @@ impl SpoolView {
             let destination = match files.lane_dir() {
                 // Its items were taken over since.
                 Some(lane) if !lane.is_folder() => continue,
-                Some(lane) => match destination::recorded(&lane.join("journal")) {
+                Some(lane) => match recorded_in(files.lane(), &lane, &Destination::anybody()) {
                     Err(_) if !lane.is_folder() => continue,
                     recorded => recorded?.destination,
                 },

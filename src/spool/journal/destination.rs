@@ -4,7 +4,8 @@
 //!  4096  checksum and length of the text; 0: any client may deliver the items
 //!  4104  the text, at most 9000 bytes
 //! ```
-//! It is written before anybody can see the journal, and changed only by an owner that may adopt the lane.
+//! It is written before anybody can see the journal, and changed only by an owner that may adopt the lane. What the items
+//! are never changes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -64,8 +65,8 @@ pub(crate) struct Recorded {
     pub(crate) is_changeable: bool,
 }
 
-/// Where the items of the journal `path` go, whatever else is wrong with it. Those of one that is absent, or whose
-/// record of it is damaged, may be delivered by any client.
+/// Where the items of the journal `path` go, whatever else is wrong with it; anybody's if it is absent, or what says so is
+/// damaged.
 pub(crate) fn recorded(path: &HeldPath) -> Result<Recorded> {
     let mut start = Vec::new();
     let most = (AT_TEXT + Destination::MAX_BYTES.next_multiple_of(8)) as u64;
@@ -93,14 +94,16 @@ impl Journal {
         of(&self.map)
     }
 
-    /// Records, durably, that the items go to `destination` from now on. Whenever that is cut short, they go there, to
-    /// where they went, or wherever a client takes them.
+    /// Records, durably, that the items go to `destination` from now on, which is for items of their form. Whenever that
+    /// is cut short, they go there, to where they went, or wherever a client for such items takes them.
     pub(crate) fn redirect(&self, destination: &Destination) -> Result<()> {
         let sync = || {
             let file = self.file();
             file.get().and_then(File::sync_data).map_err(|e| self.sync_failed(e))
         };
-        self.map.header_word(AT_CHECK).store(0, Release);
+        // Both texts begin with this one, so that it is there all the time.
+        let form = destination.without_address();
+        self.map.header_word(AT_CHECK).store(check(form.as_str().as_bytes()), Release);
         sync()?;
         store(&self.map, destination);
         sync()

@@ -10,14 +10,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::fork;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::destination::{self, Recorded};
+use crate::spool::journal::destination::Recorded;
 use crate::spool::journal::{HeaderCounter, now_unix_ms, random};
 use crate::spool::lane::Lane;
 use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::{create_journal, resize_journal};
 use crate::spool::lane::settings::LaneSettings;
-use crate::spool::recovery::DamagedLane;
+use crate::spool::recovery::{DamagedLane, recorded_in};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// The folder of a spool that its lanes are in.
@@ -87,7 +87,7 @@ impl Lane {
         if !is_lane(id) || lock::is_folder_locked(&named) {
             return Ok(None);
         }
-        let is_wanted = |dir: &HeldPath| destination::recorded(&dir.join("journal")).map(|it| is_wanted(&it));
+        let is_wanted = |dir: &HeldPath| recorded_in(id, dir, &settings.destination).map(|it| is_wanted(&it));
         // Asked before it is locked, too: who looks for such lanes must not find it locked by one who does not.
         let taken = is_wanted(&named).and_then(|wanted| match wanted {
             true => take_over(&named, |dir, lock| {
@@ -113,7 +113,7 @@ impl Lane {
     ) -> Option<DamagedLane> {
         let named = lanes.join(id);
         let found = DamagedLane::find(id, &named).and_then(|found| match found {
-            Some(lane) if settings.adopts(&lane.destination()?) => Ok(Some(lane)),
+            Some(lane) if settings.adopts(&lane.destination(&settings.destination)?) => Ok(Some(lane)),
             _ => Ok(None),
         });
         match found {

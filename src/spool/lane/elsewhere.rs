@@ -11,6 +11,7 @@ use std::sync::{Mutex, TryLockError};
 
 use crate::config::Level;
 use crate::error::{ErrorKind, Result};
+use crate::item;
 use crate::os::lock::Unpoison;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{JournalView, destination};
@@ -98,7 +99,12 @@ impl Lane {
         }
         // Another user's lane is passed over, and so is one that is gone by now.
         let Ok(Some(dir)) = lock::hold(&named) else { return Ok(()) };
-        if !self.settings().adopts(&destination::recorded(&dir.join("journal"))?.destination) {
+        let recorded = destination::recorded(&dir.join("journal"))?.destination;
+        // What is damaged may say less than the items do.
+        let item = RejectedFiles::new(id, dir.join("rejected")).any_item()?;
+        let is_of_form =
+            item.is_none_or(|item| item::signal_of(&item) == self.settings().destination.signal());
+        if !self.settings().adopts(&recorded) || recorded.is_anybody() && !is_of_form {
             return Ok(());
         }
         let is_complete = self.take_from(id, &dir, wanted)?;

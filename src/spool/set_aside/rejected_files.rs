@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime};
 
+use crate::config::Destination;
 use crate::error::{Error, Result};
 use crate::spool::format::fragment;
 use crate::spool::format::seq_name::{seq_name, seq_of};
@@ -92,10 +93,17 @@ impl RejectedFiles {
         Ok(self.dir.names()?.iter().filter_map(|name| seq_of(name)).collect())
     }
 
-    /// The items, oldest first. What is damaged or of another format version is left out.
-    pub(crate) fn list(&self) -> Result<Vec<RejectedItem>> {
+    /// The items, oldest first, of a lane whose items go to `destination`. What is damaged or of another format version is
+    /// left out.
+    pub(crate) fn list(&self, destination: &Destination) -> Result<Vec<RejectedItem>> {
         let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
-        Ok(groups.flat_map(|group| group.into_items(&self.lane)).collect())
+        Ok(groups.flat_map(|group| group.into_items(&self.lane, destination)).collect())
+    }
+
+    /// Some item, if there is one.
+    pub(crate) fn any_item(&self) -> Result<Option<Vec<u8>>> {
+        let mut groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
+        Ok(groups.find_map(|group| group.items.into_iter().next()).map(|(_, item)| item))
     }
 
     /// The seqs of all items.

@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::format::codec;
 use crate::spool::format::fragment::{self, Fragment};
@@ -38,6 +39,8 @@ pub struct RejectedItem {
     pub rejected_unix_ms: u64,
     /// The name of the key it was to be sent with; empty for the default key.
     pub key_name: String,
+    /// Where the items of its lane go.
+    pub destination: Destination,
     /// The item.
     pub json: Vec<u8>,
 }
@@ -93,8 +96,8 @@ impl Rejection {
         self.batch_id == whole.batch_id && self.items.iter().all(|item| whole.items.contains(item))
     }
 
-    /// The items as they are listed; `lane` is the one in whose store they are.
-    pub(super) fn into_items(self, lane: &str) -> Vec<RejectedItem> {
+    /// The items as they are listed; `lane` is the one in whose store they are, and its items go to `destination`.
+    pub(super) fn into_items(self, lane: &str, destination: &Destination) -> Vec<RejectedItem> {
         let item = |(seq, json)| RejectedItem {
             id: format!("{lane}-{seq}"),
             batch_id: self.batch_id.clone(),
@@ -103,6 +106,7 @@ impl Rejection {
             answer: self.answer.clone(),
             rejected_unix_ms: self.rejected_unix_ms,
             key_name: self.key_name.clone(),
+            destination: destination.clone(),
             json,
         };
         self.items.into_iter().map(item).collect()

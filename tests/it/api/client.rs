@@ -143,7 +143,7 @@ fn dropped_client_leaves_its_items_in_the_spool() {
     let mut pending = Vec::new();
     SpoolView::open(&spool)
         .unwrap()
-        .pending(&mut |json| {
+        .pending(&mut |_, json| {
             pending.push(String::from_utf8(json.to_vec()).unwrap());
             true
         })

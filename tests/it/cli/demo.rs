@@ -15,16 +15,27 @@ fn demo(folder: &TempDir, more: &[&str]) -> Ended {
 
 #[test]
 fn every_acknowledged_item_survives_the_kill_and_arrives() {
+    assert_nothing_lost(&[]);
+}
+
+#[test]
+fn requests_of_otlp_do_as_well() {
+    let ended = assert_nothing_lost(&["--otlp"]);
+    assert!(ended.contains("/v1/traces, where nothing listens"), "{ended}");
+}
+
+fn assert_nothing_lost(more: &[&str]) -> String {
     let folder = TempDir::new("cli");
-    let ended = demo(&folder, &[]).with(0);
+    let ended = demo(&folder, more).with(0);
     for act in ["1  OFFLINE", "2  KILL", "3  RESTART", "4  ONLINE", "5  VERDICT"] {
         assert!(ended.out.contains(act), "{}", ended.out);
     }
     assert!(ended.out.contains(" + pending 0 + rejected 0 + dropped 0\n"), "{}", ended.out);
     assert!(ended.out.contains("Nothing was lost"), "{}", ended.out);
     assert!(!ended.out.contains("FAILED") && !ended.out.contains('\x1b'), "{}", ended.out);
-    assert!(!(ended.out + &ended.err).contains("sk-the-real-one"));
+    assert!(!(ended.out.clone() + &ended.err).contains("sk-the-real-one"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    ended.out
 }
 
 #[test]

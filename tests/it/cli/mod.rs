@@ -5,4 +5,5 @@ mod check;
 mod demo;
 mod flows;
 mod help;
+mod otlp;
 mod watch;

@@ -38,7 +38,7 @@ fn for_openai(spool: &Path, settings: &[(&str, &str)]) -> BatchTraceProcessor {
 
 fn pending(spool: &Path) -> Vec<String> {
     let mut items = Vec::new();
-    let mut keep = |json: &[u8]| {
+    let mut keep = |_: &spanspool::Destination, json: &[u8]| {
         items.push(String::from_utf8(json.to_vec()).unwrap());
         true
     };

@@ -210,7 +210,7 @@ fn a_spool_of_every_version_is_read_to_the_last_byte() {
 
         let view = SpoolView::open(spool).unwrap();
         let mut pending = 0;
-        view.pending(&mut |_| {
+        view.pending(&mut |_, _| {
             pending += 1;
             true
         })

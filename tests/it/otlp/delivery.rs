@@ -109,7 +109,14 @@ fn leave(dir: &TempDir, url: &str, names: &[String], more: &[&str]) {
     let mut command = caller(program);
     command
         .arg(file)
-        .args([&spool, "exporter=otlp", &endpoint, "schedule_delay_ms=86400000", "max_batch_size=65536"])
+        .args([
+            &spool,
+            "exporter=otlp",
+            &endpoint,
+            "schedule_delay_ms=86400000",
+            "max_batch_size=65536",
+            "enqueue_timeout_ms=60000",
+        ])
         .args(more);
     let mut host = Host::run(&mut command);
     assert_eq!(host.line(), "ready");

@@ -1,5 +1,6 @@
 //! OTLP: items that are export requests, to receivers that decode what arrives.
 
+mod damage;
 mod delivery;
 mod environment;
 mod refusals;

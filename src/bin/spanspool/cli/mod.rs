@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod human;
+pub mod input;
+pub mod item;
 pub mod json;
 pub mod key_file;
 pub mod ledger;

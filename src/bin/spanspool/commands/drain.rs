@@ -180,7 +180,8 @@ impl Route {
         if !takes_all && !is_told("endpoint")? && !is_told("exporter")? {
             for destination in lanes.iter().filter(|lane| is_ours(lane)).map(|lane| &lane.destination) {
                 // Those of `exporter=none` go anywhere, and a program's own exporter is not here.
-                if destination.endpoint().is_some() || *destination == Destination::console() {
+                let is_known = destination.endpoint().is_some() || destination.signal().is_some();
+                if is_known || *destination == Destination::console() {
                     let mut config = config.clone();
                     config.set_destination(destination)?;
                     configs.insert(destination, config);

@@ -10,7 +10,8 @@ use spanspool::{BatchTraceProcessor, RejectedItem};
 
 use crate::cli::clock::now_unix_ms;
 use crate::cli::human::{counted, duration, one_line};
-use crate::cli::json::{self, on_one_line};
+use crate::cli::item::Printer;
+use crate::cli::json;
 use crate::cli::outcome::{Done, Failure};
 use crate::cli::spool::Spool;
 
@@ -26,7 +27,7 @@ pub struct Rejected {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Show every rejected item with the ingest's answer
+    /// Show every rejected item with the ingest's answer; items of OTLP as OTLP JSON
     List {
         #[command(flatten)]
         options: Options,
@@ -114,11 +115,11 @@ fn requeue(spool: &Spool, ids: &[String]) -> Result<u64, Failure> {
 }
 
 fn write_list(rejected: &[RejectedItem], json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut out = BufWriter::new(out);
+    let (mut out, mut printer) = (BufWriter::new(out), Printer::new("spanspool rejected"));
     if json {
-        rejected.iter().try_for_each(|item| write_json(item, &mut out))?;
+        rejected.iter().try_for_each(|item| write_json(item, &mut printer, &mut out))?;
     } else {
-        rejected.iter().try_for_each(|item| write_text(item, &mut out))?;
+        rejected.iter().try_for_each(|item| write_text(item, &mut printer, &mut out))?;
         writeln!(out, "{}", counted(rejected.len() as u64, "rejected item"))?;
     }
     Ok(out.flush()?)
@@ -133,7 +134,7 @@ fn write_count(what: &str, items: u64, json: bool, out: &mut dyn Write) -> Resul
     Ok(())
 }
 
-fn write_text(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
+fn write_text(item: &RejectedItem, printer: &mut Printer, out: &mut dyn Write) -> Result<(), Failure> {
     let status = if item.status == 0 { "no answer".into() } else { format!("HTTP {}", item.status) };
     let waited = duration(now_unix_ms().saturating_sub(item.rejected_unix_ms));
     let reason = one_line(item.reason.as_bytes(), SHOWN_CHARS);
@@ -144,7 +145,8 @@ fn write_text(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
     if !item.answer.is_empty() {
         writeln!(out, "    answer  {}", one_line(&item.answer, SHOWN_CHARS))?;
     }
-    writeln!(out, "    item    {}\n", one_line(&item.json, SHOWN_CHARS))?;
+    let shown = printer.line(&item.destination, &item.json).unwrap_or_else(|_| item.json.clone());
+    writeln!(out, "    item    {}\n", one_line(&shown, SHOWN_CHARS))?;
     Ok(())
 }
 
@@ -165,12 +167,12 @@ struct Entry<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Json(&'a RawValue),
-    /// An item that is not JSON, as `validation=none` permits.
+    /// An item that is not what it should be, as `validation=none` permits.
     Text(String),
 }
 
-fn write_json(item: &RejectedItem, out: &mut dyn Write) -> Result<(), Failure> {
-    let line = on_one_line(&item.json);
+fn write_json(item: &RejectedItem, printer: &mut Printer, out: &mut dyn Write) -> Result<(), Failure> {
+    let line = printer.line(&item.destination, &item.json).unwrap_or_default();
     let body = match serde_json::from_slice(&line) {
         Ok(json) => Body::Json(json),
         Err(_) => Body::Text(String::from_utf8_lossy(&item.json).into_owned()),

@@ -156,7 +156,7 @@ fn write_destinations(lanes: &[LaneStatus], out: &mut dyn Write) -> Result<(), F
     }
     for (destination, pending) in pending {
         let to = one_line(destination.as_str().as_bytes(), SHOWN_CHARS);
-        let to = if destination.is_anybody() { "any client".into() } else { to };
+        let to = if destination.as_str().is_empty() { "any client".into() } else { to };
         writeln!(out, "  {} pending for {to}", count(pending))?;
     }
     Ok(())

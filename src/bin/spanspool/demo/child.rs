@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use spanspool::BatchTraceProcessor;
 
-use super::items;
+use super::items::{self, Items};
 use crate::cli::outcome::{Done, Failure};
 use crate::cli::spool::Spool;
 
@@ -30,11 +30,13 @@ const PACE: Duration = Duration::from_millis(1);
 
 impl Child {
     pub fn run(&self) -> Result<Done, Failure> {
-        let processor = BatchTraceProcessor::open(self.spool.config(&[])?)?;
+        let config = self.spool.config(&[])?;
+        let items = if config.destination().signal().is_some() { items::OTLP } else { items::AGENTS_SDK };
+        let processor = BatchTraceProcessor::open(config)?;
         thread::scope(|scope| {
             let enqueue = |first| {
                 let processor = &processor;
-                scope.spawn(move || enqueue_without_end(processor, first))
+                scope.spawn(move || enqueue_without_end(processor, items, first))
             };
             let threads: Vec<_> = (0..THREADS).map(enqueue).collect();
             for thread in threads {
@@ -47,11 +49,11 @@ impl Child {
 }
 
 /// Ends when the pipe's reader is gone, and with it the demo.
-fn enqueue_without_end(processor: &BatchTraceProcessor, first: u32) -> Result<(), Failure> {
+fn enqueue_without_end(processor: &BatchTraceProcessor, items: Items, first: u32) -> Result<(), Failure> {
     for round in (first..).step_by(THREADS as usize) {
-        for item in items::of_round(round) {
-            processor.enqueue(item.as_bytes())?;
-            let id = items::id_of(&item).unwrap_or_default();
+        for item in items.of_round(round) {
+            processor.enqueue(&item)?;
+            let id = items.id_of(&item);
             // One write a line: the kill can't cut an id in two.
             io::stdout().write_all(format!("{id}\n").as_bytes())?;
             thread::sleep(PACE);

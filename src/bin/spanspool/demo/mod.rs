@@ -18,6 +18,7 @@ use clap::Args;
 use crate::cli::human::duration;
 use crate::cli::ledger::totals;
 use crate::cli::outcome::{Done, Failure};
+use items::Items;
 use stage::Stage;
 use verdict::Verdict;
 
@@ -29,10 +30,15 @@ pub use child::{CHILD, Child};
 /// SIGKILL, opens its spool from another process, brings the ingest up, and checks
 /// that every item arrived. All of it runs on this machine, in a temporary folder.
 ///
+/// With --otlp the items are export requests of OTLP, and the ingest decodes them.
+///
 /// Exit code: 0 every check holds; 1 one does not, and the folder is kept; 2 wrong usage.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Demo {
+    /// Enqueue spans of OpenTelemetry instead of items of the OpenAI Agents SDK
+    #[arg(long)]
+    otlp: bool,
     /// Keep the folder and name it
     #[arg(long)]
     keep: bool,
@@ -48,7 +54,8 @@ impl Demo {
         let dir = std::env::temp_dir().join(format!("spanspool-demo-{}", std::process::id()));
         let created = DirBuilder::new().mode(0o700).create(&dir);
         created.map_err(|e| failed(format!("create {}", dir.display()), e))?;
-        let result = play(&dir, out);
+        let items = if self.otlp { items::OTLP } else { items::AGENTS_SDK };
+        let result = play(&dir, items, out);
         let worth_keeping = matches!(result, Ok(Done::SomethingLeft) | Err(Failure::Failed(_)));
         if self.keep || worth_keeping {
             writeln!(out, "\nThe spool is kept in {}", dir.display())?;
@@ -63,16 +70,17 @@ fn failed(what: impl Display, error: io::Error) -> Failure {
     Failure::Failed(format!("cannot {what}: {error}"))
 }
 
-fn play(dir: &Path, out: &mut dyn Write) -> Result<Done, Failure> {
+fn play(dir: &Path, items: Items, out: &mut dyn Write) -> Result<Done, Failure> {
     let started = Instant::now();
-    let stage = Stage::set(dir)?;
+    let stage = Stage::set(dir, items)?;
     let acknowledged = stage.offline_and_kill(out)?;
     let processor = stage.restart(out)?;
     let ingest = stage.online(&processor, out)?;
     let stats = totals(&stage.lanes()?);
     heading(out, 5, "VERDICT", "what enqueue acknowledged, what arrived, and the ledger")?;
     let requests = ingest.requests();
-    let holds = Verdict { acknowledged: &acknowledged, requests: &requests, stats: &stats }.write(out)?;
+    let verdict = Verdict { items, acknowledged: &acknowledged, requests: &requests, stats: &stats };
+    let holds = verdict.write(out)?;
     // All is delivered, or the verdict said that it is not.
     let _ = processor.shutdown(Duration::ZERO);
     let word = if holds { "Nothing was lost" } else { "NOT EVERYTHING HOLDS" };

@@ -15,7 +15,8 @@ use spanspool::{BatchTraceProcessor, Config, LaneStatus, SpoolView};
 
 use super::child::{self, Program};
 use super::ingest::{Answer, Fault, Ingest};
-use super::{DEMO_KEY, REFUSALS, fact, failed, heading, items};
+use super::items::Items;
+use super::{DEMO_KEY, REFUSALS, fact, failed, heading};
 use crate::cli::human::{count, duration};
 use crate::cli::ledger::totals;
 use crate::cli::outcome::Failure;
@@ -34,27 +35,30 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The folder of the spool and the port of the ingest.
 pub struct Stage {
+    items: Items,
     dir: PathBuf,
     port: u16,
 }
 
 impl Stage {
-    pub fn set(dir: &Path) -> Result<Self, Failure> {
+    pub fn set(dir: &Path, items: Items) -> Result<Self, Failure> {
         // The kernel names a free port. Once the listener is dropped, connections to it are refused.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(|e| failed("find a free port of 127.0.0.1", e))?;
         let port = listener.local_addr().map_err(|e| failed("find a free port of 127.0.0.1", e))?.port();
-        Ok(Self { dir: dir.to_path_buf(), port })
+        Ok(Self { items, dir: dir.to_path_buf(), port })
     }
 
     fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/v1/traces/ingest", self.port)
+        let path = if self.items.is_otlp { "/v1/traces" } else { "/v1/traces/ingest" };
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// The same for both processes. All delays are short: a real outage takes too long to watch.
     fn settings(&self) -> Vec<(&'static str, OsString)> {
         vec![
             ("spool_dir", self.dir.clone().into()),
+            ("exporter", if self.items.is_otlp { "otlp" } else { "backend" }.into()),
             ("endpoint", self.endpoint().into()),
             ("max_batch_size", BATCH_SIZE.to_string().into()),
             ("schedule_delay_ms", "50".into()),
@@ -74,7 +78,9 @@ impl Stage {
         fact(out, "ingest", format!("{}, where nothing listens", self.endpoint()))?;
         let (mut program, ids) = Program::start(&self.settings())?;
         fact(out, "program", format!("process {}, {} threads", program.pid(), child::THREADS))?;
-        fact(out, "items", format!("{} of an agent's run, over and over under new ids", items::per_round()))?;
+        let form = if self.items.is_otlp { ", each a request of OTLP" } else { "" };
+        let items = self.items.per_round();
+        fact(out, "items", format!("{items} of an agent's run{form}, over and over under new ids"))?;
 
         let ids = listen(ids);
         let mut acknowledged = wait_for_ids(&ids)?;

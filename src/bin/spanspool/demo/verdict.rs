@@ -6,13 +6,15 @@ use std::io::Write;
 use spanspool::Stats;
 
 use super::REFUSALS;
-use super::ingest::{Request, items_of};
-use super::items;
+use super::ingest::Request;
+use super::items::Items;
 use crate::cli::human::count;
 use crate::cli::ledger::{balances, equation};
 use crate::cli::outcome::Failure;
 
 pub struct Verdict<'a> {
+    /// What was enqueued.
+    pub items: Items,
     /// The ids that were acknowledged to the killed program.
     pub acknowledged: &'a HashSet<String>,
     /// All that arrived, the refused attempts included.
@@ -46,11 +48,12 @@ impl Verdict<'_> {
 
     fn checks(&self) -> Vec<(bool, &'static str, String)> {
         let (refused, accepted) = self.requests.split_at(REFUSALS.min(self.requests.len()));
-        let arrived: Vec<String> = accepted.iter().flat_map(items_of).collect();
-        let times = times_by_id(&arrived);
+        let arrived: Vec<Vec<u8>> =
+            accepted.iter().flat_map(|request| self.items.in_request(request)).collect();
+        let times = self.times_by_id(&arrived);
         let missing = self.acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
         let twice = times.values().filter(|times| **times > 1).count();
-        let changed = changed(&arrived, &times);
+        let changed = self.changed(&arrived, &times);
         let again = accepted.first().is_some_and(|first| refused.iter().all(|r| is_same_batch(r, first)));
         let distinct = times.len() as u64;
         let stats = self.stats;
@@ -68,21 +71,22 @@ impl Verdict<'_> {
             (ledger, "the ledger agrees with the ingest", format!("{} items arrived", count(distinct))),
         ]
     }
-}
 
-fn times_by_id(arrived: &[String]) -> HashMap<String, u64> {
-    let mut times = HashMap::new();
-    for item in arrived {
-        *times.entry(items::id_of(item).unwrap_or_default()).or_default() += 1;
+    fn times_by_id(&self, arrived: &[Vec<u8>]) -> HashMap<String, u64> {
+        let mut times = HashMap::new();
+        for item in arrived {
+            *times.entry(self.items.id_of(item)).or_default() += 1;
+        }
+        times
     }
-    times
-}
 
-/// How many of the arrived items were never enqueued in exactly these bytes.
-fn changed(arrived: &[String], times: &HashMap<String, u64>) -> usize {
-    let rounds: HashSet<u32> = times.keys().filter_map(|id| items::round_of(id)).collect();
-    let enqueued: HashSet<String> = rounds.into_iter().flat_map(items::of_round).collect();
-    arrived.iter().filter(|item| !enqueued.contains(*item)).count()
+    /// How many of the arrived items were never enqueued in exactly these bytes.
+    fn changed(&self, arrived: &[Vec<u8>], times: &HashMap<String, u64>) -> usize {
+        let rounds: HashSet<u32> = times.keys().filter_map(|id| self.items.round_of(id)).collect();
+        let enqueued: HashSet<Vec<u8>> =
+            rounds.into_iter().flat_map(|round| self.items.of_round(round)).collect();
+        arrived.iter().filter(|item| !enqueued.contains(*item)).count()
+    }
 }
 
 fn is_same_batch(a: &Request, b: &Request) -> bool {

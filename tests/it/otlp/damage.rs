@@ -1,0 +1,73 @@
+//! Damage: a journal that does not say any more where its items go. They tell what they are themselves.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use spanspool::BatchTraceProcessor;
+use testkit::TempDir;
+use testkit::client::{assert_all_delivered, enqueue, lane_dir, open_offline, rejected, view};
+use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::wait::{PATIENCE, eventually};
+
+use super::delivery::base;
+use super::{item, open, otlp_config, times};
+
+/// Where the journal says where its items go, and the bytes that this takes here.
+const DESTINATION: (u64, usize) = (4096, 60);
+
+/// Three spans in the spool, in a lane of which `change` damages what says where they go.
+fn leave_damaged(spool: &Path, change: impl Fn(&mut [u8])) {
+    let config = otlp_config(spool, "http://127.0.0.1:9", &[]);
+    let client = BatchTraceProcessor::open_offline(config).unwrap();
+    ["a", "b", "c"].iter().for_each(|name| client.enqueue(&item(name)).unwrap());
+    drop(client);
+    let journal = lane_dir(spool).join("journal");
+    let journal = File::options().read(true).write(true).open(journal).unwrap();
+    let (at, len) = DESTINATION;
+    let mut bytes = vec![0; len];
+    journal.read_exact_at(&mut bytes, at).unwrap();
+    assert!(bytes[8..].starts_with(b"otlp traces http"), "{bytes:?}");
+    change(&mut bytes);
+    journal.write_all_at(&bytes, at).unwrap();
+}
+
+#[test]
+fn items_of_a_damaged_journal_go_to_a_client_for_such_items_only() {
+    let dir = TempDir::new("otlp-damage");
+    leave_damaged(dir.path(), |bytes| bytes[20] ^= 1);
+    assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
+    let receiver = Ingest::start(|_| Answer::status(200)).unwrap();
+    let adopting = [("adopt", "any"), ("adopt_interval_ms", "10")];
+    // One for JSON, and one for logs, look around and leave it alone.
+    let json = testkit::client::open(dir.path(), &receiver.url(), &adopting);
+    let logs = open(dir.path(), &base(&receiver), &[&adopting[..], &[("signal", "logs")]].concat());
+    enqueue(&json, [7]);
+    json.flush(PATIENCE).unwrap();
+    logs.flush(PATIENCE).unwrap();
+    assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
+    let traces = open(dir.path(), &base(&receiver), &[("adopt_interval_ms", "10")]);
+    eventually("they are delivered", || traces.stats().unwrap().delivered == 3);
+    assert_all_delivered(&json, 1);
+    let requests = receiver.requests();
+    assert_eq!(times(requests.iter().filter(|request| request.path == "/v1/traces")).len(), 3);
+    assert_eq!(requests.iter().flat_map(items_of).count(), 1);
+    assert_eq!(rejected(dir.path()).len(), 0);
+}
+
+#[test]
+fn a_repair_leaves_them_to_any_client_for_such_items() {
+    let dir = TempDir::new("otlp-damage");
+    leave_damaged(dir.path(), |bytes| bytes[20] ^= 1);
+    let mut config = spanspool::Config::new();
+    config.set("spool_dir", dir.path().to_str().unwrap()).unwrap();
+    assert_eq!(spanspool::repair(&config).unwrap()[0].salvaged, 3);
+    let lanes = testkit::client::lanes(dir.path());
+    assert_eq!(lanes[0].destination.as_str(), "otlp traces");
+    // Another client's items get a lane of their own.
+    drop(open_offline(dir.path(), &[]));
+    let receiver = Ingest::start(|_| Answer::status(200)).unwrap();
+    let traces = open(dir.path(), &base(&receiver), &[("adopt_interval_ms", "10")]);
+    eventually("they are delivered", || traces.stats().unwrap().delivered == 3);
+    assert_eq!(times(&receiver.requests()).len(), 3);
+}
