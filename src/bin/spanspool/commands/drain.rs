@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
 use spanspool::{
-    BatchTraceProcessor, Config, Destination, ErrorKind, ForeignLane, LaneStatus, Level, SpoolView,
+    BatchTraceProcessor, Config, Destination, ErrorKind, ExportState, ForeignLane, LaneStatus, Level,
+    SpoolView,
 };
 
 use crate::cli::human::{count, counted, duration};
@@ -31,6 +32,9 @@ use crate::cli::spool::Spool;
 /// were set aside for want of it are delivered, too.
 /// Ctrl-C loses nothing: undelivered items stay in the spool. The lanes of
 /// running processes are named and left to them.
+/// It waits for an ingest that is down. When the ingest refuses all that is left,
+/// or a key or an address is wrong, it ends and says so, unless '--timeout-ms'
+/// gives it time.
 ///
 /// Exit code: 0 all is delivered, 1 something is left or was rejected, 2 wrong usage.
 #[derive(Args)]
@@ -61,6 +65,8 @@ const DEFAULTS: &[(&str, &str)] = &[("schedule_delay_ms", "100"), ("adopt_interv
 /// As good as none, and short enough to be added to a clock.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// All that is left waits for something outside to change: for as long it may still do so.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 impl Drain {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
@@ -86,12 +92,16 @@ impl Drain {
         });
         let started = Instant::now();
         let route = Route::new(&self.spool, config, keys, &before)?;
-        let result = deliver(&route, &view, started + limit, &progress);
+        let is_patient = self.timeout_ms.is_some();
+        let result = deliver(&route, &view, started + limit, is_patient, &progress);
         progress.clear();
-        let (lanes, unreadable, held) = (view.lanes()?, view.unreadable()?, Held::of(&view, |_| true)?);
+        let (seen, unreadable, held) = (view.lanes()?, view.unreadable()?, Held::of(&view, |_| true)?);
         // Nothing is left or the time is up, so there is nothing to wait for.
         route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
-        result?;
+        let standing = result?;
+        let stands = standing.is_some();
+        // As they were while there was somebody who knew why.
+        let lanes = standing.unwrap_or(seen);
         let (before, after) = (totals(&before), totals(&lanes));
         let refused = (after.rejected.saturating_sub(held.items()))
             .saturating_sub(before.rejected.saturating_sub(held_before.items()));
@@ -107,6 +117,9 @@ impl Drain {
             }
             held.write(out)?;
             write_pending(&lanes, &route, out)?;
+            if stands {
+                writeln!(out, "nothing can be delivered until that changes; '--timeout-ms N' waits for it")?;
+            }
             write_unreadable(&unreadable, out)?;
         }
         for ForeignLane { id, reason } in view.foreign()? {
@@ -117,23 +130,49 @@ impl Drain {
     }
 }
 
-/// Flushes in threads of their own while this one shows the progress.
-fn deliver(route: &Route, view: &SpoolView, deadline: Instant, progress: &Progress) -> Result<(), Failure> {
+/// Flushes in threads of their own while this one shows the progress. Unless it `is_patient`, it ends when all that is left
+/// waits for something outside to change, and returns the lanes as they are then.
+fn deliver(
+    route: &Route,
+    view: &SpoolView,
+    deadline: Instant,
+    is_patient: bool,
+    progress: &Progress,
+) -> Result<Option<Vec<LaneStatus>>, Failure> {
     thread::scope(|scope| {
         let flush = |processor| scope.spawn(move || flush_until_empty(processor, route, view, deadline));
         let flushers: Vec<_> = route.processors().map(flush).collect();
-        let mut total = 0;
+        let (mut total, mut standstill, mut standing) = (0, None, None);
         while !flushers.iter().all(|flusher| flusher.is_finished()) {
             let lanes = route.lanes(view, &view.foreign()?)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
             let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
+            let since = *standstill.get_or_insert_with(Instant::now);
+            if is_patient || !is_standing(&lanes) {
+                standstill = None;
+            } else if since.elapsed() >= STANDSTILL {
+                standing = Some(view.lanes()?);
+                // The flushes end with it.
+                route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
+                break;
+            }
             thread::sleep(LOOK_INTERVAL);
         }
         let died = |_| Err(Failure::Failed("a thread of this program died".into()));
-        flushers.into_iter().try_for_each(|flusher| flusher.join().unwrap_or_else(died))
+        flushers.into_iter().try_for_each(|flusher| flusher.join().unwrap_or_else(died))?;
+        Ok(standing)
     })
+}
+
+/// Whether this process has all that is left, and all of it waits for something outside to change.
+fn is_standing(lanes: &[LaneStatus]) -> bool {
+    let mut left = lanes.iter().filter(|lane| lane.stats.pending > 0).peekable();
+    let waits = |lane: &LaneStatus| {
+        lane.owner_pid == Some(std::process::id()) && lane.stats.state() == ExportState::Hold
+    };
+    left.peek().is_some() && left.all(waits)
 }
 
 fn flush_until_empty(
@@ -144,7 +183,7 @@ fn flush_until_empty(
 ) -> Result<(), Failure> {
     loop {
         match processor.flush(deadline.saturating_duration_since(Instant::now())) {
-            Err(error) if error.kind() == ErrorKind::Timeout => return Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::ShutDown) => return Ok(()),
             result => result?,
         }
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
