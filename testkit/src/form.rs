@@ -26,6 +26,11 @@ impl Form {
         Self::ALL[noise.below(2) as usize]
     }
 
+    /// One after the other.
+    pub fn nth(n: usize) -> Self {
+        Self::ALL[n % Self::ALL.len()]
+    }
+
     /// That of items which go to `destination`.
     pub fn of(destination: &Destination) -> Self {
         if destination.signal().is_some() { Self::Otlp } else { Self::Json }

@@ -56,7 +56,14 @@ struct Run {
 impl Run {
     /// The ingest is down at first, then up and deaf by turns; in the middle of each half a process is killed and begun
     /// again, so that lanes are adopted.
-    fn new(kind: Kind, durability: Durability, honest: bool, folder: &Folder, noise: &mut Noise) -> Self {
+    fn new(
+        kind: Kind,
+        durability: Durability,
+        form: Form,
+        honest: bool,
+        folder: &Folder,
+        noise: &mut Noise,
+    ) -> Self {
         let dir = TempDir::new("power-recorded");
         let name = format!("live-{}", dir.path().file_name().unwrap().to_str().unwrap());
         let disk = Arc::new(Volatile::new(DISK_BYTES));
@@ -66,7 +73,6 @@ impl Run {
 
         let ingest = Arc::new(Witness::start());
         let in_flight = ["1", "4"][noise.below(2) as usize];
-        let form = Form::any(noise);
         let mut settings = vec![("exporter", form.exporter()), ("durability", durability.name())];
         settings.push(("journal_bytes", "192 KiB"));
         settings.extend([
@@ -224,7 +230,8 @@ fn campaign(kind: Kind, durability: Durability, honest: bool, images: u64) -> Op
     let all = Mutex::new(Findings::default());
     let (mut events, mut flushes, mut runs) = (0, 0, 0);
     while all.lock().unwrap().cuts < images {
-        let mut run = Run::new(kind, durability, honest, &folder, &mut noise);
+        let form = Form::nth(kind as usize + durability as usize + runs);
+        let mut run = Run::new(kind, durability, form, honest, &folder, &mut noise);
         events += run.record.len();
         flushes += run.record.flushes().len();
         runs += 1;
