@@ -2,6 +2,7 @@
  * spanspool_opentelemetry.hpp: opentelemetry-cpp's spans, log records and metrics, durable, for C++17. Header only; it
  * needs spanspool.hpp and opentelemetry-cpp 1.19 or newer, and no protobuf.
  *
+ *     #include <opentelemetry/sdk/trace/tracer_provider_factory.h>
  *     #include <spanspool_opentelemetry.hpp>
  *
  *     auto processor = std::make_unique<spanspool::otel::span_processor>("/var/lib/myapp/spool");
@@ -26,8 +27,9 @@
  *
  * What arrives equals what the SDK's own OTLP exporter sends, except for these:
  *   - Bytes in a text that are not UTF-8 become U+FFFD; receivers refuse the whole request for them.
- *   - An unsigned number above INT64_MAX becomes a text of its digits, as OpenTelemetry asks; 1.19 sends a negative one.
- *   - Bytes among the attributes of a resource or a scope, and the event name of a log record, are sent; 1.19 drops them.
+ *   - An unsigned number above INT64_MAX becomes a text of its digits, as OpenTelemetry asks. 1.19 makes it negative.
+ *   - Bytes among the attributes of a resource or a scope, and the event name of a log record, are sent. 1.19 drops
+ *     them.
  *   - A status that is set again has nothing of the one before.
  *
  * Timeouts: ForceFlush and Shutdown wait until all was delivered or rejected. Without a timeout, which is also how a
@@ -181,8 +183,13 @@ inline void put_bytes(unsigned char* to, std::string_view bytes) noexcept {
 class message {
   public:
     /** room: how many bytes may be prepended without moving the others. */
-    explicit message(std::size_t room = 0) noexcept
-        : data_(own_), capacity_(sizeof own_), begin_(std::min(room, sizeof own_ / 2)), end_(begin_) {}
+    explicit message(std::size_t room = 0) : data_(own_), capacity_(sizeof own_), begin_(0), end_(0) {
+        if (room > sizeof own_ / 2) {
+            move_to(room, sizeof own_);
+        } else {
+            begin_ = end_ = room;
+        }
+    }
     ~message() {
         if (data_ != own_) delete[] data_;
     }
@@ -332,7 +339,7 @@ class message {
     /** Moves all to a larger buffer, with front bytes of room before and back bytes of room after. */
     void move_to(std::size_t front, std::size_t back) {
         const auto length = size();
-        const auto capacity = 2 * (front + length + back);
+        const auto capacity = front + 2 * (length + back);
         auto* data = new unsigned char[capacity];
         std::memcpy(data + front, data_ + begin_, length);
         if (data_ != own_) delete[] data_;
@@ -511,7 +518,7 @@ class envelope {
     envelope* next_ = nullptr;
 };
 
-/** Those met so far. Making one takes longer than making a span. None is freed before all are, so readers don't lock. */
+/** Those met so far, for making one takes longer than making a span. None is freed before all are: no reader locks. */
 class envelopes {
   public:
     envelopes() = default;
@@ -562,7 +569,7 @@ class losses {
             return;
         }
         told_.set(kind);
-        OTEL_INTERNAL_LOG_ERROR("[spanspool] a record was not stored: " << why);
+        log("[spanspool] a record was not stored: " + why);
     }
 
     /** Begins anew, and says how many were not told. */
@@ -571,10 +578,13 @@ class losses {
         any_.store(false, std::memory_order_relaxed);
         told_.reset();
         const auto untold = std::exchange(untold_, 0);
-        if (untold > 0) OTEL_INTERNAL_LOG_ERROR("[spanspool] " << untold << " more records were not stored");
+        if (untold > 0) log("[spanspool] " + std::to_string(untold) + " more records were not stored");
     }
 
   private:
+    /** With attributes, though there are none: without, the macro is not standard C++. */
+    static void log(const std::string& line) { OTEL_INTERNAL_LOG_ERROR(line, sdk::common::AttributeMap()); }
+
     std::atomic<bool> any_{false};
     std::mutex mutex_;
     std::bitset<128> told_;
@@ -647,7 +657,7 @@ class plug {
 /** A span, as the bytes of its message. What may be set more than once is kept until the span ends. */
 class span_recordable final : public sdk::trace::Recordable {
   public:
-    explicit span_recordable(std::size_t room) noexcept : message_(room) {}
+    explicit span_recordable(std::size_t room) : message_(room) {}
 
     void SetIdentity(const api::trace::SpanContext& self, api::trace::SpanId parent) noexcept override {
         trace_id_ = self.trace_id();
@@ -733,7 +743,7 @@ class span_recordable final : public sdk::trace::Recordable {
 /** A log record, likewise. */
 class log_recordable final : public sdk::logs::Recordable {
   public:
-    explicit log_recordable(std::size_t room) noexcept : message_(room) {}
+    explicit log_recordable(std::size_t room) : message_(room) {}
 
     void SetTimestamp(SystemTimestamp time) noexcept override { time_ = nanoseconds(time); }
     void SetObservedTimestamp(SystemTimestamp time) noexcept override { observed_ = nanoseconds(time); }
@@ -812,11 +822,11 @@ class metric_encoder {
     using histogram_point = sdk::metrics::HistogramPointData;
 
     bool points() {
-        const auto& all = metric_.point_data_attr_;
-        if (all.empty()) return false;
-        if (api::nostd::holds_alternative<gauge_point>(all.front().point_data)) return points_of<gauge_point>(5);
-        if (api::nostd::holds_alternative<sum_point>(all.front().point_data)) return points_of<sum_point>(7);
-        if (api::nostd::holds_alternative<histogram_point>(all.front().point_data)) return points_of<histogram_point>(9);
+        if (metric_.point_data_attr_.empty()) return false;
+        const auto& first = metric_.point_data_attr_.front().point_data;
+        if (api::nostd::holds_alternative<gauge_point>(first)) return points_of<gauge_point>(5);
+        if (api::nostd::holds_alternative<sum_point>(first)) return points_of<sum_point>(7);
+        if (api::nostd::holds_alternative<histogram_point>(first)) return points_of<histogram_point>(9);
         return false;
     }
 

@@ -112,7 +112,10 @@ fn cpp_header_for_opentelemetry_sends_what_the_sdk_sends() {
     run("same", &[&ours, &stock]);
     assert_same(&spans(&ours), &spans(&stock), 9);
     assert_same(&logs(&ours), &logs(&stock), 52);
-    assert_same(&metrics(&ours), &metrics(&stock), 2);
+    // How often a reader collects at its end is up to the SDK.
+    let collected = metrics(&ours).len();
+    assert!(collected >= 2);
+    assert_same(&metrics(&ours), &metrics(&stock), collected);
     for request in ours.requests() {
         let agent = request.header("user-agent").unwrap();
         assert!(agent.starts_with("spanspool-opentelemetry-cpp/0."), "{agent}");
