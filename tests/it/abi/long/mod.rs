@@ -1,6 +1,7 @@
 //! What compiles for a while: the bindings, the installed library, the examples, C++.
 
 mod callers;
+mod cpp_opentelemetry;
 mod cpp_wrapper;
 mod examples;
 mod go;

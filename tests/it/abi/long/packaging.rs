@@ -75,6 +75,7 @@ fn everything_is_in_its_place(prefix: &Path) {
     let expected = [
         "include/spanspool.h",
         "include/spanspool.hpp",
+        "include/spanspool_opentelemetry.hpp",
         "lib/libspanspool.a",
         "lib/libspanspool.so",
         &short,
@@ -86,7 +87,7 @@ fn everything_is_in_its_place(prefix: &Path) {
     // Beside them may lie what a debugger reads.
     files.retain(|file| !file.ends_with(".dwp"));
     assert_eq!(files, expected);
-    for header in ["spanspool.h", "spanspool.hpp"] {
+    for header in ["spanspool.h", "spanspool.hpp", "spanspool_opentelemetry.hpp"] {
         let read = |folder: PathBuf| fs::read(folder.join(header)).unwrap();
         assert_eq!(read(prefix.join("include")), read(root().join("include")), "{header}");
     }
