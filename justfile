@@ -114,5 +114,9 @@ sanitizers:
 mutants *NAMES:
     tests/mutants/run {{ NAMES }}
 
+# Send to a real OpenTelemetry Collector, which is built from 1.7 GB of Go modules.
+collector:
+    SPANSPOOL_COLLECTOR=1 cargo test --test it otlp::long:: -- --ignored --nocapture
+
 # What takes too long for every change.
-deep: bench-check models fuzz-all sanitizers mutants
+deep: bench-check models fuzz-all sanitizers mutants collector

@@ -3,4 +3,4 @@
 mod c_abi;
 mod exports;
 mod header;
-mod long;
+pub mod long;

@@ -3,6 +3,7 @@
 mod damage;
 mod delivery;
 mod environment;
+mod long;
 mod refusals;
 
 use std::collections::BTreeMap;

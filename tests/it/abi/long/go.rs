@@ -18,7 +18,7 @@ use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
 
 /// Whether all that Go needs for cgo is here, and is new enough.
-fn have_go(test: &str) -> bool {
+pub fn have_go(test: &str) -> bool {
     let tools =
         [("go".to_owned(), "version"), ("pkg-config".into(), "--version"), (tool("CC", "cc"), "--version")];
     if !tools.iter().all(|(tool, flag)| have(tool, flag, test)) {
@@ -78,14 +78,14 @@ fn go(folder: &str, command: &str) -> Command {
 
 /// `go COMMAND` in a folder whose modules are of other makers: they are those of its sum file, and may ask for a newer
 /// Go, which comes as a module, too.
-fn go_with_modules(folder: &str, command: &str) -> Command {
+pub fn go_with_modules(folder: &str, command: &str) -> Command {
     let mut go = go(folder, command);
     go.env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOTOOLCHAIN", "auto");
     go
 }
 
 /// Whether the modules that `folder` needs are here or can be fetched. Nothing else here uses the network.
-fn have_modules(folder: &str, test: &str) -> bool {
+pub fn have_modules(folder: &str, test: &str) -> bool {
     let mut list = go_with_modules(folder, "list");
     list.args(["-deps", "-test", "./..."]).env("GOPROXY", go_env("GOPROXY"));
     let output = list.output().unwrap();
@@ -95,7 +95,7 @@ fn have_modules(folder: &str, test: &str) -> bool {
 }
 
 /// A setting of this machine's Go.
-fn go_env(name: &str) -> String {
+pub fn go_env(name: &str) -> String {
     String::from_utf8(succeed(Command::new("go").args(["env", name])).stdout).unwrap().trim().to_owned()
 }
 

@@ -4,6 +4,6 @@ mod callers;
 mod cpp_opentelemetry;
 mod cpp_wrapper;
 mod examples;
-mod go;
+pub mod go;
 mod packaging;
-mod python;
+pub mod python;

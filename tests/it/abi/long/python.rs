@@ -4,13 +4,16 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed};
 
 /// A Python with everything that requirements.txt names, made once and kept between runs below `target`.
 ///
-/// `None` when it can't be made here, for want of `venv` or of the network.
-fn python() -> Option<PathBuf> {
+/// `None` when it can't be made here, for want of `venv` or of the network; that is said for `test`.
+pub fn python(test: &str) -> Option<PathBuf> {
+    static MADE: Mutex<()> = Mutex::new(());
+    let _alone = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let home = testkit::target_tmp().join("python");
     let (python, stamp) = (home.join("bin/python"), home.join("made-with"));
     let requirements = root().join("bindings/python/tests/requirements.txt");
@@ -31,7 +34,7 @@ fn python() -> Option<PathBuf> {
         let output = command.output().unwrap();
         if !output.status.success() {
             let why = [output.stdout, output.stderr].concat();
-            skip("the_python_package", &format!("{need}: {}", String::from_utf8_lossy(&why)));
+            skip(test, &format!("{need}: {}", String::from_utf8_lossy(&why)));
             return None;
         }
     }
@@ -52,7 +55,7 @@ fn the_python_package() {
     if !have("python3", "--version", "the_python_package") {
         return;
     }
-    let Some(python) = python() else { return };
+    let Some(python) = python("the_python_package") else { return };
     let package = root().join("bindings/python");
     let dir = TempDir::new("wheel");
 
