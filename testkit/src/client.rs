@@ -48,6 +48,12 @@ pub fn open_offline(spool: &Path, settings: &[(&str, &str)]) -> BatchTraceProces
     BatchTraceProcessor::open(config).unwrap()
 }
 
+/// Ends `client` and waits until its lane is let go, however slow the disk is: the next client takes it over.
+pub fn let_go(client: BatchTraceProcessor, spool: &Path) {
+    drop(client);
+    eventually("the lane is let go", || lanes(spool).iter().all(|lane| lane.owner_pid.is_none()));
+}
+
 /// An item that tells its number.
 pub fn item(n: u64) -> String {
     format!(r#"{{"n":{n}}}"#)

@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use testkit::TempDir;
-use testkit::client::{Received, assert_ledger, enqueue, lane_dir, lanes, long_item, open, segment_dirs};
+use testkit::client::{
+    Received, assert_ledger, enqueue, lane_dir, lanes, let_go, long_item, open, segment_dirs,
+};
 use testkit::ingest::{Answer, Ingest};
 use testkit::wait::{PATIENCE, eventually};
 
@@ -38,7 +40,7 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         let client = open(&spool, &ingest.url(), &old);
         enqueue(&client, 0..20_000);
         client.flush(PATIENCE).unwrap();
-        drop(client);
+        let_go(client, &spool);
         is_down.store(true, Relaxed);
         let client = open(&spool, &ingest.url(), &old);
         assert_eq!(journal_bytes(&spool), before * KIB);
@@ -50,7 +52,7 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         }
         assert!(before != 128 || !segment_dirs(&spool).is_empty());
         enqueue(&client, 20_300..20_310);
-        drop(client);
+        let_go(client, &spool);
 
         let client = open(&spool, &ingest.url(), &new);
         let expected = if before == 1024 { [128 * KIB, 1024 * KIB] } else { [after * KIB; 2] };
@@ -62,7 +64,7 @@ fn a_lane_that_is_taken_over_gets_a_journal_of_the_size_that_is_set() {
         let stats = client.stats().unwrap();
         assert_ledger(&stats);
         enqueue(&client, 20_310..20_320);
-        drop(client);
+        let_go(client, &spool);
         is_down.store(false, Relaxed);
         let client = open(&spool, &ingest.url(), &new);
         eventually("all is delivered", || received.items().len() == 20_320);

@@ -8,8 +8,8 @@ use std::thread;
 
 use spanspool::{BatchTraceProcessor, ErrorKind};
 use testkit::client::{
-    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, long_item, number_of,
-    open, open_offline, settled,
+    arrived, assert_all_delivered, assert_ledger, disk_usage, enqueue, item, lane_dir, let_go, long_item,
+    number_of, open, open_offline, settled,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually};
@@ -62,7 +62,7 @@ fn full_queue_refuses_the_newest() {
     let stats = client.stats().unwrap();
     assert_ledger(&stats);
     assert_eq!((stats.accepted, stats.pending), (10, 10));
-    drop(client);
+    let_go(client, &spool);
     assert_eq!(deliver(&spool, &[("max_queue_size", "10")]), accepted);
 }
 
@@ -81,7 +81,7 @@ fn full_queue_drops_the_oldest() {
     let stats = client.stats().unwrap();
     assert_eq!((stats.accepted, stats.dropped_overflow), (100, 100 - stats.pending));
     assert!(stats.pending >= 6, "no more than a batch goes at once: {stats:?}");
-    drop(client);
+    let_go(client, &spool);
     assert_eq!(deliver(&spool, &settings), Vec::from_iter(stats.dropped_overflow..100));
 }
 
@@ -124,7 +124,9 @@ fn overfill(max_spool_bytes: u64, overflow: &str) -> (Vec<u64>, Vec<u64>) {
     let dir = TempDir::new("limits");
     let spool = dir.join("spool");
     let limit = max_spool_bytes.to_string();
-    let settings = [("max_spool_bytes", &*limit), ("overflow", overflow), ("enqueue_timeout_ms", "5000")];
+    // With drop_oldest, only a disk that is too slow refuses an item.
+    let timeout_ms = if overflow == "drop_oldest" { "60000" } else { "5000" };
+    let settings = [("max_spool_bytes", &*limit), ("overflow", overflow), ("enqueue_timeout_ms", timeout_ms)];
     let count = 2 * max_spool_bytes / 4000;
     let mut accepted = Vec::new();
 
@@ -146,7 +148,7 @@ fn overfill(max_spool_bytes: u64, overflow: &str) -> (Vec<u64>, Vec<u64>) {
     let before = client.stats().unwrap();
     assert_eq!(before.accepted, accepted.len() as u64);
     assert_eq!(before.pending, before.accepted - before.dropped_overflow);
-    drop(client);
+    let_go(client, &spool);
 
     let ingest = willing();
     let client = open(&spool, &ingest.url(), &settings);
@@ -203,7 +205,7 @@ fn a_small_spool_is_put_to_use_whatever_its_journal() {
         // Of the smallest one, a quarter is the header of the journal.
         let least = if kib == 256 { 0.4 } else { 0.55 };
         assert!(share > least, "{share} of {bytes} with a journal of {journal} holds items");
-        drop(client);
+        let_go(client, &spool);
         let client = open(&spool, &ingest.url(), &settings);
         client.flush(PATIENCE).unwrap();
         assert!(arrived(&ingest) == accepted);
@@ -226,7 +228,7 @@ fn a_small_spool_stays_below_its_limit_when_half_of_it_is_refused() {
             [("max_spool_bytes", &*bytes), ("journal_bytes", "64 KiB"), ("enqueue_timeout_ms", "1000")];
         let client = open_offline(&spool, &settings);
         let accepted = (0..).take_while(|n| fits(&client, &long_item(*n, item_bytes))).count() as u64;
-        drop(client);
+        let_go(client, &spool);
         let client = open(&spool, &ingest.url(), &settings);
         let most = most_on_disk(&spool, || client.flush(PATIENCE).unwrap());
         let stats = client.stats().unwrap();
@@ -262,7 +264,7 @@ fn items_older_than_max_age_are_dropped_and_counted() {
     eventually("items grow old", || client.stats().unwrap().oldest_pending_age_ms > 1200);
     enqueue(&client, 10..15);
     assert_eq!(client.stats().unwrap().pending, 15);
-    drop(client);
+    let_go(client, &spool);
 
     let ingest = willing();
     let client = open(&spool, &ingest.url(), &[("max_batch_size", "10"), ("max_age_s", "3600")]);
@@ -272,7 +274,7 @@ fn items_older_than_max_age_are_dropped_and_counted() {
     let client = open_offline(&dir.join("other"), &settings);
     enqueue(&client, 0..10);
     eventually("items grow old", || client.stats().unwrap().oldest_pending_age_ms > 1200);
-    drop(client);
+    let_go(client, &spool);
     let ingest = willing();
     let client = open(&dir.join("other"), &ingest.url(), &settings);
     enqueue(&client, 10..15);
@@ -330,7 +332,7 @@ fn item_of_15_mib_that_was_left_behind_is_sent_by_the_next_client() {
     for n in 0..3 {
         client.enqueue(long_item(n, if n == 1 { 15 << 20 } else { 100 }).as_bytes()).unwrap();
     }
-    drop(client);
+    let_go(client, &spool);
     assert_eq!(deliver(&spool, &[]), [0, 1, 2]);
 }
 
@@ -349,7 +351,7 @@ fn item_without_room_is_refused_and_hurts_no_other() {
     let stats = client.stats().unwrap();
     assert_ledger(&stats);
     assert_eq!(stats.accepted, 2);
-    drop(client);
+    let_go(client, &spool);
     assert_eq!(deliver(&spool, &[]), [0, 2]);
 }
 
@@ -407,7 +409,7 @@ fn tiny_journal_that_is_full_refuses_what_it_cannot_hold_and_keeps_the_rest() {
     let stats = client.stats().unwrap();
     assert_ledger(&stats);
     assert_eq!((stats.accepted, stats.pending), (4000, 4000));
-    drop(client);
+    let_go(client, &spool);
     assert_from_eight_threads(&deliver(&spool, &[]), 500);
 }
 
@@ -417,7 +419,7 @@ fn tiny_journal_that_is_full_is_waited_for() {
     let spool = dir.join("spool");
     let client = open_offline(&spool, &[("journal_bytes", "64 KiB")]);
     assert_eq!(from_eight_threads(&client, 500, 1000), 0);
-    drop(client);
+    let_go(client, &spool);
     assert_from_eight_threads(&deliver(&spool, &[]), 500);
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use spanspool::{BatchTraceProcessor, Stats};
-use testkit::client::{arrived, assert_ledger, long_item, open, open_offline, segment_dirs};
+use testkit::client::{arrived, assert_ledger, let_go, long_item, open, open_offline, segment_dirs};
 use testkit::faults::{Faults, Word};
 use testkit::host::{Host, settings, status, total};
 use testkit::ingest::{Answer, Ingest};
@@ -56,7 +56,7 @@ fn one_item_too_many_costs_one_batch_of_a_segment() {
         enqueue_long(&client, n..n + 1, 300);
         assert_eq!(stats(&client).dropped_overflow, (n + 1 - MOST).next_multiple_of(BATCH));
     }
-    drop(client);
+    let_go(client, &spool);
     // Another process does not know yet where the batches of the segments end.
     let client = open_offline(&spool, &settings);
     let before = stats(&client);
@@ -65,7 +65,7 @@ fn one_item_too_many_costs_one_batch_of_a_segment() {
     assert_eq!(stats(&client).dropped_overflow, before.dropped_overflow);
     enqueue_long(&client, MOST + 100 + room..MOST + 101 + room, 300);
     assert_eq!(stats(&client).dropped_overflow, before.dropped_overflow + BATCH);
-    drop(client);
+    let_go(client, &spool);
     assert_newest_arrive(&spool, MOST + 101 + room);
 }
 
@@ -87,7 +87,7 @@ fn every_item_is_accepted_while_the_journal_moves_into_segments() {
             assert!(stats.pending <= MOST, "{stats:?}");
             assert!(n < MOST || stats.pending > MOST - BATCH * keys, "{n} {stats:?}");
         }
-        drop(client);
+        let_go(client, &spool);
         if keys == 1 {
             assert_newest_arrive(&spool, 20_000);
         }
@@ -127,7 +127,7 @@ fn a_full_spool_drops_batches_and_not_segments() {
         }
         // A segment takes somewhat more room than the batches that it holds; the smallest one holds eight.
         assert!(most <= 6 * BATCH, "{most} items for one with {spool_bytes}");
-        drop(client);
+        let_go(client, &spool);
         assert_newest_arrive(&spool, n);
     }
 }
@@ -149,7 +149,7 @@ fn an_oversize_item_costs_what_it_needs() {
     // One that never fits costs nothing.
     assert!(client.enqueue(long_item(901, 15 << 20).as_bytes()).is_err());
     assert_eq!(stats(&client).dropped_overflow, dropped);
-    drop(client);
+    let_go(client, &spool);
     assert_newest_arrive(&spool, 901);
 
     let client =

@@ -11,8 +11,8 @@ use std::time::Instant;
 use spanspool::{Answer, Batch, BatchTraceProcessor, Outcome, SpoolView, TracingExporter};
 use testkit::TempDir;
 use testkit::client::{
-    assert_ledger, config, disk_usage, enqueue, item, lane_dir, lanes, long_item, number_of, open_offline,
-    rejected,
+    assert_ledger, config, disk_usage, enqueue, item, lane_dir, lanes, let_go, long_item, number_of,
+    open_offline, rejected,
 };
 use testkit::wait::{PATIENCE, eventually};
 
@@ -151,7 +151,7 @@ fn what_another_process_purges_is_room_again() {
     enqueue(&client, 0..2);
     client.flush(PATIENCE).unwrap();
     multiply(&spool, 500);
-    drop(client);
+    let_go(client, &spool);
     let client = open_picky(&spool, &[]);
     // Each rejected item makes the client count what the lane takes.
     let mut n = 2;

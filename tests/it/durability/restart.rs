@@ -9,7 +9,7 @@ use std::time::Duration;
 use spanspool::{BatchTraceProcessor, Config, ErrorKind, SpoolView, Stats};
 use testkit::client::{
     BACKOFF, NEVER_MS, arrived, assert_all_delivered, assert_ledger, batch_id, config, enqueue, lane_dir,
-    lanes, long_item, open, open_offline, segment_dirs, view, wait_for_state,
+    lanes, let_go, long_item, open, open_offline, segment_dirs, view, wait_for_state,
 };
 use testkit::host::silent;
 use testkit::ingest::{Answer, Ingest};
@@ -50,7 +50,7 @@ fn batch_that_was_tried_stays_the_same_under_other_settings() {
     );
     enqueue(&client, 0..100);
     wait_for_state(&client, BACKOFF);
-    drop(client);
+    let_go(client, &spool);
 
     let ingest = willing();
     let client = open(&spool, &ingest.url(), &[("max_batch_size", "7"), ("adopt", "any")]);
@@ -75,7 +75,7 @@ fn what_the_last_owner_waited_for_is_not_what_this_one_does() {
     for _ in 0..10 {
         let client = open(&busy.url());
         wait_for_state(&client, BACKOFF);
-        drop(client);
+        let_go(client, &spool);
         let stats = open(&silent.url()).stats().unwrap();
         assert_eq!((stats.pending, stats.state().is_waiting()), (1, false));
     }
@@ -147,7 +147,7 @@ fn spool_with_changed_journal(dir: &TempDir, change: impl Fn(&File)) -> PathBuf 
     let spool = dir.join("spool");
     let client = open_offline(&spool, &[]);
     enqueue(&client, 0..10);
-    drop(client);
+    let_go(client, &spool);
     change(&OpenOptions::new().read(true).write(true).open(lane_dir(&spool).join("journal")).unwrap());
     spool
 }
@@ -181,7 +181,7 @@ fn journal_of_another_format_is_left_as_it_is() {
     let unreadable = view(&spool).unreadable().unwrap();
     assert!(unreadable.len() == 1 && !unreadable[0].damaged, "{unreadable:?}");
     assert!(fs::read(&journal).unwrap() == before, "it was touched");
-    drop(client);
+    let_go(client, &spool);
     let log = log.lock().unwrap();
     assert_eq!(log.matches("format version 3").count(), 1, "{log}");
     assert!(log.contains("Error "), "{log}");
@@ -221,7 +221,7 @@ fn record_whose_header_is_damaged_hides_none_behind_it() {
         for n in 0..10 {
             client.enqueue(long_item(n, 1000).as_bytes()).unwrap();
         }
-        drop(client);
+        let_go(client, &spool);
         let path = lane_dir(&spool).join("journal");
         let bytes = fs::read(&path).unwrap();
         let item = bytes.windows(8).position(|window| window == br#"{"n":5,""#).unwrap();
@@ -253,7 +253,7 @@ fn damaged_record_in_the_journal_costs_only_itself() {
     for n in 0..10 {
         client.enqueue(long_item(n, 1000).as_bytes()).unwrap();
     }
-    drop(client);
+    let_go(client, &spool);
     let path = lane_dir(&spool).join("journal");
     let bytes = fs::read(&path).unwrap();
     let at = bytes.windows(8).position(|window| window == br#"{"n":5,""#).unwrap();
@@ -274,7 +274,7 @@ fn spool_with_segments(spool: &Path, count: u64) {
     for n in 0..count {
         client.enqueue(long_item(n, 1000).as_bytes()).unwrap();
     }
-    drop(client);
+    let_go(client, spool);
     assert!(!segment_dirs(spool).is_empty());
 }
 
@@ -340,7 +340,7 @@ fn segment_that_is_missing_is_waited_for_until_a_repair_gives_it_up() {
     eventually("it is said", || reason().contains("missing"));
     let stats = client.stats().unwrap();
     assert_eq!((stats.pending, stats.dropped_corrupt), (ITEMS, 0));
-    drop(client);
+    let_go(client, &spool);
 
     let mut config = Config::new();
     config.set_os("spool_dir", spool.as_os_str()).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spanspool::Stats;
 use testkit::TempDir;
-use testkit::client::{NEVER_MS, assert_ledger, lane_dir, open, open_offline};
+use testkit::client::{NEVER_MS, assert_ledger, lane_dir, let_go, open, open_offline};
 use testkit::host::accepting;
 use testkit::wait::PATIENCE;
 
@@ -144,7 +144,7 @@ fn a_damaged_item_at_the_head_of_what_is_spilled_holds_up_no_other() {
     let client = open_offline(&spool, &SETTINGS);
     // Longer than half the ring: it goes into a segment, and all that came before it.
     client.enqueue(format!("{{\"id\":\"long\",\"pad\":\"{}\"}}", "x".repeat(70_000)).as_bytes()).unwrap();
-    drop(client);
+    let_go(client, &spool);
     let client = open(&spool, &ingest.url(), &[("adopt", "any")]);
     client.flush(PATIENCE).unwrap();
     let stats: Stats = client.stats().unwrap();

@@ -11,6 +11,8 @@ use testkit::wait::eventually;
 use testkit::{TempDir, have, tool};
 
 const READINGS: usize = 10_000;
+/// As many of them must differ from the one before.
+const LEAST_CHANGES: usize = 20;
 
 /// One reading; the lane must be there in each.
 fn read(spool: &Path, nth: usize) -> Stats {
@@ -74,10 +76,9 @@ fn watch(settings: &[(&str, &str)], seen_enough: impl Fn(&Stats) -> bool) {
             changes += usize::from(settled(&stats) != settled(&last));
             last = stats;
         }
-        nth >= READINGS && seen_enough(&last)
+        nth >= READINGS && changes > LEAST_CHANGES && seen_enough(&last)
     });
     running.kill();
-    assert!(changes > 20, "only {changes} readings differed");
     let left = lanes(&spool).remove(0);
     assert_ledger(&left.stats);
     assert_eq!(left.owner_pid, None);
