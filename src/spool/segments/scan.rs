@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn fragments_of_two_versions_are_never_put_together() {
-        let root = std::env::temp_dir().join(format!("spanspool-scan-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("spanspool-versions-{}", std::process::id()));
         let pieces = |byte: u8, len: usize| -> Vec<Vec<u8>> {
             fragment::split(7, &vec![byte; len]).into_iter().flatten().collect()
         };

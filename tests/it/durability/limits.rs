@@ -271,12 +271,13 @@ fn items_older_than_max_age_are_dropped_and_counted() {
     client.flush(PATIENCE).unwrap();
     assert_all_delivered(&client, 15);
 
-    let client = open_offline(&dir.join("other"), &settings);
+    let other = dir.join("other");
+    let client = open_offline(&other, &settings);
     enqueue(&client, 0..10);
     eventually("items grow old", || client.stats().unwrap().oldest_pending_age_ms > 1200);
-    let_go(client, &spool);
+    let_go(client, &other);
     let ingest = willing();
-    let client = open(&dir.join("other"), &ingest.url(), &settings);
+    let client = open(&other, &ingest.url(), &settings);
     enqueue(&client, 10..15);
     client.flush(PATIENCE).unwrap();
     let stats = client.stats().unwrap();
