@@ -68,7 +68,7 @@ fn excerpts_in_the_readme_are_lines_of_tested_programs() {
     }
 }
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -78,6 +78,7 @@ const PAGES: [&str; 11] = [
     "docs/design.md",
     "docs/guarantees.md",
     "docs/install.md",
+    "docs/opentelemetry-cpp.md",
     "docs/otlp.md",
     "docs/settings.md",
 ];
