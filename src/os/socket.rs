@@ -25,7 +25,7 @@ pub(crate) fn begin_connect(address: &SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// A socket for which nobody waits, and which no program that is started inherits.
+/// A non-blocking socket that is closed on exec.
 #[cfg(not(target_vendor = "apple"))]
 fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     use rustix::net::SocketFlags;
@@ -42,8 +42,8 @@ fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Waits until `stream` is connected; from then on whoever reads and writes waits, too. Errors: `TimedOut` after `limit`,
-/// why it could not be connected, and that it was shut down meanwhile.
+/// Waits until `stream` is connected, and makes it blocking. Errors: `TimedOut` after `limit`, why it could not be
+/// connected, and that it was shut down meanwhile.
 pub(crate) fn wait_connected(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     let began = Instant::now();
     loop {

@@ -305,7 +305,7 @@ fn shutdown_ends_what_is_in_flight_and_all_that_comes_after() {
 
 #[test]
 fn shutdown_ends_a_connection_that_is_being_made() {
-    // Once its backlog is full, a listener drops what arrives: nobody is refused, and nobody is let in.
+    // Once its backlog is full, a listener drops connection requests: it neither refuses nor accepts them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok();

@@ -113,7 +113,7 @@ impl Delimited {
         Ok(Some(Err("this is no length")))
     }
 
-    /// Passes over all that is left: after a length that can't be right, nobody knows where the next one is.
+    /// Skips the rest of the input: after a length that can't be right, the start of the next item is unknown.
     fn give_up(&mut self, why: String) -> io::Result<Option<Found>> {
         io::copy(&mut self.reader, &mut io::sink())?;
         Ok(Some(Err(format!("{why}; nothing after it was read"))))

@@ -4,9 +4,6 @@
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest as Logs;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest as Metrics;
@@ -19,6 +16,8 @@ use prost::Message;
 use testkit::host::Host;
 use testkit::ingest::{Answer, Ingest};
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
+
+use crate::abi::long::shop::shop_is_killed_and_goes_on;
 
 const PACKAGES: [&str; 4] =
     ["opentelemetry_trace", "opentelemetry_logs", "opentelemetry_metrics", "opentelemetry_common"];
@@ -153,25 +152,9 @@ fn cpp_program_with_opentelemetry_is_killed_and_goes_on() {
     }
     let dir = TempDir::new("cpp-shop");
     let program = build("examples/cpp/opentelemetry.cpp", &dir, &[]);
-    let is_up = Arc::new(AtomicBool::new(false));
-    let receiver = {
-        let is_up = Arc::clone(&is_up);
-        Ingest::start(move |_| Answer::status(if is_up.load(Relaxed) { 200 } else { 503 })).unwrap()
-    };
-    let run = || Host::run(caller(&program).arg(dir.join("spool")).arg(url(&receiver)));
-
-    let mut killed = run();
-    let mut orders: Vec<String> = (0..50).map(|_| killed.line()).collect();
-    killed.kill();
-    is_up.store(true, Relaxed);
-    receiver.take_requests();
-    let mut ended = run();
-    orders.extend((0..5).map(|_| ended.line()));
-    succeed(Command::new("kill").args(["-TERM", &ended.pid().to_string()]));
-    let last = iter::repeat_with(|| ended.line()).find(|line| !line.starts_with("order-")).unwrap();
-    assert_eq!(last, "all delivered");
-    ended.end();
-
+    let (receiver, orders) = shop_is_killed_and_goes_on(|receiver| {
+        Host::run(caller(&program).arg(dir.join("spool")).arg(url(receiver)))
+    });
     let (spans, logs) = (spans(&receiver), logs(&receiver));
     for order in &orders {
         let of = |found: &str| found.contains(order.as_str());

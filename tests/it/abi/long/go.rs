@@ -4,18 +4,17 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::iter;
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
 use testkit::host::{Host, accepting, drain, ids_of, silent, status, total, wait_for_items};
-use testkit::ingest::{Answer, Ingest, items_of};
+use testkit::ingest::{Ingest, items_of};
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
+
+use crate::abi::long::shop::shop_is_killed_and_goes_on;
 
 /// Whether all that Go needs for cgo is here, and is new enough.
 pub fn have_go(test: &str) -> bool {
@@ -152,28 +151,10 @@ fn go_program_with_opentelemetry_is_killed_and_goes_on() {
     let dir = TempDir::new("go-opentelemetry");
     let (program, spool) = (dir.join("shop"), dir.join("spool"));
     succeed(go_with_modules(plug, "build").arg("-o").arg(&program).arg("./example"));
-    let is_up = Arc::new(AtomicBool::new(false));
-    let receiver = {
-        let is_up = Arc::clone(&is_up);
-        Ingest::start(move |_| Answer::status(if is_up.load(Relaxed) { 200 } else { 503 })).unwrap()
-    };
-    let run = || {
+    let (receiver, orders) = shop_is_killed_and_goes_on(|receiver| {
         let url = format!("http://127.0.0.1:{}", receiver.port());
         Host::run(caller(&program).arg(&spool).env("OTEL_EXPORTER_OTLP_ENDPOINT", url))
-    };
-
-    let mut killed = run();
-    let mut orders: Vec<String> = (0..50).map(|_| killed.line()).collect();
-    killed.kill();
-    is_up.store(true, Relaxed);
-    receiver.take_requests();
-    let mut ended = run();
-    orders.extend((0..5).map(|_| ended.line()));
-    succeed(Command::new("kill").args(["-TERM", &ended.pid().to_string()]));
-    let last = iter::repeat_with(|| ended.line()).find(|line| !line.starts_with("order-")).unwrap();
-    assert_eq!(last, "all delivered");
-    ended.end();
-
+    });
     let requests = receiver.requests();
     for path in ["/v1/traces", "/v1/logs"] {
         let bodies: Vec<&[u8]> =

@@ -7,3 +7,4 @@ mod examples;
 pub mod go;
 mod packaging;
 pub mod python;
+mod shop;
