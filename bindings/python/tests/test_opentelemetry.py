@@ -319,7 +319,8 @@ def test_a_full_spool_is_told_once_and_never_raised(
 
 
 def test_log_records_about_lost_log_records_end(receiver: Ingest, spool: Path) -> None:
-    processor = SpoolLogRecordProcessor(spool, endpoint=receiver.url(""), max_queue_size=1, schedule_delay=3600)
+    receiver.answer = lambda request: 503
+    processor = SpoolLogRecordProcessor(spool, endpoint=receiver.url(""), max_queue_size=1)
     provider = Providers([], [processor]).logger()
     with pytest.warns(DeprecationWarning):
         handler = LoggingHandler(logger_provider=SimpleNamespace(get_logger=lambda *_, **__: provider))  # type: ignore[arg-type]
@@ -331,6 +332,7 @@ def test_log_records_about_lost_log_records_end(receiver: Ingest, spool: Path) -
     finally:
         root.removeHandler(handler)
     assert processor.client.stats().accepted == 1
+    receiver.answer = lambda request: 200
     processor.shutdown()
 
 
