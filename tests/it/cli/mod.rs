@@ -5,5 +5,6 @@ mod check;
 mod demo;
 mod flows;
 mod help;
+mod long;
 mod otlp;
 mod watch;

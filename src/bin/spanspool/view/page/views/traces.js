@@ -161,20 +161,24 @@ function makeFilter(params, changed) {
         clearTimeout(timer);
         timer = setTimeout(changed, TYPING_MS);
     };
-    const input = (name, label, more) =>
+    const input = (name, label, placeholder, more) =>
         h('input', {
             name,
             'aria-label': label,
-            placeholder: label,
+            placeholder,
             autocomplete: 'off',
             spellcheck: 'false',
             maxlength: 200,
             oninput: typed,
             ...more,
         });
-    const text = input('q', 'Search names, ids, services', { type: 'search', class: 'search', value: params.get('q') });
-    const least = input('min', 'Shortest, as 200ms', { class: 'short', value: params.get('min') });
-    const most = input('max', 'Longest, as 5s', { class: 'short', value: params.get('max') });
+    const text = input('q', 'Search', 'Search names, ids, services', {
+        type: 'search',
+        class: 'search',
+        value: params.get('q'),
+    });
+    const least = input('min', 'Shortest duration', 'min 200ms', { class: 'short', value: params.get('min') });
+    const most = input('max', 'Longest duration', 'max 5s', { class: 'short', value: params.get('max') });
     const toggle = (name, label) => {
         const box = h('input', { type: 'checkbox', name, onchange: changed });
         box.checked = params.has(name);
