@@ -1,0 +1,56 @@
+// The page of `spanspool view`: a viewer for the traces that wait in a spool. It only reads.
+
+import { listenForKeys } from './parts/keys.js';
+import { startPulse } from './parts/pulse.js';
+import { follow, parseRoute, routeTo } from './parts/route.js';
+import { openSource } from './parts/source.js';
+import { makeFrame } from './views/frame.js';
+import { makeNowView } from './views/now.js';
+import { makeRejectedView } from './views/rejected.js';
+import { makeTraceView } from './views/trace.js';
+import { makeTracesView } from './views/traces.js';
+
+const source = openSource();
+const frame = makeFrame(source.isLive);
+/** Kept while other views are shown, so that the reader comes back to the same place. */
+let traces = null;
+let shown = null;
+let latest = null;
+
+const MAKERS = {
+    now: () => makeNowView(),
+    traces: (route) => (traces ??= makeTracesView(source, route)),
+    trace: (route) => makeTraceView(source, route, traces?.address() ?? routeTo('traces')),
+    rejected: (route) => makeRejectedView(source, route),
+};
+
+function show() {
+    const route = parseRoute(location.hash || source.start);
+    const name = Object.hasOwn(MAKERS, route.view) ? route.view : 'now';
+    shown?.close?.();
+    shown = MAKERS[name](route);
+    frame.show(name === 'trace' ? 'traces' : name, shown.element, shown.title);
+    if (latest) shown.update(latest);
+    (shown.focus ?? frame.focus)();
+}
+
+addEventListener('hashchange', show);
+
+listenForKeys(() => ({
+    1: () => follow(routeTo('now')),
+    2: () => follow(traces?.address() ?? routeTo('traces')),
+    3: () => follow(routeTo('rejected')),
+    '?': frame.openHelp,
+    ...shown.actions,
+}));
+
+show();
+startPulse(
+    source,
+    (now) => {
+        latest = now;
+        frame.update(now);
+        shown.update(now);
+    },
+    frame.lose,
+);

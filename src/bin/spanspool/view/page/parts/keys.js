@@ -1,0 +1,21 @@
+// Keys for the whole page: one letter each, and none while the reader types.
+
+const NAMES = { ArrowDown: 'j', ArrowUp: 'k' };
+const TYPED_INTO = 'input, textarea, select, [contenteditable]';
+
+/** Calls what `actionsOf()` has for a pressed key: an object from keys to functions. */
+export function listenForKeys(actionsOf) {
+    document.addEventListener('keydown', (event) => {
+        if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+        const isTyping = event.target.closest(TYPED_INTO) !== null;
+        if (isTyping && event.key !== 'Escape') return;
+        // Enter on a button presses it, an arrow in a text that scrolls moves it: theirs, not ours.
+        const isControl = event.target.closest('button, summary, dialog, a:not([role=row])') !== null;
+        if (isControl && ['Enter', ' '].includes(event.key)) return;
+        if (event.key in NAMES && event.target.closest('.scrolls')) return;
+        const action = actionsOf()[NAMES[event.key] ?? event.key];
+        if (!action) return;
+        event.preventDefault();
+        action(event);
+    });
+}
