@@ -62,5 +62,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use export::{Answer, BackendSpanExporter, ConsoleSpanExporter, Outcome, TracingExporter};
 pub use model::{Json, Span, SpanData, SpanError, Trace};
 pub use spool::{
-    ExportState, Finding, ForeignLane, LaneCheck, LaneStatus, RejectedItem, SpoolView, Stats, UnreadableLane,
+    ExportState, Finding, ForeignLane, Found, LaneCheck, LaneReader, LaneStatus, RejectedItem, SpoolView,
+    Stats, UnreadableLane,
 };

@@ -30,6 +30,7 @@ pub(crate) use format::stored_batch::StoredBatch;
 pub(crate) use held_path::HeldPath;
 pub use inspect::check::{Finding, LaneCheck};
 pub use inspect::owner::ForeignLane;
+pub use inspect::reader::{Found, LaneReader};
 pub use inspect::view::{LaneStatus, SpoolView, UnreadableLane};
 pub(crate) use journal::{HeaderCounter, now_unix_ms};
 pub(crate) use lane::handout::Take;

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod demo;
 mod otlp;
+mod view;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ enum Command {
     Enqueue(enqueue::Enqueue),
     Drain(drain::Drain),
     Status(status::Status),
+    View(commands::view::View),
     Cat(cat::Cat),
     Rejected(rejected::Rejected),
     Check(check::Check),
@@ -53,6 +55,7 @@ impl Command {
             Self::Enqueue(enqueue) => enqueue.run(out),
             Self::Drain(drain) => drain.run(out),
             Self::Status(status) => status.run(out),
+            Self::View(view) => view.run(out),
             Self::Cat(cat) => cat.run(out),
             Self::Rejected(rejected) => rejected.run(out),
             Self::Check(check) => check.run(out),

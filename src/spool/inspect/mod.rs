@@ -2,4 +2,5 @@
 
 pub(super) mod check;
 pub(super) mod owner;
+pub(super) mod reader;
 pub(super) mod view;

@@ -145,11 +145,7 @@ impl SpoolView {
     pub fn rejected(&self) -> Result<Vec<RejectedItem>> {
         let mut items = Vec::new();
         for files in self.rejected_files()? {
-            let recorded = files
-                .lane_dir()
-                .and_then(|lane| recorded_in(files.lane(), &lane, &Destination::anybody()).ok());
-            let destination = recorded.map(|recorded| recorded.destination).unwrap_or_default();
-            items.extend(files.list(&destination)?);
+            items.extend(files.list(&destination_of(&files))?);
         }
         Ok(items)
     }
@@ -228,6 +224,13 @@ impl SpoolView {
         let ids = lanes.names()?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }
+}
+
+/// Where the items of the lane go whose rejected items are in `files`; that of anybody when it is not known.
+pub(super) fn destination_of(files: &RejectedFiles) -> Destination {
+    let recorded =
+        files.lane_dir().and_then(|lane| recorded_in(files.lane(), &lane, &Destination::anybody()).ok());
+    recorded.map(|recorded| recorded.destination).unwrap_or_default()
 }
 
 fn is_chosen(seqs: Option<&BTreeSet<u64>>, seq: u64) -> bool {

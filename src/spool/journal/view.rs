@@ -140,7 +140,23 @@ impl JournalView {
     ///
     /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
     pub(crate) fn records(&self, from: LogPosition) -> Records<'_> {
-        Records { view: self, from_pos: from.pos, at: from }
+        Records {
+            view: self,
+            from_pos: from.pos,
+            at: from,
+            ends_at_unfinished: false,
+            is_at_unfinished: false,
+        }
+    }
+
+    /// The same, until the first record that is still being written: the seqs of those after it are not known before.
+    pub(crate) fn finished_records(&self, from: LogPosition) -> Records<'_> {
+        Records { ends_at_unfinished: true, ..self.records(from) }
+    }
+
+    /// A number that no other journal has: positions in another one mean nothing in this.
+    pub(crate) fn salt(&self) -> u64 {
+        header::salt(&self.map)
     }
 
     /// The log position after the damaged stretch at `at`; `None` when nothing comes after it.
@@ -159,6 +175,26 @@ pub(crate) struct Records<'a> {
     view: &'a JournalView,
     from_pos: u64,
     at: LogPosition,
+    /// Whether it ends at a record that is still being written, and whether it has.
+    ends_at_unfinished: bool,
+    is_at_unfinished: bool,
+}
+
+impl Records<'_> {
+    /// Whether it ended at a record that is still being written.
+    pub(crate) fn is_at_unfinished(&self) -> bool {
+        self.is_at_unfinished
+    }
+
+    /// Goes on after it, and after all others such: their writer is dead.
+    pub(crate) fn go_on(&mut self) {
+        (self.ends_at_unfinished, self.is_at_unfinished) = (false, false);
+    }
+
+    /// The log position after what was read.
+    pub(crate) fn position(&self) -> LogPosition {
+        self.at
+    }
 }
 
 impl Iterator for Records<'_> {
@@ -180,6 +216,10 @@ impl Iterator for Records<'_> {
             };
             let payload = frame.payload(map).to_vec();
             let state = frame.state(map);
+            if self.ends_at_unfinished && matches!(state, State::Reserved) {
+                self.is_at_unfinished = true;
+                return None;
+            }
             if matches!(state, State::Dead | State::Reserved) {
                 self.at = frame.skip(&at);
                 continue;

@@ -18,12 +18,17 @@ pub(crate) struct Survey {
 impl Survey {
     /// Looks through the segment's files, for `Segments::note_contents`. An error: they can't be read now.
     pub(crate) fn read(&self) -> Result<Contents> {
+        let batches = self.look(|scan| scan.ids().collect())?;
+        Ok(Contents { segment: self.first, batches })
+    }
+
+    fn look<T>(&self, of: impl FnOnce(&Scan) -> T) -> Result<T> {
         let mut slot = self.scan.lock().unpoisoned();
         let scan = match &mut *slot {
             Some(scan) => scan,
             empty => empty.insert(Scan::of(std::slice::from_ref(&self.path))?),
         };
-        Ok(Contents { segment: self.first, batches: scan.ids().collect() })
+        Ok(of(scan))
     }
 }
 
@@ -52,6 +57,13 @@ impl Segments {
         if let Some(entry) = self.entries.get_mut(&found.segment) {
             entry.batches.get_or_insert(found.batches);
         }
+    }
+
+    /// The first item of the batch that `seq` is in, if its segment has one. An error: it can't be read now.
+    pub(crate) fn batch_with(&self, seq: u64) -> Result<Option<u64>> {
+        let Some((first, entry)) = self.entries.range(..=seq).next_back() else { return Ok(None) };
+        let survey = Survey { first: *first, path: self.path(*first), scan: entry.scan.clone() };
+        survey.look(|scan| scan.id_up_to(seq))
     }
 
     /// About how many bytes of the oldest segment hold items that are not settled. They come free with the last of them.

@@ -115,6 +115,11 @@ impl Scan {
         self.values.keys().copied()
     }
 
+    /// The last id that is not after `id`.
+    pub(crate) fn id_up_to(&self, id: u64) -> Option<u64> {
+        self.values.range(..=id).next_back().map(|(id, _)| *id)
+    }
+
     /// The next id after `id`.
     pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
         self.values.range(id + 1..).next().map(|(id, _)| *id)

@@ -9,3 +9,4 @@ pub mod man;
 pub mod rejected;
 pub mod settings;
 pub mod status;
+pub mod view;

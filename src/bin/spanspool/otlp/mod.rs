@@ -7,6 +7,7 @@ mod base64;
 mod from_json;
 #[path = "../../../otlp/messages.rs"]
 mod messages;
+mod spans;
 mod to_json;
 #[path = "../../../otlp/wire.rs"]
 #[allow(dead_code, reason = "the program uses a part of it")]
@@ -17,8 +18,10 @@ use std::fmt;
 
 use spanspool::Signal;
 
+pub use base64::encode as base64;
 pub use from_json::from_json;
 use messages::Message;
+pub use spans::{OtlpSpan, spans};
 pub use to_json::to_json;
 
 /// The other form of a request.

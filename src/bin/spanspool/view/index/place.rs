@@ -1,0 +1,91 @@
+//! Place: where an item is read again: its lane and its seq, in as few bytes as can be.
+
+use std::ops::Range;
+
+/// The place of an item, and whether what was seen there is a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(u64);
+
+/// A lane's position among the lanes that were seen.
+pub type LaneSlot = u16;
+
+/// Seqs of adopted items begin at 2^48.
+const SEQ_BITS: u32 = 49;
+const IS_TRACE: u64 = 1 << 63;
+/// As many lanes have a slot.
+pub const MOST_LANES: usize = 1 << (63 - SEQ_BITS);
+
+impl Place {
+    pub fn new(lane: LaneSlot, seq: u64, is_trace: bool) -> Self {
+        let flag = if is_trace { IS_TRACE } else { 0 };
+        Self(flag | u64::from(lane) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1))
+    }
+
+    pub fn lane(self) -> LaneSlot {
+        ((self.0 & !IS_TRACE) >> SEQ_BITS) as LaneSlot
+    }
+
+    pub fn seq(self) -> u64 {
+        self.0 & ((1 << SEQ_BITS) - 1)
+    }
+
+    /// Whether what is there describes the trace.
+    pub fn is_trace(self) -> bool {
+        self.0 & IS_TRACE != 0
+    }
+}
+
+/// A set of seqs, most of which follow one another.
+#[derive(Debug, Default)]
+pub struct Seqs(Vec<Range<u64>>);
+
+impl Seqs {
+    pub fn insert(&mut self, seq: u64) {
+        let at = self.0.partition_point(|range| range.end < seq);
+        match self.0.get_mut(at) {
+            Some(range) if range.end == seq => {
+                range.end += 1;
+                let end = range.end;
+                if let Some(next) = self.0.get(at + 1).filter(|next| next.start == end).cloned() {
+                    self.0[at].end = next.end;
+                    self.0.remove(at + 1);
+                }
+            }
+            Some(range) if range.start == seq + 1 => range.start = seq,
+            Some(range) if range.contains(&seq) => {}
+            _ => self.0.insert(at, seq..seq + 1),
+        }
+    }
+
+    pub fn contains(&self, seq: u64) -> bool {
+        let at = self.0.partition_point(|range| range.end <= seq);
+        self.0.get(at).is_some_and(|range| range.start <= seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_keeps_all_that_it_is_made_of() {
+        for (lane, seq) in [(0, 0), (16383, (1 << 49) - 1), (1, 1 << 48), (700, 3_000_000)] {
+            for is_trace in [false, true] {
+                let place = Place::new(lane, seq, is_trace);
+                assert_eq!((place.lane(), place.seq(), place.is_trace()), (lane, seq, is_trace));
+            }
+        }
+        assert_eq!(MOST_LANES, 16384);
+    }
+
+    #[test]
+    fn seqs_that_meet_are_one_range() {
+        let mut seqs = Seqs::default();
+        for seq in [5, 6, 2, 9, 8, 7, 5, 1, 3, 20, 4] {
+            seqs.insert(seq);
+        }
+        assert_eq!(seqs.0, [1..10, 20..21]);
+        assert!(seqs.contains(1) && seqs.contains(9) && seqs.contains(20));
+        assert!(!seqs.contains(0) && !seqs.contains(10) && !seqs.contains(21));
+    }
+}

@@ -1,0 +1,221 @@
+//! Loader: fills the index, the newest items first, and follows what comes later.
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::Range;
+use std::sync::Arc;
+
+use spanspool::{Found, LaneReader, LaneStatus, Result, Signal, SpoolView};
+
+use super::index::LaneSlot;
+use super::record::{Record, records};
+use super::rejected::RejectedRows;
+use super::spool::Spool;
+
+/// Records that are added to the index at once: in between others can read it.
+const CHUNK: usize = 4096;
+
+pub struct Loader {
+    spool: Arc<Spool>,
+    lanes: BTreeMap<String, Followed>,
+    /// Of all lanes: one whose journal can't be read may have rejected items, too.
+    rejected: BTreeMap<String, LaneReader>,
+}
+
+/// A lane that is followed.
+struct Followed {
+    reader: LaneReader,
+    slot: LaneSlot,
+    signal: Option<Signal>,
+    /// The next item of the journal.
+    next: u64,
+    /// The parts in segments that were not read yet, oldest first.
+    older: Vec<Range<u64>>,
+}
+
+/// How far the loader has come.
+#[derive(Debug, Default, Clone)]
+pub struct Progress {
+    /// Everything was read that was there at the beginning.
+    pub is_done: bool,
+    pub items: u64,
+    pub of_items: u64,
+    /// Items that were not read for want of memory.
+    pub left_out: u64,
+    /// Traces that were forgotten for want of memory.
+    pub forgotten: u64,
+    /// Items that can't be read.
+    pub missing: u64,
+    /// Lanes of logs and metrics, of which no trace is shown.
+    pub other_lanes: u64,
+    pub rejected_left_out: u64,
+}
+
+impl Loader {
+    pub fn new(spool: Arc<Spool>) -> Self {
+        Self { spool, lanes: BTreeMap::new(), rejected: BTreeMap::new() }
+    }
+
+    /// Reads what is new in each lane, and one part of what is older. Returns whether more is left to be read now.
+    pub fn round(&mut self) -> bool {
+        let spool = self.spool.clone();
+        let (lanes, unreadable) = {
+            let watch = spool.watch();
+            (watch.lanes().to_vec(), watch.unreadable().to_vec())
+        };
+        let Ok(view) = spool.view() else { return false };
+        let mut other_lanes = 0;
+        // The newest lanes first: their ids begin with the time.
+        for lane in lanes.iter().rev() {
+            match lane.destination.signal() {
+                Some(Signal::Logs | Signal::Metrics) => other_lanes += 1,
+                // What can't be read now is read another time.
+                _ => drop(self.follow(&view, lane)),
+            }
+        }
+        let ids: BTreeSet<&str> = lanes
+            .iter()
+            .map(|lane| lane.id.as_str())
+            .chain(unreadable.iter().map(|it| it.id.as_str()))
+            .collect();
+        ids.iter().for_each(|id| drop(self.read_rejected(&view, id)));
+        self.lanes.retain(|id, _| ids.contains(id.as_str()));
+        self.rejected.retain(|id, _| ids.contains(id.as_str()));
+        spool.index().keep_lanes(&ids);
+        spool.rejected().retain(|id, _| ids.contains(id.as_str()));
+        self.read_older();
+        let older =
+            |followed: &Followed| followed.older.iter().map(|part| part.end - part.start).sum::<u64>();
+        let left = self.lanes.values().map(older).sum::<u64>();
+        let rejected_left_out = spool.rejected().values().map(|rows| rows.left_out).sum();
+        let mut progress = spool.progress();
+        progress.of_items = progress.items + left;
+        progress.is_done |= left == 0;
+        (progress.other_lanes, progress.rejected_left_out) = (other_lanes, rejected_left_out);
+        left > 0
+    }
+
+    fn follow(&mut self, view: &SpoolView, lane: &LaneStatus) -> Result<()> {
+        let known = self.lanes.contains_key(&lane.id);
+        if !known {
+            let Some(slot) = self.spool.index().lane(&lane.id) else { return Ok(()) };
+            let (reader, signal) = (view.reader(&lane.id)?, lane.destination.signal());
+            let mut older = reader.parts()?;
+            let next = older.pop().map_or(0, |journal| journal.start);
+            self.lanes.insert(lane.id.clone(), Followed { reader, slot, signal, next, older });
+            let mut progress = self.spool.progress();
+            progress.of_items += lane.stats.pending;
+        }
+        let Some(followed) = self.lanes.get_mut(&lane.id) else { return Ok(()) };
+        let cursor = followed.reader.parts()?.first().map_or(0, |part| part.start);
+        self.spool.index().set_cursor(followed.slot, cursor);
+        followed.older.retain(|part| part.end > cursor);
+        let found = followed.read(&self.spool, followed.next..u64::MAX)?;
+        followed.next = found.next;
+        Ok(())
+    }
+
+    /// Reads the newest part that was not read yet, or gives up all of them when there is no memory for more.
+    fn read_older(&mut self) {
+        let Some(followed) = self.lanes.values_mut().rev().find(|followed| !followed.older.is_empty()) else {
+            return;
+        };
+        if !self.spool.index().is_full() {
+            if let Some(part) = followed.older.pop() {
+                let (begin, end) = (part.start, part.end);
+                let next = followed.read(&self.spool, part).map_or(begin, |found| found.next);
+                if next < end && self.spool.index().is_full() {
+                    followed.older.push(next..end);
+                }
+            }
+        }
+        if self.spool.index().is_full() {
+            let older = self.lanes.values_mut().flat_map(|followed| followed.older.drain(..));
+            let left_out = older.map(|part| part.end - part.start).sum::<u64>();
+            self.spool.progress().left_out += left_out;
+        }
+    }
+
+    fn read_rejected(&mut self, view: &SpoolView, id: &str) -> Result<()> {
+        let reader = match self.rejected.entry(id.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(view.reader(id)?),
+        };
+        let mut rows = RejectedRows::default();
+        let has_changed = reader.rejected_if_changed(&mut |item| {
+            let records = records(&item.json, item.destination.signal());
+            rows.add(&item, records);
+        })?;
+        if !has_changed {
+            return Ok(());
+        }
+        let mut index = self.spool.index();
+        if let Some(slot) = index.lane(id) {
+            index.set_rejected(slot, &rows.records);
+        }
+        rows.note_traces(|trace_id| index.key(trace_id));
+        drop(index);
+        self.spool.rejected().insert(id.to_owned(), rows);
+        Ok(())
+    }
+}
+
+impl Followed {
+    /// Adds the items of `seqs` to the index. Of those in segments, as many as it has memory for.
+    fn read(&mut self, spool: &Spool, seqs: Range<u64>) -> Result<Found> {
+        let Self { reader, slot, signal, .. } = self;
+        let (slot, signal, is_new) = (*slot, *signal, seqs.end == u64::MAX);
+        let (mut chunk, mut count) = (Vec::new(), 0);
+        let found = reader.read(&[seqs], &mut |seq, item| {
+            let records = records(item, signal);
+            count += records.len().max(1);
+            chunk.push((seq, records));
+            if count < CHUNK {
+                return true;
+            }
+            count = 0;
+            add(spool, slot, &mut chunk, is_new)
+        });
+        add(spool, slot, &mut chunk, is_new);
+        spool.progress().missing += found.as_ref().map_or(0, |found| found.missing);
+        found
+    }
+}
+
+/// Adds a chunk to the index. For new items the oldest traces make room. Returns whether there is room for more.
+fn add(spool: &Spool, slot: LaneSlot, chunk: &mut Vec<(u64, Vec<Record>)>, is_new: bool) -> bool {
+    let mut index = spool.index();
+    for (seq, records) in chunk.iter() {
+        index.add(slot, *seq, records);
+    }
+    let forgotten = if is_new && index.is_full() { index.forget_oldest() } else { 0 };
+    let has_room = !index.is_full();
+    drop(index);
+    let mut progress = spool.progress();
+    progress.items += chunk.len() as u64;
+    progress.forgotten += forgotten as u64;
+    progress.of_items = progress.of_items.max(progress.items);
+    chunk.clear();
+    has_room || is_new
+}
+
+impl Progress {
+    /// What is not loaded, in words; `None` when nothing is left out.
+    pub fn note(&self, trouble: Option<&str>) -> Option<String> {
+        let mut notes = Vec::new();
+        if let Some(trouble) = trouble {
+            notes.push(trouble.to_owned());
+        }
+        let mut say = |n: u64, noun: &str, what: &str| {
+            if n > 0 {
+                notes.push(format!("{} {what}", crate::cli::human::counted(n, noun)));
+            }
+        };
+        say(self.left_out, "older item", "left out: the list takes all the memory that it may");
+        say(self.forgotten, "oldest trace", "left out: the list takes all the memory that it may");
+        say(self.missing, "item", "can't be read: 'spanspool check' says more");
+        say(self.rejected_left_out, "older rejected item", "left out");
+        say(self.other_lanes, "lane", "of logs or metrics, which have no traces");
+        Some(notes.join("; ")).filter(|note| !note.is_empty())
+    }
+}
