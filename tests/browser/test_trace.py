@@ -62,7 +62,7 @@ def test_a_time_in_which_nothing_ran_is_marked(watched, tmp_path):
 def test_spans_fold_and_unfold(watched, address):
     page = watched.open(address)
     open_trace(page, "POST /chat")
-    page.keyboard.press("j")
+    expect(row(page, "POST /chat")).to_be_focused()
     page.keyboard.press("j")
     expect(row(page, "invoke_agent")).to_be_focused()
     page.keyboard.press("ArrowLeft")

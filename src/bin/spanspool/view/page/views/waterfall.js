@@ -284,7 +284,7 @@ export function makeWaterfall(on) {
         longest,
         actions,
         find: (ref) => tree.order.find((node) => node.span.ref === ref),
-        focus: () => list.rowElement(Math.max(list.active, 0))?.focus({ preventScroll: true }),
+        focus: () => list.activate(Math.max(list.active, 0)),
     };
 }
 
