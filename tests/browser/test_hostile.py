@@ -75,7 +75,7 @@ def test_unseen_characters_are_named(watched, tmp_path):
         address,
     ):
         page = watched.open(f"{address}#/traces")
-        named = "aU+202EbU+2066cU+200Bd\u2400e\u241bfU+2028gU+FEFFhU+E0041i"
+        named = "aU+202EbU+2066cU+200BdU+0000eU+001BfU+2028gU+FEFFhU+E0041i"
         expect(rows(page).locator(".name")).to_have_text(named)
         assert rows(page).locator(".name > bdi").count() == 1
         rows(page).click()
