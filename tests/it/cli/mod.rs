@@ -6,4 +6,5 @@ mod demo;
 mod flows;
 mod help;
 mod otlp;
+mod view;
 mod watch;

@@ -302,7 +302,10 @@ impl Index {
         Row {
             key: self.key_of(&trace.id).to_string(),
             id: trace.id.to_string(),
-            name: self.names.text(trace.name).to_owned(),
+            name: match &*trace.id {
+                "" => "(items without a trace id)".to_owned(),
+                _ => self.names.text(trace.name).to_owned(),
+            },
             service: self.names.text(trace.service).to_owned(),
             start_us: trace.start_us(),
             end_us: trace.end_us(),
