@@ -123,9 +123,10 @@ impl Loader {
         if !self.spool.index().is_full() {
             if let Some(part) = followed.older.pop() {
                 let (begin, end) = (part.start, part.end);
-                let next = followed.read(&self.spool, part).map_or(begin, |found| found.next);
-                if next < end && self.spool.index().is_full() {
-                    followed.older.push(next..end);
+                match followed.read(&self.spool, part) {
+                    Ok(found) if found.next < end => followed.older.push(found.next..end),
+                    Ok(_) => {}
+                    Err(_) => self.spool.progress().missing += end - begin,
                 }
             }
         }

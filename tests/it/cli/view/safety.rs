@@ -150,7 +150,7 @@ fn without_the_token_or_under_another_host_nothing_is_answered() {
         assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")), "{method}");
     }
     // A request that is too long ends with an answer, and the server goes on.
-    assert_eq!(status("GET", &format!("/{}", "a".repeat(100_000)), &[("Host", &host)]), 400);
+    assert_eq!(status("GET", &format!("/{}", "a".repeat(9000)), &[("Host", &host)]), 400);
     for query in
         ["api/traces?limit=x", "api/traces?version=-1", "api/span", "api/span?ref=..", "api/raw?ref=a-b-c"]
     {

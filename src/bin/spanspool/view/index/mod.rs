@@ -198,9 +198,9 @@ impl Index {
         let mut refused = Vec::new();
         for record in records {
             let (key, place) = (self.key_of(&record.trace_id), Place::new(lane, seq, record.is_trace));
-            let known = self.by_key.get(&key).filter(|_| was_read);
+            let known = self.by_key.get(&key).copied().filter(|_| was_read);
             let trace = match known {
-                Some(at) => &mut self.traces[*at as usize],
+                Some(at) => &mut self.traces[at as usize],
                 None => self.add_record(record, place),
             };
             trace.rejected += u32::from(!record.is_trace);
