@@ -63,6 +63,10 @@ header:
 docs:
     SPANSPOOL_UPDATE_DOCS=1 cargo test {{ docs_test }} -- --test-threads=1
 
+# Take the README's picture of the viewer anew.
+picture:
+    SPANSPOOL_UPDATE_PICTURE=1 cargo test --test it the_page_in_a_browser -- --ignored
+
 # Build the release libraries and the program.
 build:
     cargo build --release

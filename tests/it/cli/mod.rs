@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod flows;
 mod help;
+mod long;
 mod otlp;
 mod view;
 mod watch;

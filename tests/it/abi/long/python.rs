@@ -8,15 +8,20 @@ use std::sync::{Mutex, PoisonError};
 
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed};
 
-/// A Python with everything that requirements.txt names, made once and kept between runs below `target`.
+/// A Python with everything that the binding's tests need.
+pub fn python(test: &str) -> Option<PathBuf> {
+    python_with(test, "python", "bindings/python/tests/requirements.txt")
+}
+
+/// A Python with everything that `requirements` names, made once and kept between runs below `target` as `name`.
 ///
 /// `None` when it can't be made here, for want of `venv` or of the network; that is said for `test`.
-pub fn python(test: &str) -> Option<PathBuf> {
+pub fn python_with(test: &str, name: &str, requirements: &str) -> Option<PathBuf> {
     static MADE: Mutex<()> = Mutex::new(());
     let _alone = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let home = testkit::target_tmp().join("python");
+    let home = testkit::target_tmp().join(name);
     let (python, stamp) = (home.join("bin/python"), home.join("made-with"));
-    let requirements = root().join("bindings/python/tests/requirements.txt");
+    let requirements = root().join(requirements);
     let version = succeed(Command::new("python3").arg("--version")).stdout;
     let wanted = [version, fs::read(&requirements).unwrap()].concat();
     if fs::read(&stamp).is_ok_and(|made| made == wanted) {

@@ -10,7 +10,7 @@ const STATUS_ERROR = 2;
 const TOOL_KINDS = ['execute_tool', 'tool', 'function'];
 
 /** See description.js. */
-export function describeOtlpSpan({ resource, scope, span }) {
+export function describeOtlpSpan({ resource, scope, span = {} }) {
     const attributes = attributesOf(span.attributes);
     const value = firstOf(new Map(attributes));
     const events = (span.events ?? []).map(eventOf);

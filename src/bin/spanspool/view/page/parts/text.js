@@ -8,12 +8,9 @@ const UNSEEN = new RegExp(
     'gu',
 );
 
-/** The name of an unseen character: a control picture for ASCII, its code point for any other. */
+/** The name of an unseen character: its code point. */
 function nameOf(character) {
-    const code = character.codePointAt(0);
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    if (code === 0x7f) return '\u2421';
-    return `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+    return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 /** `text` cut into what is shown as it is and what is shown by its name: `[{text, unseen}]`. */

@@ -112,7 +112,7 @@ function ratesOf(points, column) {
 function makeLanes() {
     const cards = new Map();
     const title = h('h2');
-    const list = h('div', { class: 'lanes', role: 'list' });
+    const list = h('ul', { class: 'lanes' });
     const unreadable = h('div', { class: 'unreadable' });
     const element = h('section', { 'aria-label': 'Lanes' }, title, list, unreadable);
 
@@ -192,8 +192,8 @@ function makeLane(id) {
     ];
     const figures = FIGURES.map(([label, textOf]) => ({ label, textOf, dd: h('dd') }));
     const element = h(
-        'article',
-        { class: 'lane', role: 'listitem' },
+        'li',
+        { class: 'lane' },
         h('div', { class: 'lane-head' }, h('h3', {}, said(id)), owner, state, to),
         why,
         h(

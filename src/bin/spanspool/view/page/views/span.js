@@ -30,30 +30,35 @@ export function makeSpanPanel(source, on) {
     function show(ref, row, place) {
         wanted = ref;
         element.scrollTop = 0;
-        replace(
-            element,
-            headOf(row, null),
-            place && factsOf(row, place, null),
-            h('p', { class: 'muted' }, 'Reading it\u2026'),
-        );
+        put(known(row, place, 'Reading it\u2026'));
         clearTimeout(timer);
         timer = setTimeout(() => fill(ref, row, place), SETTLE_MS);
     }
 
     async function fill(ref, row, place) {
-        let content;
+        const content = await contentOrWhyNot(ref, row, place);
+        if (wanted === ref) put(content);
+    }
+
+    async function contentOrWhyNot(ref, row, place) {
         try {
-            const answer = await source.span(ref);
-            content = contentOf(answer, row, place);
+            return contentOf(await source.span(ref), row, place);
         } catch (error) {
             const gone = error.status === 404 ? 'The item is no longer in the spool. ' : '';
-            content = [
-                headOf(row, null),
-                place && factsOf(row, place, null),
-                h('p', { class: 'note' }, `${gone}${error.message}`),
-            ];
+            return known(row, place, gone + error.message);
         }
-        if (wanted === ref) replace(element, content);
+    }
+
+    /** What can be said without the item. */
+    function known(row, place, why) {
+        return [headOf(row, null), place && factsOf(row, place, null), h('p', { class: 'note' }, why)];
+    }
+
+    /** Shows `content`. A focus that was in the panel stays in it. */
+    function put(content) {
+        const hadFocus = element.contains(document.activeElement);
+        replace(element, content);
+        if (hadFocus) focus();
     }
 
     function contentOf(answer, row, place) {

@@ -67,12 +67,6 @@ export function makeTraceView(source, route, back) {
         const isFirst = head.querySelector('h1') === null;
         const tree = waterfall.show(spans);
         const errors = spans.filter((span) => span.error).length;
-        const states = Object.fromEntries(
-            ['waiting', 'rejected', 'delivered'].map((state) => [
-                state,
-                spans.filter((span) => span.state === state).length,
-            ]),
-        );
         replace(
             head,
             backLink(),
@@ -85,9 +79,12 @@ export function makeTraceView(source, route, back) {
                 h('span', {}, h('b', {}, duration(tree.to - tree.from))),
                 h('span', {}, counted(spans.length, 'span')),
                 errors > 0 && h('span', { class: 'bad-text' }, counted(errors, 'error')),
-                h('span', {}, stateCounts(states)),
+                h('span', {}, stateCounts(statesOf(spans, trace))),
             ),
             shares(),
+            trace.trouble && h('p', { class: 'note bad', dir: 'auto' }, trace.trouble),
+            spans.length === 0 &&
+                h('p', { class: 'note' }, 'Its spans were delivered, and are no longer in the spool.'),
         );
         if (isFirst) {
             document.title = `${clip(trace.name || trace.id, 60)} \u00b7 spanspool`;
@@ -203,4 +200,10 @@ export function makeTraceView(source, route, back) {
             isClosed = true;
         },
     };
+}
+
+/** How many spans wait, were rejected, and were seen here before they were delivered. */
+function statesOf(spans, { delivered = 0 }) {
+    const rejected = spans.filter((span) => span.state === 'rejected').length;
+    return { rejected, waiting: spans.length - rejected, delivered };
 }

@@ -89,8 +89,8 @@ export function makeTracesView(source, route) {
     function makeRow(index) {
         const trace = pages.at(index);
         return trace
-            ? traceRow(trace)
-            : h('a', { class: 'row awaited', role: 'row' }, h('span', { role: 'gridcell' }, '\u2026'));
+            ? traceRow(trace, () => (list.active = index))
+            : h('div', { class: 'row awaited', role: 'row' }, h('span', { role: 'gridcell' }, '\u2026'));
     }
 
     function open() {
@@ -114,18 +114,18 @@ export function makeTracesView(source, route) {
         title: 'Traces',
         update,
         actions,
-        focus: () => list.rowElement(Math.max(list.active, 0))?.focus({ preventScroll: true }),
+        focus: () => list.activate(Math.max(list.active, 0)),
         /** Where the reader comes back to. */
         address: () => routeTo('traces', '', filter.params()),
     };
 }
 
-function traceRow(trace) {
+function traceRow(trace, onclick) {
     const { key, id, name, service, start_us, duration_us, spans, errors } = trace;
     const cell = (name, ...children) => h('span', { class: name, role: 'gridcell' }, children);
     return h(
-        'a',
-        { class: 'row', role: 'row', href: routeTo('trace', key) },
+        'div',
+        { class: 'row', role: 'row', onclick },
         cell(
             'began',
             start_us === null
@@ -134,7 +134,7 @@ function traceRow(trace) {
         ),
         cell(
             'what',
-            said(clip(name || id, NAME_CHARS), { class: 'name' }),
+            h('a', { class: 'name', href: routeTo('trace', key), tabindex: '-1' }, said(clip(name || id, NAME_CHARS))),
             service && service !== name ? said(clip(service, NAME_CHARS), { class: 'muted' }) : null,
         ),
         cell('lasted', duration_us === null ? '\u2013' : duration(duration_us)),
@@ -161,20 +161,24 @@ function makeFilter(params, changed) {
         clearTimeout(timer);
         timer = setTimeout(changed, TYPING_MS);
     };
-    const input = (name, label, more) =>
+    const input = (name, label, placeholder, more) =>
         h('input', {
             name,
             'aria-label': label,
-            placeholder: label,
+            placeholder,
             autocomplete: 'off',
             spellcheck: 'false',
             maxlength: 200,
             oninput: typed,
             ...more,
         });
-    const text = input('q', 'Search names, ids, services', { type: 'search', class: 'search', value: params.get('q') });
-    const least = input('min', 'Shortest, as 200ms', { class: 'short', value: params.get('min') });
-    const most = input('max', 'Longest, as 5s', { class: 'short', value: params.get('max') });
+    const text = input('q', 'Search', 'Search names, ids, services', {
+        type: 'search',
+        class: 'search',
+        value: params.get('q'),
+    });
+    const least = input('min', 'Shortest duration', 'min 200ms', { class: 'short', value: params.get('min') });
+    const most = input('max', 'Longest duration', 'max 5s', { class: 'short', value: params.get('max') });
     const toggle = (name, label) => {
         const box = h('input', { type: 'checkbox', name, onchange: changed });
         box.checked = params.has(name);

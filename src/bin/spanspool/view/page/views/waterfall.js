@@ -69,11 +69,11 @@ export function makeWaterfall(on) {
             h(
                 'div',
                 { class: 'ruler-ticks' },
-                ticks.map((us) => at(us, h('span', { class: 'tick' }, duration(us)))),
+                ticks.map((us) => at(us, h('span', { class: 'tick' }, us === 0 ? '0' : duration(us)))),
             ),
             h('span', { class: 'ruler-lasted' }, 'Lasts'),
         );
-        const gaps = gapsBetween(tree.roots, tree.from, tree.to).filter(
+        const gaps = gapsBetween(tree.order, tree.from, tree.to).filter(
             ([from, to]) => to - from > LEAST_GAP * (tree.to - tree.from),
         );
         replace(
@@ -284,7 +284,7 @@ export function makeWaterfall(on) {
         longest,
         actions,
         find: (ref) => tree.order.find((node) => node.span.ref === ref),
-        focus: () => list.rowElement(Math.max(list.active, 0))?.focus({ preventScroll: true }),
+        focus: () => list.activate(Math.max(list.active, 0)),
     };
 }
 
