@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde::Serialize;
 
 use super::record::Record;
-use names::{Name, Names};
+use names::Names;
 pub use place::LaneSlot;
 use place::{MOST_LANES, Place, Seqs};
 use trace::Trace;
