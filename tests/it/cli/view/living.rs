@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::TempDir;
 use testkit::client::{lanes, long_item, open, open_offline};
 use testkit::host::{Host, settings};
-use testkit::ingest::{Answer, Ingest};
+use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually, until};
 
 use super::{Viewer, agents_span, agents_trace};
@@ -16,8 +16,16 @@ use super::{Viewer, agents_span, agents_trace};
 fn new_items_are_listed_and_those_that_left_are_counted() {
     let dir = TempDir::new("view-living");
     let spool = dir.join("spool");
+    // For all items, and for the second one.
     static STATUS: AtomicU16 = AtomicU16::new(503);
-    let ingest = Ingest::start(|_| Answer::status(STATUS.load(Ordering::SeqCst)).body("<because>")).unwrap();
+    static OF_TWO: AtomicU16 = AtomicU16::new(422);
+    let ingest = Ingest::start(|request| {
+        let is_two = items_of(request).iter().any(|item| item.contains("step two"));
+        let status = STATUS.load(Ordering::SeqCst);
+        let status = if is_two && status == 200 { OF_TWO.load(Ordering::SeqCst) } else { status };
+        Answer::status(status).body("<because>")
+    })
+    .unwrap();
     let client = open(&spool, &ingest.url(), &[("max_delay_ms", "10")]);
     let viewer = Viewer::of(&spool);
     viewer.loaded();
@@ -40,9 +48,11 @@ fn new_items_are_listed_and_those_that_left_are_counted() {
     assert_eq!(now["lanes"][0]["endpoint"], ingest.url());
 
     // One is refused, and the other delivered.
-    STATUS.store(422, Ordering::SeqCst);
-    let trace = viewer.traces_when("they are rejected", |traces| traces[0]["rejected"] == 2).remove(0);
-    assert_eq!((&trace["spans"], &trace["waiting"], &trace["delivered"]), (&json!(2), &json!(0), &json!(0)));
+    STATUS.store(200, Ordering::SeqCst);
+    // What is accepted after it shows that the item is to blame.
+    enqueue(agents_span("trace_other", "other", None, 0));
+    let trace = viewer.traces_when("it is rejected", |traces| traces[0]["rejected"] == 1).remove(0);
+    assert_eq!((&trace["spans"], &trace["waiting"], &trace["delivered"]), (&json!(2), &json!(0), &json!(1)));
     assert_eq!(viewer.traces("rejected=1").len(), 1);
     let rejected = viewer.json("api/rejected");
     let row = rejected["rows"].as_array().unwrap().iter().find(|row| row["name"] == "step two").unwrap();
@@ -54,14 +64,17 @@ fn new_items_are_listed_and_those_that_left_are_counted() {
     let span = viewer.span(row).json();
     assert_eq!((&span["state"], &span["item"]["id"]), (&json!("rejected"), &json!("two")));
     // The command that is shown puts it back.
-    STATUS.store(200, Ordering::SeqCst);
+    OF_TWO.store(200, Ordering::SeqCst);
     let command: Vec<&str> = row["command"].as_str().unwrap().split(' ').skip(1).collect();
     testkit::cli::run(&command).with(0);
-    eventually("it is no longer among the rejected", || {
-        viewer.json("api/rejected")["total"] == rejected["total"].as_u64().unwrap() - 1
-    });
+    eventually("it is no longer among the rejected", || viewer.json("api/rejected")["total"] == 0);
+    assert_eq!(viewer.traces("rejected=1").len(), 0);
 
+    // Delivered only after it was seen.
+    STATUS.store(503, Ordering::SeqCst);
     enqueue(agents_span("trace_b", "three", None, 3));
+    viewer.traces_when("it waits", |traces| traces[0]["id"] == "trace_b" && traces[0]["waiting"] == 1);
+    STATUS.store(200, Ordering::SeqCst);
     let delivered = viewer.traces_when("it was seen and is delivered", |traces| {
         traces[0]["id"] == "trace_b" && traces[0]["delivered"] == 1
     });
