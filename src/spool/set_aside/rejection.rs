@@ -97,7 +97,7 @@ impl Rejection {
     }
 
     /// The items as they are listed; `lane` is the one in whose store they are, and its items go to `destination`.
-    pub(super) fn into_items(self, lane: &str, destination: &Destination) -> Vec<RejectedItem> {
+    pub(crate) fn into_items(self, lane: &str, destination: &Destination) -> Vec<RejectedItem> {
         let item = |(seq, json)| RejectedItem {
             id: format!("{lane}-{seq}"),
             batch_id: self.batch_id.clone(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use testkit::{have, lib_dir, root, succeed};
+use testkit::{have, lib_dir, root, succeed, tool};
 
 /// The reviewed list.
 fn reviewed() -> Vec<String> {
@@ -34,4 +34,20 @@ fn header_declares_the_reviewed_list() {
     let mut declared: Vec<String> = declared.map(name).collect();
     declared.sort_unstable();
     assert_eq!(declared, reviewed(), "include/spanspool.h declares this, capi/exports.txt allows that");
+}
+
+#[test]
+fn what_only_the_program_needs_is_not_in_the_library() {
+    let mut tree = Command::new(tool("CARGO", "cargo"));
+    tree.args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+    tree.args(["--package", "spanspool-capi"]).current_dir(root());
+    let library = String::from_utf8(succeed(&mut tree).stdout).unwrap();
+    assert!(library.contains("ureq "), "{library}");
+    for only_program in ["oxhttp ", "clap ", "indicatif "] {
+        assert!(!library.contains(only_program), "{only_program} in {library}");
+    }
+    let bytes = fs::read(lib_dir().join("libspanspool.so")).unwrap();
+    for text in ["default-src 'none'", "<!doctype html>"] {
+        assert!(!bytes.windows(text.len()).any(|it| it == text.as_bytes()), "{text}");
+    }
 }

@@ -7,4 +7,5 @@ mod flows;
 mod help;
 mod long;
 mod otlp;
+mod view;
 mod watch;

@@ -26,7 +26,7 @@ use crate::cli::spool::Spool;
 ///
 /// With --json the object has the totals, the same for each of "lanes", and
 /// "unreadable", a list of lanes with "id", "reason" and whether they are
-/// "damaged".
+/// "damaged". 'spanspool view' shows the traces, too, in a browser.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Status {
@@ -60,6 +60,9 @@ impl Status {
             let mut picture = Vec::new();
             self.write_picture(view, &mut picture)?;
             if on_terminal {
+                if !self.json {
+                    writeln!(picture, "\n  'spanspool view' shows the traces, too")?;
+                }
                 out.write_all(&drawn_over(&picture))?;
             } else {
                 out.write_all(&picture)?;

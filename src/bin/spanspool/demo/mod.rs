@@ -31,6 +31,7 @@ pub use child::{CHILD, Child};
 /// that every item arrived. All of it runs on this machine, in a temporary folder.
 ///
 /// With --otlp the items are export requests of OTLP, and the ingest decodes them.
+/// With --keep the spool can be looked at afterwards: spanspool view.
 ///
 /// Exit code: 0 every check holds; 1 one does not, and the folder is kept; 2 wrong usage.
 #[derive(Args)]
@@ -59,6 +60,7 @@ impl Demo {
         let worth_keeping = matches!(result, Ok(Done::SomethingLeft) | Err(Failure::Failed(_)));
         if self.keep || worth_keeping {
             writeln!(out, "\nThe spool is kept in {}", dir.display())?;
+            writeln!(out, "Look at it with: spanspool view --spool-dir {}", dir.display())?;
         } else {
             fs::remove_dir_all(&dir).map_err(|e| failed(format!("remove {}", dir.display()), e))?;
         }

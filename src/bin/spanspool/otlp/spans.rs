@@ -116,11 +116,6 @@ impl<'a> OtlpSpan<'a> {
         attribute(bytes_of(self.resource_spans, number::RESOURCE)?, number::RESOURCE_ATTRIBUTES, key)
     }
 
-    /// How many bytes it takes by itself.
-    pub fn bytes(&self) -> usize {
-        self.span.len()
-    }
-
     /// A request with this span and no other.
     pub fn to_request(&self) -> Vec<u8> {
         let scope_spans = with_one(self.scope_spans, number::SPANS, self.span);

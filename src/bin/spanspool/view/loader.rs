@@ -120,13 +120,13 @@ impl Loader {
         let Some(followed) = self.lanes.values_mut().rev().find(|followed| !followed.older.is_empty()) else {
             return;
         };
-        if !self.spool.index().is_full() {
-            if let Some(part) = followed.older.pop() {
-                let (begin, end) = (part.start, part.end);
-                let next = followed.read(&self.spool, part).map_or(begin, |found| found.next);
-                if next < end && self.spool.index().is_full() {
-                    followed.older.push(next..end);
-                }
+        let has_room = !self.spool.index().is_full();
+        if let Some(part) = followed.older.pop_if(|_| has_room) {
+            let (begin, end) = (part.start, part.end);
+            match followed.read(&self.spool, part) {
+                Ok(found) if found.next < end => followed.older.push(found.next..end),
+                Ok(_) => {}
+                Err(_) => self.spool.progress().missing += end - begin,
             }
         }
         if self.spool.index().is_full() {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde::Serialize;
 
 use super::record::Record;
-use names::{Name, Names};
+use names::Names;
 pub use place::LaneSlot;
 use place::{MOST_LANES, Place, Seqs};
 use trace::Trace;
@@ -198,9 +198,9 @@ impl Index {
         let mut refused = Vec::new();
         for record in records {
             let (key, place) = (self.key_of(&record.trace_id), Place::new(lane, seq, record.is_trace));
-            let known = self.by_key.get(&key).filter(|_| was_read);
+            let known = self.by_key.get(&key).copied().filter(|_| was_read);
             let trace = match known {
-                Some(at) => &mut self.traces[*at as usize],
+                Some(at) => &mut self.traces[at as usize],
                 None => self.add_record(record, place),
             };
             trace.rejected += u32::from(!record.is_trace);
@@ -302,7 +302,10 @@ impl Index {
         Row {
             key: self.key_of(&trace.id).to_string(),
             id: trace.id.to_string(),
-            name: self.names.text(trace.name).to_owned(),
+            name: match &*trace.id {
+                "" => "(items without a trace id)".to_owned(),
+                _ => self.names.text(trace.name).to_owned(),
+            },
             service: self.names.text(trace.service).to_owned(),
             start_us: trace.start_us(),
             end_us: trace.end_us(),
