@@ -131,7 +131,7 @@ def open_trace(page, name):
     """Goes to a trace by the list."""
     page.get_by_role("link", name="Traces", exact=True).click()
     row(page, name).click()
-    expect(page.get_by_role("treegrid")).to_be_visible()
+    expect(page.get_by_role("treegrid").locator("[role=row]").first).to_be_visible()
 
 
 def open_span(page, name):

@@ -4,7 +4,7 @@ import { announce } from '../parts/announce.js';
 import { h, replace } from '../parts/dom.js';
 import { count, counted } from '../parts/format.js';
 import { follow, note, routeTo } from '../parts/route.js';
-import { clip } from '../parts/text.js';
+import { clip, plain } from '../parts/text.js';
 import { SpanPanel } from './span.js';
 import { backLink, traceFacts, traceShares, traceTitle } from './trace-head.js';
 import { Waterfall } from './waterfall.js';
@@ -121,7 +121,7 @@ export class TraceView {
     /** The first time: the name of the page, what a screen reader is told, and the span that the address names. */
     #greet(spans) {
         const errors = spans.filter((span) => span.error).length;
-        document.title = `${clip(this.#trace.name || this.#trace.id, TAB_CHARS)} \u00b7 spanspool`;
+        document.title = `${plain(clip(this.#trace.name || this.#trace.id, TAB_CHARS))} \u00b7 spanspool`;
         announce(`${counted(spans.length, 'span')}, ${counted(errors, 'error')}`);
         const linked = this.#waterfall.find(this.#linked);
         if (linked) this.#select(linked);
