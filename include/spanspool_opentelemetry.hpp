@@ -981,12 +981,13 @@ using log_exporter_base = recording<sdk::logs::LogRecordExporter, sdk::logs::Rec
 
 /**
  * The settings for spool_dir, with the User-Agent of this header. The exporter is set, so that headers of all kinds can
- * be. One config may serve several constructors. Throws spanspool::error.
+ * be, and validation is none: what this header encodes is a request. One config may serve several constructors. Throws
+ * spanspool::error.
  */
 inline config otlp_config(std::string_view spool_dir) {
     config made;
     const std::string version = spanspool_version();
-    made.set("spool_dir", spool_dir).set("exporter", "otlp");
+    made.set("spool_dir", spool_dir).set("exporter", "otlp").set("validation", "none");
     made.set("header.User-Agent", "spanspool-opentelemetry-cpp/" + version + " spanspool/" + version +
                                       " OTel-OTLP-Exporter-Cpp/" + version);
     return made;

@@ -18,6 +18,39 @@ pub fn span(n: u64) -> Vec<u8> {
     json.into_bytes()
 }
 
+/// One export request of OTLP with a span of ten attributes that are strings, as long as [`span`], with ids unique to `n`.
+pub fn otlp_span(n: u64) -> Vec<u8> {
+    let text = |key: &str, value: &str| {
+        let value = field(2, &field(1, value.as_bytes()));
+        [field(1, key.as_bytes()), value].concat()
+    };
+    let mut span = [field(1, &[random(n / 8), random(n / 8 + 1)].map(u64::to_le_bytes).concat())].concat();
+    span.extend(field(2, &random(n).to_le_bytes()));
+    span.extend(field(5, b"lookup_order"));
+    for (number, time) in [(7, 1_795_000_000_000_000_000), (8, 1_795_000_000_001_000_000 + n)] {
+        span.push(number << 3 | 1);
+        span.extend(time.to_le_bytes());
+    }
+    for n in 0..10 {
+        span.extend(field(9, &text(&format!("attribute.{n}"), "a value of some length")));
+    }
+    let scope = |pad: usize| field(1, &field(1, "s".repeat(pad).as_bytes()));
+    let request = |pad: usize| {
+        let resource = field(1, &field(1, &text("service.name", "shop")));
+        field(1, &[resource, field(2, &[scope(pad), field(2, &span)].concat())].concat())
+    };
+    request(SPAN_BYTES.saturating_sub(request(0).len()))
+}
+
+/// A field of a protobuf message that has a length of less than 2^14.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let length = match content.len() {
+        short @ 0..0x80 => vec![short as u8],
+        long => vec![long as u8 | 0x80, (long >> 7) as u8],
+    };
+    [&[number << 3 | 2], &length[..], content].concat()
+}
+
 /// A pseudo-random number, the same in every run (splitmix64, public domain, Vigna 2015).
 fn random(n: u64) -> u64 {
     let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -29,6 +62,11 @@ fn random(n: u64) -> u64 {
 /// The first `count` spans.
 pub fn spans(count: usize) -> Vec<Vec<u8>> {
     (0..count as u64).map(span).collect()
+}
+
+/// The first `count` requests of OTLP.
+pub fn otlp_spans(count: usize) -> Vec<Vec<u8>> {
+    (0..count as u64).map(otlp_span).collect()
 }
 
 /// The items of [`SAMPLE`].

@@ -27,10 +27,10 @@ namespace sdk = opentelemetry::sdk;
 
 static volatile std::sig_atomic_t stopped = 0;
 
-static void sell(api::trace::Tracer& tracer, api::logs::Logger& logger, const std::string& order) {
-    const auto span = tracer.StartSpan("sell", {{"order.id", order}, {"order.items", 3}});
+static void ship(api::trace::Tracer& tracer, api::logs::Logger& logger, const std::string& order) {
+    const auto span = tracer.StartSpan("ship", {{"order.id", order}, {"order.items", 3}});
     const api::trace::Scope active(span);
-    logger.Info("sold " + order);
+    logger.Info("shipped " + order);
     span->End();
     // Whatever happens from here on, span and log record will arrive.
     std::cout << order << std::endl;
@@ -48,20 +48,26 @@ int main(int argc, char** argv) {
         sdk::trace::TracerProvider traces(std::make_unique<spanspool::otel::span_processor>(config), resource);
         sdk::logs::LoggerProvider logs(std::make_unique<spanspool::otel::log_record_processor>(config), resource);
         sdk::metrics::MeterProvider metrics(std::make_unique<sdk::metrics::ViewRegistry>(), resource);
+        // What was counted is durable once it is collected.
+        sdk::metrics::PeriodicExportingMetricReaderOptions often;
+        often.export_interval_millis = std::chrono::milliseconds(200);
+        often.export_timeout_millis = std::chrono::milliseconds(100);
         metrics.AddMetricReader(std::make_shared<sdk::metrics::PeriodicExportingMetricReader>(
-            std::make_unique<spanspool::otel::metric_exporter>(config),
-            sdk::metrics::PeriodicExportingMetricReaderOptions{}));
+            std::make_unique<spanspool::otel::metric_exporter>(config), often));
 
         const auto tracer = traces.GetTracer("shop");
         const auto logger = static_cast<api::logs::LoggerProvider&>(logs).GetLogger("shop", "shop");
-        const auto sales = metrics.GetMeter("shop")->CreateUInt64Counter("sales");
+        const auto orders = metrics.GetMeter("shop")->CreateUInt64Counter("orders");
         for (int n = 1; stopped == 0; ++n) {
-            sell(*tracer, *logger, "order-" + std::to_string(getpid()) + "-" + std::to_string(n));
-            sales->Add(1);
+            const auto number = std::to_string(1000000 + n).substr(1);
+            ship(*tracer, *logger, "order-" + std::to_string(getpid()) + "-" + number);
+            orders->Add(1);
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
         }
-        // Metrics first: the last ones are collected now. What is not delivered within 5 seconds stays in the spool.
+        // The SDK's Shutdown does not collect the last metrics, its ForceFlush does. What is not delivered within 5
+        // seconds stays in the spool.
         const auto patience = std::chrono::seconds(5);
+        metrics.ForceFlush(patience);
         bool all = metrics.Shutdown(patience);
         all = traces.Shutdown(patience) && all;
         all = logs.Shutdown(patience) && all;

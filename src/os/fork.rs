@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::Duration;
 
-use crate::os::kept::Identity;
+use crate::os::inode::Inode;
 
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -123,7 +123,7 @@ fn become_child() {
     GENERATION.fetch_add(1, Relaxed);
     CLOSED_IN_CHILD.each(|slot| {
         let Some(held) = slot.take() else { return };
-        if held.identity.is_of(held.fd) {
+        if held.inode.is_of(held.fd) {
             // SAFETY: registered by its owner, which does not run in this process.
             unsafe { libc::close(held.fd) };
         }
@@ -186,7 +186,7 @@ pub(crate) struct ClosedInChild(Vec<Held>);
 
 impl ClosedInChild {
     pub(crate) fn new(fds: impl IntoIterator<Item = RawFd>) -> Self {
-        let held = |fd| Identity::of(fd).ok().map(|identity| Held { fd, identity });
+        let held = |fd| Inode::of(fd).ok().map(|inode| Held { fd, inode });
         let all: Vec<Held> = fds.into_iter().filter_map(held).collect();
         all.iter().for_each(|held| CLOSED_IN_CHILD.add(*held));
         Self(all)
@@ -194,7 +194,7 @@ impl ClosedInChild {
 
     /// Whether the host has closed none of them.
     pub(crate) fn are_ours(&self) -> bool {
-        self.0.iter().all(|held| held.identity.is_of(held.fd))
+        self.0.iter().all(|held| held.inode.is_of(held.fd))
     }
 }
 
@@ -208,7 +208,7 @@ impl Drop for ClosedInChild {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Held {
     fd: RawFd,
-    identity: Identity,
+    inode: Inode,
 }
 
 const NO_FD: RawFd = -1;
@@ -219,18 +219,18 @@ const BLOCK: usize = 256;
 struct Slot {
     fd: AtomicI32,
     device: AtomicU64,
-    inode: AtomicU64,
+    number: AtomicU64,
 }
 
 impl Slot {
     const fn new() -> Self {
-        Self { fd: AtomicI32::new(NO_FD), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+        Self { fd: AtomicI32::new(NO_FD), device: AtomicU64::new(0), number: AtomicU64::new(0) }
     }
 
     fn get(&self) -> Option<Held> {
         let fd = self.fd.load(Acquire);
-        let identity = Identity { device: self.device.load(Relaxed), inode: self.inode.load(Relaxed) };
-        (fd >= 0).then_some(Held { fd, identity })
+        let inode = Inode { device: self.device.load(Relaxed), number: self.number.load(Relaxed) };
+        (fd >= 0).then_some(Held { fd, inode })
     }
 
     /// Empties it.
@@ -244,8 +244,8 @@ impl Slot {
     fn fill(&self, held: Held) -> bool {
         let is_free = self.fd.compare_exchange(NO_FD, RESERVED, Acquire, Relaxed).is_ok();
         if is_free {
-            self.device.store(held.identity.device, Relaxed);
-            self.inode.store(held.identity.inode, Relaxed);
+            self.device.store(held.inode.device, Relaxed);
+            self.number.store(held.inode.number, Relaxed);
             self.fd.store(held.fd, Release);
         }
         is_free
@@ -317,7 +317,7 @@ mod tests {
     }
 
     fn held(fd: RawFd) -> Held {
-        Held { fd, identity: Identity { device: 1, inode: fd as u64 } }
+        Held { fd, inode: Inode { device: 1, number: fd as u64 } }
     }
 
     #[test]

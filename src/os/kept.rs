@@ -7,65 +7,21 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 
-/// What a descriptor is open on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-}
-
-impl Identity {
-    /// Asks no server, however remote the file is. A signal handler and a child of `fork` may call it.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn of(fd: RawFd) -> io::Result<Self> {
-        // SAFETY: all bytes zero is a value of it.
-        let mut found: libc::statx = unsafe { std::mem::zeroed() };
-        let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-        // Not by a function of libc's, which an older one does not have.
-        // SAFETY: the path ends with a NUL, and what is found fits.
-        let failed = unsafe {
-            libc::syscall(libc::SYS_statx, fd, c"".as_ptr(), flags, libc::STATX_INO, &raw mut found) != 0
-        };
-        if failed {
-            return Err(io::Error::last_os_error());
-        }
-        let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
-        Ok(Self { device, inode: found.stx_ino })
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn of(fd: RawFd) -> io::Result<Self> {
-        // SAFETY: all bytes zero is a value of it.
-        let mut found: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: what is found fits.
-        if unsafe { libc::fstat(fd, &raw mut found) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { device: found.st_dev as u64, inode: found.st_ino as u64 })
-    }
-
-    /// Whether `fd` is still open on this, as far as that can be known now.
-    pub(crate) fn is_of(self, fd: RawFd) -> bool {
-        match Self::of(fd) {
-            Ok(found) => found == self,
-            Err(e) => e.raw_os_error() != Some(libc::EBADF),
-        }
-    }
-}
+use super::inode::Inode;
 
 /// A file, folder or socket that is open for long.
 #[derive(Debug)]
 pub(crate) struct Kept<T: AsRawFd> {
     open: ManuallyDrop<T>,
     /// `None`: the system does not tell.
-    identity: Option<Identity>,
+    inode: Option<Inode>,
 }
 
 impl<T: AsRawFd> Kept<T> {
     pub(crate) fn new(open: T) -> Self {
-        Self { identity: Identity::of(open.as_raw_fd()).ok(), open: ManuallyDrop::new(open) }
+        Self { inode: Inode::of(open.as_raw_fd()).ok(), open: ManuallyDrop::new(open) }
     }
 
     /// Errors: the host has closed it.
@@ -84,12 +40,12 @@ impl<T: AsRawFd> Kept<T> {
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        self.identity.is_none_or(|identity| identity.is_of(self.open.as_raw_fd()))
+        self.inode.is_none_or(|inode| inode.is_of(self.open.as_raw_fd()))
     }
 
     /// Whether both are open on the same.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.identity == other.identity
+        self.inode == other.inode
     }
 }
 

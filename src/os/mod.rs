@@ -2,6 +2,7 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod fork;
+pub(crate) mod inode;
 pub(crate) mod kept;
 pub(crate) mod lock;
 pub(crate) mod memory;

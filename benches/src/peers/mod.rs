@@ -7,7 +7,7 @@ mod otel;
 mod ring;
 
 pub use append::Append;
-pub use http::post_all;
+pub use http::{post_all, post_all_with};
 pub use in_place::InPlace;
 pub use otel::Otel;
 pub use ring::Ring;

@@ -1,12 +1,15 @@
-//! Otel: opentelemetry_sdk's batch processor, in memory. Its spans die with the process, and those beyond its queue are dropped.
+//! Otel: opentelemetry_sdk with a processor, as a rule its own for batches, in memory. The spans of that die with the
+//! process, and those beyond its queue are dropped.
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanExporter,
+    SpanProcessor,
 };
 
 use crate::Result;
@@ -28,14 +31,19 @@ pub struct Otel {
 }
 
 impl Otel {
-    /// A queue with room for `queue` spans, so that none is dropped.
+    /// A queue with room for `queue` spans, so that none is dropped, and an exporter that accepts everything.
     pub fn new(queue: usize) -> Self {
-        let config = BatchConfigBuilder::default()
-            .with_max_queue_size(queue)
-            .with_max_export_batch_size(128)
-            .with_scheduled_delay(Duration::from_secs(1))
-            .build();
-        let processor = BatchSpanProcessor::builder(AcceptAll).with_batch_config(config).build();
+        Self::with(batching(AcceptAll, queue, 128))
+    }
+
+    /// The SDK's processor and exporter of OTLP, as they are by default, but with room for `queue` spans.
+    pub fn exporting(url: &str, queue: usize) -> Result<Self> {
+        let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(url).build()?;
+        Ok(Self::with(batching(exporter, queue, 512)))
+    }
+
+    /// Spans go to `processor`.
+    pub fn with(processor: impl SpanProcessor + 'static) -> Self {
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
         let tracer = provider.tracer("bench");
         Self { provider, tracer }
@@ -55,4 +63,13 @@ impl Otel {
     pub fn flush(&self) -> Result<()> {
         Ok(self.provider.force_flush()?)
     }
+}
+
+fn batching(exporter: impl SpanExporter + 'static, queue: usize, batch: usize) -> BatchSpanProcessor {
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(batch)
+        .with_scheduled_delay(Duration::from_secs(1))
+        .build();
+    BatchSpanProcessor::builder(exporter).with_batch_config(config).build()
 }

@@ -8,6 +8,7 @@ pub mod growth;
 mod lanes;
 mod limits;
 pub mod memory;
+mod otlp;
 mod power;
 mod rejected;
 mod sustained;
@@ -27,12 +28,13 @@ pub struct Section {
 }
 
 /// All sections, in the order of a whole run.
-pub const SECTIONS: [Section; 12] = [
+pub const SECTIONS: [Section; 13] = [
     Section { name: "footprint", run: footprint::run },
     Section { name: "enqueue", run: enqueue::run },
     Section { name: "threads", run: threads::run },
     Section { name: "power", run: power::run },
     Section { name: "delivery", run: delivery::run },
+    Section { name: "otlp", run: otlp::run },
     Section { name: "backlog", run: backlog::run },
     Section { name: "growth", run: growth::run },
     Section { name: "sustained", run: sustained::run },

@@ -9,8 +9,7 @@ mod folder;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use self::folder::{Descriptor, HeldFolder};
 pub(crate) use self::folder::{Route, Standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::descriptors::above_standard;
+use crate::os::inode::Inode;
 use crate::os::process;
 
 /// A file or folder below a held folder; the held folder itself when there is nothing below.
@@ -257,15 +257,21 @@ impl HeldPath {
 
     /// Whether this is the path of the open `file`, as far as that can be known now; not of one that was removed.
     pub(crate) fn leads_to(&self, file: &File) -> bool {
-        file.metadata().is_ok_and(|held| held.nlink() > 0) && self.is_path_of(file).unwrap_or(true)
+        match Inode::of_named(file.as_fd()) {
+            Ok(held) => held.is_some_and(|held| self.is_path_to(held).unwrap_or(true)),
+            Err(_) => true,
+        }
     }
 
     /// Whether this is the path of the open `file`, which may be a folder. Errors: it can't be known now.
     pub(crate) fn is_path_of(&self, file: &File) -> io::Result<bool> {
-        let held = file.metadata()?;
-        match self.stat() {
+        self.is_path_to(Inode::of(file.as_raw_fd())?)
+    }
+
+    fn is_path_to(&self, held: Inode) -> io::Result<bool> {
+        match Inode::at(self.descriptor()?.as_fd(), self.name()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            stat => stat.map(|named| (named.st_dev, named.st_ino) == (held.dev(), held.ino())),
+            named => named.map(|named| named == held),
         }
     }
 

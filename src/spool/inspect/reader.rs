@@ -110,6 +110,7 @@ impl LaneReader {
         each: Each<'_>,
     ) -> Result<bool> {
         let head = journal.checkpoint().head.seq;
+        let mut tried = None;
         while let Some(seq) = next_of(seqs, found.next).filter(|seq| *seq < head) {
             let segments = self.segments_for(seq, head)?;
             let first = segments.batch_with(seq)?.unwrap_or(seq);
@@ -126,6 +127,10 @@ impl LaneReader {
                         }
                     }
                     found.next = stored.end().max(seq + 1);
+                }
+                // A segment that is being written has changed since it was looked through.
+                reading::Found::Damaged { .. } | reading::Found::Unavailable { .. } if tried != Some(seq) => {
+                    (tried, self.looked) = (Some(seq), None);
                 }
                 reading::Found::Damaged { end, .. } | reading::Found::Unavailable { end, .. } => {
                     // Its owner may have settled it and removed the segment.
@@ -148,6 +153,10 @@ impl LaneReader {
     ) -> bool {
         let Some(seq) = next_of(seqs, found.next) else { return true };
         let (head, salt) = (journal.checkpoint().head, journal.salt());
+        // It was spilled since the segments were read.
+        if head.seq > seq {
+            return true;
+        }
         let known = self.position.filter(|(of, at)| *of == salt && at.pos >= head.pos && at.seq <= seq);
         let from = known.map_or(head, |(_, at)| at);
         let mut records = journal.finished_records(from);
@@ -161,13 +170,17 @@ impl LaneReader {
                 }
                 break;
             };
+            let (ViewedRecord::Whole { seq, .. } | ViewedRecord::Damaged { seq, .. }) = &record;
+            // What stood there was spilled and overwritten: what was read instead may have another seq.
+            if journal.checkpoint().head.seq > *seq {
+                self.position = None;
+                return true;
+            }
             match record {
                 ViewedRecord::Whole { seq, json, .. } => {
                     more = next_of(seqs, found.next.max(seq)) != Some(seq) || each(seq, &json);
                     found.next = found.next.max(seq + 1);
                 }
-                // It was overwritten: what was there is in a segment now.
-                ViewedRecord::Damaged { seq, .. } if journal.checkpoint().head.seq > seq => break,
                 ViewedRecord::Damaged { seq, items, .. } => {
                     found.missing += count_of(seqs, found.next.max(seq)..seq + items);
                     found.next = found.next.max(seq + items);

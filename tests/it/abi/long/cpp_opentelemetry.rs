@@ -23,7 +23,7 @@ const PACKAGES: [&str; 4] =
     ["opentelemetry_trace", "opentelemetry_logs", "opentelemetry_metrics", "opentelemetry_common"];
 
 /// Whether the C++ SDK is here, 1.19 or newer.
-fn have_sdk(test: &str) -> bool {
+pub fn have_sdk(test: &str) -> bool {
     if !have(&tool("CXX", "c++"), "--version", test) || !have("pkg-config", "--version", test) {
         return false;
     }
@@ -35,7 +35,7 @@ fn have_sdk(test: &str) -> bool {
 }
 
 /// Compiles a program with the SDK, and links `libraries` of it as well.
-fn build(source: &str, dir: &TempDir, libraries: &[&str]) -> PathBuf {
+pub fn build(source: &str, dir: &TempDir, libraries: &[&str]) -> PathBuf {
     let flags = succeed(Command::new("pkg-config").args(["--cflags", "--libs"]).args(PACKAGES)).stdout;
     let program = dir.join(Path::new(source).file_stem().unwrap().to_str().unwrap());
     let mut command = Command::new(tool("CXX", "c++"));

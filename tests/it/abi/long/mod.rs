@@ -1,7 +1,7 @@
 //! What compiles for a while: the bindings, the installed library, the examples, C++.
 
 mod callers;
-mod cpp_opentelemetry;
+pub mod cpp_opentelemetry;
 mod cpp_wrapper;
 mod examples;
 pub mod go;

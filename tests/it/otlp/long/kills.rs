@@ -14,6 +14,7 @@ use testkit::{TempDir, caller, have, lib_dir, root, succeed, tool};
 use super::arrivals::{Arrivals, attribute, list};
 use super::collector::{Collector, built};
 use super::program::{End, Program};
+use crate::abi::long::cpp_opentelemetry::{build, have_sdk};
 use crate::abi::long::go::{go_with_modules, have_modules};
 use crate::abi::long::python::python;
 
@@ -132,6 +133,20 @@ fn go_program_is_killed_and_the_collector_has_all() {
     succeed(go_with_modules(plug, "build").arg("-o").arg(&shop).arg("./example"));
     let command = |spool: &Path, _: &str| with(&shop, &[spool]);
     a_shop_is_killed("Go", &collector, &command, End::Term);
+}
+
+#[test]
+#[ignore = "needs a Collector: `just collector`"]
+fn cpp_program_is_killed_and_the_collector_has_all() {
+    let test = "cpp_program_is_killed_and_the_collector_has_all";
+    let Some(collector) = built(test) else { return };
+    if !have_sdk(test) {
+        return;
+    }
+    let dir = TempDir::new("cpp-shop");
+    let shop = build("examples/cpp/opentelemetry.cpp", &dir, &[]);
+    let command = |spool: &Path, _: &str| with(&shop, &[spool]);
+    a_shop_is_killed("C++", &collector, &command, End::Term);
 }
 
 #[test]

@@ -125,9 +125,11 @@ impl Index {
         (slot < MOST_LANES).then_some(slot as LaneSlot)
     }
 
-    /// Adds the records of the pending item `seq`.
+    /// Adds the records of the pending item `seq`, once.
     pub fn add(&mut self, lane: LaneSlot, seq: u64, records: &[Record]) {
-        self.lanes[usize::from(lane)].read.insert(seq);
+        if !self.lanes[usize::from(lane)].read.insert(seq) {
+            return;
+        }
         for record in records {
             let place = Place::new(lane, seq, record.is_trace);
             self.add_record(record, place);

@@ -40,7 +40,11 @@ impl Place {
 pub struct Seqs(Vec<Range<u64>>);
 
 impl Seqs {
-    pub fn insert(&mut self, seq: u64) {
+    /// Returns whether it was not there.
+    pub fn insert(&mut self, seq: u64) -> bool {
+        if self.contains(seq) {
+            return false;
+        }
         let at = self.0.partition_point(|range| range.end < seq);
         match self.0.get_mut(at) {
             Some(range) if range.end == seq => {
@@ -52,9 +56,9 @@ impl Seqs {
                 }
             }
             Some(range) if range.start == seq + 1 => range.start = seq,
-            Some(range) if range.contains(&seq) => {}
             _ => self.0.insert(at, seq..seq + 1),
         }
+        true
     }
 
     pub fn contains(&self, seq: u64) -> bool {
@@ -82,7 +86,8 @@ mod tests {
     fn seqs_that_meet_are_one_range() {
         let mut seqs = Seqs::default();
         for seq in [5, 6, 2, 9, 8, 7, 5, 1, 3, 20, 4] {
-            seqs.insert(seq);
+            let is_new = !seqs.contains(seq);
+            assert_eq!(seqs.insert(seq), is_new);
         }
         assert_eq!(seqs.0, [1..10, 20..21]);
         assert!(seqs.contains(1) && seqs.contains(9) && seqs.contains(20));
