@@ -11,7 +11,8 @@ BEGIN = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
 
 def lines(path):
-    return path.read_text(encoding="utf-8").splitlines()
+    # Not splitlines: texts in the items have line ends of Unicode.
+    return path.read_text(encoding="utf-8").strip("\n").split("\n")
 
 
 def at(ms):

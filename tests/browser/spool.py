@@ -38,6 +38,8 @@ class Spool:
     def enqueue(self, items, **settings):
         """Puts items into the spool, in a lane whose owner is gone afterwards."""
         given = "".join(f"{item if isinstance(item, str) else json.dumps(item)}\n" for item in items)
+        # It waits for a slow disk.
+        settings = {"enqueue_timeout_ms": DEADLINE_S * 1000, **settings}
         run("enqueue", "--spool-dir", self.path, *sets(settings), given=given)
 
     def own(self, **settings):

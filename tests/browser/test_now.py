@@ -1,5 +1,6 @@
 """Now: lanes, ledger, what moves; and what happens to it while owners live and die."""
 
+import json
 import re
 import signal
 
@@ -8,26 +9,27 @@ from playwright.sync_api import expect
 
 from conftest import viewing
 from items import span
+from spool import run
 
 
 def figure(place, label):
     """The figure with a label."""
-    return place.locator("dl > div", has=place.page.locator("dt", has_text=re.compile(rf"{label}$"))).locator("dd")
+    named = place.page.locator("dt", has_text=re.compile(rf"{label}$"))
+    return place.locator("div:has(> dt)").filter(has=named).locator("dd")
 
 
 def write(owner, items):
-    import json
-
     owner.stdin.write("".join(json.dumps(item) + "\n" for item in items))
     owner.stdin.flush()
 
 
-def test_the_ledger_and_each_lane_with_its_destination(watched, address):
+def test_the_ledger_and_each_lane_with_its_destination(watched, spool, address):
     page = watched.open(f"{address}#/now")
-    expect(figure(page.locator(".ledger"), "accepted")).to_have_text("13")
-    expect(figure(page.locator(".ledger"), "waiting")).to_have_text("12")
-    expect(figure(page.locator(".ledger"), "rejected")).to_have_text("1")
-    lane = page.get_by_role("listitem").filter(has_text="otlp")
+    totals = json.loads(run("status", "--spool-dir", spool.path, "--json"))
+    for label, counter in {"accepted": "accepted", "waiting": "pending", "rejected": "rejected"}.items():
+        assert totals[counter] > 0
+        expect(figure(page.locator(".ledger"), label)).to_have_text(str(totals[counter]))
+    lane = page.get_by_role("listitem").filter(has_text="4318")
     expect(lane).to_contain_text("http://127.0.0.1:4318/v1/traces")
     expect(lane).to_contain_text("no owner")
     expect(lane).to_contain_text('Its process is gone. The next client of this destination, or "spanspool drain"')

@@ -22,7 +22,7 @@ def test_the_picture_of_the_readme(watched, tmp_path):
         row(page, re.compile("^execute_tool")).click()
         expect(page.get_by_label("Tool call")).to_be_visible()
         page.keyboard.press("End")
-        expect(page.get_by_text("Where is order 4711?")).to_be_visible()
+        expect(page.get_by_text("Where is order 4711?", exact=True)).to_be_visible()
         # The folder is another one at each run.
         page.locator(".place").evaluate("place => place.textContent = '/var/lib/shop/spool'")
         taken = page.screenshot()

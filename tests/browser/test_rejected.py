@@ -4,13 +4,13 @@ import shlex
 
 from playwright.sync_api import expect
 
-from conftest import rows, viewing
-from items import REFUSED_ITEM
+from conftest import row, rows, viewing
+from items import REFUSED_ITEM, span
 from spool import Ingest, run
 
 
 def test_why_it_was_refused_and_how_to_send_it_again(watched, tmp_path):
-    with viewing(tmp_path, [REFUSED_ITEM]) as (spool, address):
+    with viewing(tmp_path, [REFUSED_ITEM, span("trace_taken", "taken")]) as (spool, address):
         with Ingest() as endpoint:
             spool.drain(endpoint)
         page = watched.open(f"{address}#/rejected")
@@ -33,4 +33,4 @@ def test_why_it_was_refused_and_how_to_send_it_again(watched, tmp_path):
         run(*command[1:])
         expect(page.get_by_text("Nothing was rejected.")).to_be_visible()
         page.get_by_role("link", name="Traces", exact=True).click()
-        expect(rows(page).locator(".states")).to_contain_text("1 waiting")
+        expect(row(page, "refund").locator(".states")).to_contain_text("1 waiting")

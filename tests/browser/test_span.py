@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from conftest import open_span, open_trace, row, viewing
+from conftest import open_span, open_trace, row, rows, viewing
 from items import ANSWERED, CONVENTIONS, OTLP_SAMPLE, SAID, lines, otlp, span, trace
 
 
@@ -30,8 +30,8 @@ def check_conversation(messages):
 def test_the_messages_of_the_agents_sdk(watched, address):
     page = watched.open(address)
     open_trace(page, "Order desk")
-    page.keyboard.press("End")
-    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(4)
+    rows(page).last.click()
     panel = page.locator(".panel")
     expect(panel.get_by_role("heading", name="Tokens")).to_be_visible()
     messages = conversation(panel)

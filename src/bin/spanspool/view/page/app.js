@@ -6,9 +6,9 @@ import { follow, parseRoute, routeTo } from './parts/route.js';
 import { openSource } from './parts/source.js';
 import { makeFrame } from './views/frame.js';
 import { makeNowView } from './views/now.js';
-import { makeRejectedView } from './views/rejected.js';
-import { makeTraceView } from './views/trace.js';
-import { makeTracesView } from './views/traces.js';
+import { RejectedView } from './views/rejected.js';
+import { TraceView } from './views/trace.js';
+import { TracesView } from './views/traces.js';
 
 const source = openSource();
 const frame = makeFrame(source.isLive);
@@ -19,9 +19,9 @@ let latest = null;
 
 const MAKERS = {
     now: () => makeNowView(),
-    traces: (route) => (traces ??= makeTracesView(source, route)),
-    trace: (route) => makeTraceView(source, route, traces?.address() ?? routeTo('traces')),
-    rejected: (route) => makeRejectedView(source, route),
+    traces: (route) => (traces ??= new TracesView(source, route)),
+    trace: (route) => new TraceView(source, route, traces?.address ?? routeTo('traces')),
+    rejected: (route) => new RejectedView(source, route),
 };
 
 function show() {
@@ -31,14 +31,14 @@ function show() {
     shown = MAKERS[name](route);
     frame.show(name === 'trace' ? 'traces' : name, shown.element, shown.title);
     if (latest) shown.update(latest);
-    (shown.focus ?? frame.focus)();
+    shown.focus();
 }
 
 addEventListener('hashchange', show);
 
 listenForKeys(() => ({
     1: () => follow(routeTo('now')),
-    2: () => follow(traces?.address() ?? routeTo('traces')),
+    2: () => follow(traces?.address ?? routeTo('traces')),
     3: () => follow(routeTo('rejected')),
     '?': frame.openHelp,
     ...shown.actions,

@@ -4,44 +4,38 @@ import { h, replace } from './dom.js';
 import { bytes } from './format.js';
 import { clip } from './text.js';
 
-const FIRST_CHARS = 1200;
-const FIRST_LINES = 16;
 /** How much one press of the button adds: more at once would make the page stand still. */
 const STEP_CHARS = 256 * 1024;
+/** A button for fewer characters would be longer than they are. */
+const LEAST_REST = 80;
 
-/** A block with `text`, cut after `firstChars` until the reader asks for more. */
-export function longText(text, { tag = 'div', name = 'prose', firstChars = FIRST_CHARS } = {}) {
+/** A block with `text`, cut after `firstChars` or `firstLines` until the reader asks for more. */
+export function longText(text, { tag = 'div', name = 'prose', firstChars = 1200, firstLines = 16 } = {}) {
     const block = h('div', { class: 'long' });
-    show(Math.min(firstChars, endOfLine(text, FIRST_LINES)));
+    show(Math.min(firstChars, endOfLines(text, firstLines)));
     return block;
 
     function show(chars) {
         const rest = text.length - chars;
-        // A button for a few characters would be longer than they are.
-        const whole = rest < 80;
-        const shown = h(tag, { class: name, dir: 'auto' }, whole ? text : clip(text, chars));
-        replace(block, shown, whole ? null : more(chars, rest));
+        const isWhole = rest < LEAST_REST;
+        const shown = h(tag, { class: name, dir: 'auto', tabindex: '-1' }, isWhole ? text : clip(text, chars));
+        replace(block, shown, !isWhole && moreButton(chars, rest));
     }
 
-    function more(chars, rest) {
+    function moreButton(chars, rest) {
         const step = Math.min(rest, STEP_CHARS);
         const label = step === rest ? `Show all, ${bytes(rest)} more` : `Show ${bytes(step)} of ${bytes(rest)} more`;
-        return h('button', { type: 'button', class: 'quiet', onclick: grow }, label);
-        function grow() {
+        const grow = () => {
             show(chars + step);
-            // The button that had the focus may be gone.
-            (block.querySelector('button') ?? focusable(block.firstChild)).focus({ preventScroll: true });
-        }
+            // The button that had the focus is gone: it goes to the next one, or to the text.
+            block.lastElementChild.focus({ preventScroll: true });
+        };
+        return h('button', { type: 'button', class: 'quiet', onclick: grow }, label);
     }
 }
 
-function focusable(element) {
-    element.tabIndex = -1;
-    return element;
-}
-
-/** Where the line after `lines` lines begins. */
-function endOfLine(text, lines) {
+/** Where the line after the first `lines` begins. */
+function endOfLines(text, lines) {
     let at = -1;
     for (let line = 0; line < lines; line += 1) {
         at = text.indexOf('\n', at + 1);

@@ -27,6 +27,13 @@ export function piecesOf(text) {
     return pieces;
 }
 
+/** `text` with its unseen characters named, for where there are no elements to mark them. */
+export function plain(text) {
+    return piecesOf(text)
+        .map((piece) => piece.text)
+        .join('');
+}
+
 /** At most `most` characters of `text`, and never half of one. */
 export function clip(text, most) {
     if (text.length <= most) return text;

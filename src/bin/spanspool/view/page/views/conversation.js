@@ -63,9 +63,9 @@ const PARTS = {
     refusal: ({ text }) => labelled('refusal', '', longText(text)),
     reasoning: ({ text }) => labelled('reasoning', '', longText(text, { name: 'prose reasoning' })),
     media: ({ label }) => h('p', { class: 'media' }, said(label)),
-    json: ({ value }) => code(value),
-    call: (call) => labelled('calls', call.name, call.arguments === null ? null : code(call.arguments)),
-    result: ({ id, value }, names) => labelled('result of', names.get(id) ?? id ?? 'a call', code(value)),
+    json: ({ value }) => codeBlock(value),
+    call: (call) => labelled('calls', call.name, call.arguments === null ? null : codeBlock(call.arguments)),
+    result: ({ id, value }, names) => labelled('result of', names.get(id) ?? id ?? 'a call', codeBlock(value)),
 };
 
 function labelled(label, name, content) {
@@ -78,7 +78,7 @@ function labelled(label, name, content) {
     );
 }
 
-function code(value) {
+function codeBlock(value) {
     return longText(readable(value), { tag: 'pre', name: 'code' });
 }
 
@@ -88,9 +88,9 @@ export function toolCall({ name, arguments: given, result }) {
         'section',
         { class: 'conversation', 'aria-label': 'Tool call' },
         h('h3', {}, 'Arguments'),
-        given === null ? h('p', { class: 'muted' }, 'None recorded.') : code(given),
+        given === null ? h('p', { class: 'muted' }, 'None recorded.') : codeBlock(given),
         h('h3', {}, 'Result'),
-        result === null ? h('p', { class: 'muted' }, 'None recorded.') : code(result),
+        result === null ? h('p', { class: 'muted' }, 'None recorded.') : codeBlock(result),
         name && h('p', { class: 'only-heard' }, `of ${readable(name)}`),
     );
 }

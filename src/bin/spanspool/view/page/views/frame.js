@@ -11,7 +11,7 @@ const VIEWS = [
     ['rejected', 'Rejected'],
 ];
 
-/** The page's frame. `{show(view, element, title), update(now), lose(error), openHelp(), focus()}`. */
+/** The page's frame. `{show(view, element, title), update(now), lose(error), openHelp()}`. */
 export function makeFrame(isLive) {
     const counts = new Map(VIEWS.map(([view]) => [view, h('span', { class: 'count' })]));
     const links = new Map(VIEWS.map(([view, name]) => [view, h('a', { href: routeTo(view) }, name, counts.get(view))]));
@@ -101,7 +101,7 @@ export function makeFrame(isLive) {
         );
     }
 
-    return { show, update, lose, openHelp, focus: () => main.focus({ preventScroll: true }) };
+    return { show, update, lose, openHelp };
 }
 
 function loadingText({ items, of_items }) {

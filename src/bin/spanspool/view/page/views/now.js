@@ -26,7 +26,7 @@ export function makeNowView() {
         charts.update(now.history);
         lanes.update(now);
     }
-    return { element, title: 'Now', update };
+    return { element, title: 'Now', update, focus: () => element.parentElement.focus({ preventScroll: true }) };
 }
 
 const LEDGER = [

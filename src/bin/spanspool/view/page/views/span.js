@@ -1,253 +1,111 @@
-// A span: everything that it says.
+// The panel with a span: what the trace knows about it at once, and all that it says when its item is there.
 
-import { FLAWS } from '../model/tree.js';
 import { describe } from '../model/description.js';
+import { FLAWS } from '../model/tree.js';
 import { copyButton } from '../parts/copy.js';
-import { h, replace, said } from '../parts/dom.js';
-import { bytes, count, duration, exactTime, percent } from '../parts/format.js';
-import { isStructured, prettyJson, readable } from '../parts/json.js';
-import { longText } from '../parts/long-text.js';
+import { h, said } from '../parts/dom.js';
+import { bytes, duration, exactTime, percent } from '../parts/format.js';
+import { readable } from '../parts/json.js';
+import { Panel, factList, panelHead } from '../parts/panel.js';
 import { routeTo } from '../parts/route.js';
 import { stateChip } from '../parts/state.js';
 import { clip } from '../parts/text.js';
-import { conversation, toolCall } from './conversation.js';
+import { spanContent } from './span-content.js';
 
 /** A reader who steps through spans shall not ask for each. */
 const SETTLE_MS = 60;
 const TITLE_CHARS = 500;
-/** Sections with more entries than this begin folded. */
-const MOST_UNFOLDED = 40;
+const CHIP_CHARS = 80;
 
-/**
- * The panel. `show(ref, row, place)` fills it: `row` is the span as the list of spans has it, `place` what the trace
- * knows about it, or null. `on` has `close`, `zoom` and `selectParent`.
- */
-export function makeSpanPanel(source, on) {
-    const element = h('aside', { class: 'panel scrolls', tabindex: '-1', 'aria-label': 'Span' });
-    let timer = 0;
-    let wanted = null;
+export class SpanPanel extends Panel {
+    #source;
+    #on;
+    #timer = 0;
+    #wanted = null;
 
-    function show(ref, row, place) {
-        wanted = ref;
-        element.scrollTop = 0;
-        put(known(row, place, 'Reading it\u2026'));
-        clearTimeout(timer);
-        timer = setTimeout(() => fill(ref, row, place), SETTLE_MS);
+    /** `on.close()`, `on.zoom()` and `on.selectParent()` are called for the buttons. */
+    constructor(source, on) {
+        super('Span');
+        this.#source = source;
+        this.#on = on;
     }
 
-    async function fill(ref, row, place) {
-        const content = await contentOrWhyNot(ref, row, place);
-        if (wanted === ref) put(content);
+    /** Shows a span. `row` is what the list of spans has about it, `place` what the trace knows, or null. */
+    show(row, place) {
+        this.#wanted = row.ref;
+        this.put(this.#known(row, place, 'Reading it\u2026'));
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#fill(row, place), SETTLE_MS);
     }
 
-    async function contentOrWhyNot(ref, row, place) {
+    async #fill(row, place) {
+        const content = await this.#contentOrWhyNot(row, place);
+        if (this.#wanted === row.ref) this.put(content);
+    }
+
+    async #contentOrWhyNot(row, place) {
         try {
-            return contentOf(await source.span(ref), row, place);
+            const answer = await this.#source.span(row.ref);
+            const span = describe(answer);
+            const facts = place && [
+                place.flaws.map((flaw) => h('p', { class: 'note' }, FLAWS[flaw])),
+                factsOf(row, place, this.#on),
+            ];
+            return [headOf(row, span, this.#on), spanContent(answer, span, facts, this.#source.rawAddress(row.ref))];
         } catch (error) {
             const gone = error.status === 404 ? 'The item is no longer in the spool. ' : '';
-            return known(row, place, gone + error.message);
+            return this.#known(row, place, gone + error.message);
         }
     }
 
     /** What can be said without the item. */
-    function known(row, place, why) {
-        return [headOf(row, null), place && factsOf(row, place, null), h('p', { class: 'note' }, why)];
+    #known(row, place, why) {
+        return [headOf(row, null, this.#on), place && factsOf(row, place, this.#on), h('p', { class: 'note' }, why)];
     }
-
-    /** Shows `content`. A focus that was in the panel stays in it. */
-    function put(content) {
-        const hadFocus = element.contains(document.activeElement);
-        replace(element, content);
-        if (hadFocus) focus();
-    }
-
-    function contentOf(answer, row, place) {
-        const span = describe(answer);
-        return [
-            headOf(row, span),
-            place && place.flaws.map((flaw) => h('p', { class: 'note' }, FLAWS[flaw])),
-            errorBlock(span.error),
-            place && factsOf(row, place, span),
-            tokensOfSpan(span.tokens),
-            span.tool && toolCall(span.tool),
-            hasMessages(span) && conversation(span.messages),
-            eventsOfSpan(span.events, span.start),
-            span.sections.map(([title, entries]) => entriesSection(title, entries)),
-            rawSection(answer, source.rawAddress(answer.ref)),
-        ];
-    }
-
-    function headOf(row, span) {
-        return h(
-            'header',
-            { class: 'panel-head' },
-            h('h2', { tabindex: '-1' }, said(clip(row.name || row.kind || row.id, TITLE_CHARS))),
-            h(
-                'button',
-                { type: 'button', class: 'quiet close', onclick: on.close, 'aria-label': 'Close the span' },
-                '\u2715',
-            ),
-            h(
-                'p',
-                { class: 'chips' },
-                h('span', { class: 'chip' }, said(clip(span?.kind || row.kind || 'span', 60))),
-                stateChip(row.state),
-                span?.model && h('span', { class: 'chip' }, said(clip(readable(span.model), 80))),
-                row.state === 'rejected' && h('a', { href: routeTo('rejected', row.ref) }, 'Why it was rejected'),
-            ),
-        );
-    }
-
-    function factsOf(row, place, span) {
-        const { start_us, end_us } = row;
-        const facts = [
-            [
-                'Begins',
-                start_us === null
-                    ? 'unknown'
-                    : [`+${duration(start_us - place.from)} `, h('span', { class: 'muted' }, exactTime(start_us))],
-            ],
-            ['Lasts', start_us === null || end_us === null ? 'unknown' : duration(end_us - start_us)],
-            place.children > 0 && ['Own time', duration(place.ownTime)],
-            place.critical > 0 && [
-                'Critical path',
-                `${duration(place.critical)}, ${percent(place.share)} of the trace`,
-            ],
-            ['Id', said(clip(row.id, TITLE_CHARS), { class: 'mono' })],
-            row.parent && ['Parent', parentLink(row.parent, place.hasParent)],
-            row.service && ['Service', said(clip(row.service, TITLE_CHARS))],
-            ['Lane', [said(row.lane, { class: 'mono' }), ', ', bytes(row.bytes)]],
-        ];
-        return h(
-            'dl',
-            { class: 'facts' },
-            facts.filter(Boolean).map(([label, value]) => [h('dt', {}, label), h('dd', {}, value)]),
-            h(
-                'dd',
-                { class: 'buttons' },
-                start_us !== null &&
-                    end_us > start_us &&
-                    h('button', { type: 'button', class: 'quiet', onclick: on.zoom }, 'Zoom to it'),
-                span && copyButton('id', () => row.id),
-            ),
-        );
-    }
-
-    function parentLink(parent, isThere) {
-        const id = said(clip(parent, TITLE_CHARS), { class: 'mono' });
-        return isThere ? h('button', { type: 'button', class: 'link', onclick: on.selectParent }, id) : id;
-    }
-
-    function focus() {
-        (element.querySelector('h2') ?? element).focus({ preventScroll: true });
-    }
-    return { element, show, focus };
 }
 
-function hasMessages({ messages }) {
-    return messages.input.length > 0 || messages.output.length > 0;
-}
-
-function errorBlock(error) {
-    if (!error) return null;
-    return h(
-        'section',
-        { class: 'error-block', 'aria-label': 'Error' },
-        longText(error.message || 'Error', { name: 'prose error-message' }),
-        error.data !== null && longText(readable(error.data), { tag: 'pre', name: 'code' }),
-    );
-}
-
-function tokensOfSpan(tokens) {
-    if (tokens.length === 0) return null;
-    return h(
-        'section',
-        { 'aria-label': 'Tokens' },
-        h('h3', {}, 'Tokens'),
-        h(
-            'dl',
-            { class: 'figures' },
-            tokens.map(([label, n]) => h('div', {}, h('dt', {}, label), h('dd', {}, count(n)))),
-        ),
-    );
-}
-
-function eventsOfSpan(events, start) {
-    if (events.length === 0) return null;
-    const folded = events.length > MOST_UNFOLDED;
-    return foldable(`Events (${count(events.length)})`, !folded, () =>
-        h(
-            'ol',
-            { class: 'events' },
-            events.map(({ name, at, attributes }) =>
-                h(
-                    'li',
-                    {},
-                    h(
-                        'p',
-                        {},
-                        h(
-                            'span',
-                            { class: 'muted mono' },
-                            at !== null && start !== null ? `+${duration(at - start)}` : '',
-                        ),
-                        ' ',
-                        said(clip(name, TITLE_CHARS)),
-                    ),
-                    entriesList(attributes),
-                ),
-            ),
-        ),
-    );
-}
-
-function entriesSection(title, entries) {
-    if (entries.length === 0) return null;
-    return foldable(`${title} (${count(entries.length)})`, entries.length <= MOST_UNFOLDED, () => entriesList(entries));
-}
-
-function entriesList(entries) {
-    return h(
-        'dl',
-        { class: 'entries' },
-        entries.map(([key, value]) => [h('dt', {}, said(clip(key, TITLE_CHARS))), h('dd', {}, entryValue(value))]),
-    );
-}
-
-function entryValue(value) {
-    if (value === null) return h('span', { class: 'muted' }, 'null');
-    const text = readable(value);
-    const isBlock = isStructured(value) || text.includes('\n');
-    return longText(text, { tag: isBlock ? 'pre' : 'div', name: isBlock ? 'code' : 'value', firstChars: 400 });
-}
-
-function rawSection({ item, clipped, bytes: size }, address) {
-    const text = () => prettyJson(item);
-    const cut = (clipped ?? []).map(({ path, bytes: whole }) => `${path}: ${bytes(whole)}`);
-    return foldable(`Raw JSON (${bytes(size)})`, false, () => [
-        cut.length > 0 &&
-            h(
-                'p',
-                { class: 'note' },
-                `Cut here for their length: ${cut.slice(0, 10).join(', ')}${cut.length > 10 ? ' and others' : ''}.`,
-            ),
-        h(
-            'p',
-            { class: 'buttons' },
-            copyButton('JSON', text),
-            address && h('a', { href: address, download: true }, 'Download it whole'),
-        ),
-        longText(text(), { tag: 'pre', name: 'code', firstChars: 20_000 }),
+function headOf(row, span, on) {
+    const chip = (text) => h('span', { class: 'chip' }, said(clip(text, CHIP_CHARS)));
+    return panelHead(said(clip(row.name || row.kind || row.id, TITLE_CHARS)), on.close, [
+        chip(span?.kind || row.kind || 'span'),
+        row.state && stateChip(row.state),
+        span?.model && chip(readable(span.model)),
+        row.state === 'rejected' && h('a', { href: routeTo('rejected', row.ref) }, 'Why it was rejected'),
     ]);
 }
 
-/** A section that makes its content when it is first unfolded. */
-function foldable(title, isOpen, content) {
-    const details = h('details', { open: isOpen, ontoggle: fill }, h('summary', {}, h('h3', {}, title)));
-    if (isOpen) fill();
-    return details;
+function factsOf(row, place, on) {
+    const { start_us: start, end_us: end } = row;
+    const hasLength = start !== null && end !== null && end > start;
+    const mono = (text) => said(clip(text, TITLE_CHARS), { class: 'mono' });
+    const button = (label, name, onclick) => h('button', { type: 'button', class: name, onclick }, label);
+    return [
+        factList([
+            ['Begins', start === null ? 'unknown' : beginsText(start, place.origin)],
+            ['Lasts', start === null || end === null ? 'unknown' : duration(end - start)],
+            place.ownTime !== null && ['Own time', duration(place.ownTime)],
+            place.critical > 0 && ['Critical path', criticalText(place)],
+            ['Id', mono(row.id)],
+            row.parent && [
+                'Parent',
+                place.hasParent ? button(mono(row.parent), 'link', on.selectParent) : mono(row.parent),
+            ],
+            row.service && ['Service', said(clip(row.service, TITLE_CHARS))],
+            ['Lane', [mono(row.lane), `, ${bytes(row.bytes)}`]],
+        ]),
+        h(
+            'p',
+            { class: 'buttons' },
+            hasLength && button('Zoom to it', 'quiet', on.zoom),
+            copyButton('id', () => row.id),
+        ),
+    ];
+}
 
-    function fill() {
-        if (details.open && details.childElementCount === 1) details.append(h('div', { class: 'folded' }, content()));
-    }
+function beginsText(start, origin) {
+    return [`+${duration(start - origin)} `, h('span', { class: 'muted' }, exactTime(start))];
+}
+
+function criticalText({ critical, share }) {
+    return `${duration(critical)}, ${percent(share)} of the trace`;
 }

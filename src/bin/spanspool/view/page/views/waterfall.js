@@ -1,311 +1,212 @@
 // The waterfall: a row for each span, nested as they ran, with a bar from beginning to end.
 
-import { criticalPath, gapsBetween, joined, lengthOf } from '../model/critical.js';
-import { classOf } from '../model/kinds.js';
-import { FLAWS, nest, timesOf, visibleRows } from '../model/tree.js';
-import { h, replace, said } from '../parts/dom.js';
-import { counted, duration, percent } from '../parts/format.js';
+import { criticalPath, gapsBetween, lengthOf } from '../model/critical.js';
+import { nest, timesOf, visibleRows } from '../model/tree.js';
+import { h, replace } from '../parts/dom.js';
+import { duration } from '../parts/format.js';
 import { VirtualList } from '../parts/list.js';
-import { clip } from '../parts/text.js';
-import { ticksBetween } from './ticks.js';
+import { Scale } from './scale.js';
+import { spanRow } from './span-row.js';
 
-/** Deeper spans are not indented further. */
-const DEEPEST_INDENT = 20;
-/** What is shorter than this part of the view is not drawn by itself. */
-const LEAST_PART = 1 / 500;
 /** A gap of the whole trace is worth a mark from this part of it on. */
 const LEAST_GAP = 1 / 50;
-const NAME_CHARS_SHOWN = 160;
 
-/** The waterfall. `on.moved(node)` is called when another row is active, `on.opened(node)` when it is to be shown. */
-export function makeWaterfall(on) {
-    const scroller = h('div', { class: 'list waterfall', role: 'treegrid', 'aria-label': 'Spans' });
-    const ruler = h('div', { class: 'ruler', 'aria-hidden': 'true' });
-    const lines = h('div', { class: 'lines', 'aria-hidden': 'true' });
-    const element = h('div', { class: 'waterfall-frame' }, ruler, lines, scroller);
-    const list = new VirtualList(scroller, makeRow);
-    const collapsed = new Set();
-    let tree = nest([]);
-    let rows = [];
-    let pieces = new Map();
-    let view = { from: 0, to: 0 };
+export class Waterfall {
+    #on;
+    #ruler = h('div', { class: 'ruler', 'aria-hidden': 'true' });
+    #lines = h('div', { class: 'lines', 'aria-hidden': 'true' });
+    #scroller = h('div', { class: 'list waterfall', role: 'treegrid', 'aria-label': 'Spans' });
+    #list = new VirtualList(this.#scroller, (index) => this.#row(index));
+    #folded = new Set();
+    #tree = nest([]);
+    #rows = [];
+    #critical = new Map();
+    #scale = new Scale(0, 1);
 
-    function show(spans) {
-        const [folded, active] = [new Set([...collapsed].map((node) => node.span.ref)), activeNode()?.span.ref];
-        tree = nest(spans);
-        pieces = criticalPath(tree);
-        collapsed.clear();
-        for (const node of tree.order) if (folded.has(node.span.ref)) collapsed.add(node);
-        list.active = -1;
-        zoomTo(tree);
-        if (active !== undefined)
-            activate(
-                tree.order.find((node) => node.span.ref === active),
-                false,
-            );
-        return tree;
+    element = h('div', { class: 'waterfall-frame' }, this.#ruler, this.#lines, this.#scroller);
+
+    /** What keys do. */
+    actions = {
+        j: () => this.#move(this.#list.active + 1),
+        k: () => this.#move(this.#list.active - 1),
+        Home: () => this.#move(0),
+        End: () => this.#move(this.#rows.length - 1),
+        PageDown: () => this.#move(this.#list.active + this.#list.fitting),
+        PageUp: () => this.#move(this.#list.active - this.#list.fitting),
+        ArrowLeft: () => this.#foldOrGoUp(),
+        ArrowRight: () => this.#unfoldOrGoDown(),
+        z: () => this.toggleZoom(),
+        e: () => this.#goToNext((node) => node.span.error),
+        c: () => this.#goToNext((node) => this.#critical.has(node)),
+    };
+
+    /** `on.moved(node)` is called when the reader went to another row, `on.opened(node)` when one was pressed. */
+    constructor(on) {
+        this.#on = on;
     }
 
-    function zoomTo({ from, to }) {
-        view = { from, to: Math.max(to, from + 1) };
-        drawRuler();
-        refresh();
+    /** The node of the active row, if there is one. */
+    get active() {
+        return this.#rows[this.#list.active];
     }
 
-    function refresh() {
-        rows = visibleRows(tree.order, collapsed);
-        scroller.setAttribute('aria-rowcount', rows.length);
-        list.show(rows.length);
+    /** The beginning and end of the trace. */
+    get extent() {
+        return { from: this.#tree.from, to: this.#tree.to };
     }
 
-    const partOf = (us) => (us - view.from) / (view.to - view.from);
-
-    function drawRuler() {
-        const ticks = ticksBetween(view.from - tree.from, view.to - tree.from);
-        const at = (us, element) => placed(element, partOf(us + tree.from), partOf(us + tree.from));
-        replace(
-            ruler,
-            h('span', { class: 'ruler-title' }, 'Span'),
-            h(
-                'div',
-                { class: 'ruler-ticks' },
-                ticks.map((us) => at(us, h('span', { class: 'tick' }, us === 0 ? '0' : duration(us)))),
-            ),
-            h('span', { class: 'ruler-lasted' }, 'Lasts'),
-        );
-        const gaps = gapsBetween(tree.order, tree.from, tree.to).filter(
-            ([from, to]) => to - from > LEAST_GAP * (tree.to - tree.from),
-        );
-        replace(
-            lines,
-            h(
-                'div',
-                { class: 'lines-in' },
-                ticks.map((us) => at(us, h('i', { class: 'line' }))),
-                gaps.map(([from, to]) =>
-                    drawn(from, to, h('i', { class: 'trace-gap', title: `Nothing ran for ${duration(to - from)}` })),
-                ),
-            ),
-        );
+    /** Shows these spans. What was folded and active before is so again. */
+    show(spans) {
+        const folded = new Set([...this.#folded].map((node) => node.span.ref));
+        const active = this.active?.span.ref;
+        this.#tree = nest(spans);
+        this.#critical = criticalPath(this.#tree);
+        this.#folded = new Set(this.#tree.order.filter((node) => folded.has(node.span.ref)));
+        this.#zoomTo(this.#tree);
+        const again = active === undefined ? undefined : this.find(active);
+        if (again) this.activate(again, { focus: false });
     }
 
-    /** `element` placed from one time to another, or null if that is out of view. */
-    function drawn(from, to, element) {
-        if (to < view.from || from > view.to) return null;
-        return placed(element, Math.max(0, partOf(from)), Math.min(1, partOf(to)));
-    }
-
-    function makeRow(index) {
-        const node = rows[index];
-        const { span, depth, children } = node;
-        const isFolded = collapsed.has(node);
-        const row = h(
-            'div',
-            {
-                class: `row kind-${classOf(span.kind)}${span.error ? ' has-error' : ''}`,
-                role: 'row',
-                'aria-level': depth + 1,
-                'aria-expanded': children.length > 0 ? String(!isFolded) : null,
-                'aria-selected': String(index === list.active),
-                onclick: () => open(index),
-            },
-            nameCell(node, isFolded),
-            barCell(node),
-            h('span', { class: 'lasted', role: 'gridcell' }, lastedText(span)),
-        );
-        row.style.setProperty('--depth', Math.min(depth, DEEPEST_INDENT));
-        return row;
-    }
-
-    function nameCell(node, isFolded) {
-        const { span, children, flaws, errorsBelow } = node;
-        const fold = (event) => {
-            event.stopPropagation();
-            setFolded(node, !isFolded);
-        };
-        return h(
-            'span',
-            { class: 'what', role: 'gridcell' },
-            h(
-                'span',
-                { class: 'twisty', 'aria-hidden': 'true', onclick: children.length > 0 && fold },
-                twistyOf(children, isFolded),
-            ),
-            span.error &&
-                h(
-                    'span',
-                    { class: 'mark bad-text', title: 'Error' },
-                    h('span', { class: 'only-heard' }, 'Error: '),
-                    h('span', { 'aria-hidden': 'true' }, '\u2716'),
-                ),
-            said(clip(span.name || span.id, NAME_CHARS_SHOWN), { class: 'name' }),
-            h('span', { class: 'muted kind' }, said(clip(span.kind ?? '', 40))),
-            isFolded && h('span', { class: 'muted' }, `+${node.size - 1}`),
-            isFolded && errorsBelow > 0 && h('span', { class: 'bad-text' }, counted(errorsBelow, 'error')),
-            span.state === 'rejected' &&
-                h('span', { class: 'mark bad-text', title: 'Rejected by the ingest' }, 'rejected'),
-            flaws.length > 0 &&
-                h('span', { class: 'mark flaw', title: flaws.map((flaw) => FLAWS[flaw]).join(' ') }, flaws[0]),
-        );
-    }
-
-    function barCell(node) {
-        const times = timesOf(node);
-        const cell = h('span', { class: 'bars', role: 'gridcell' });
-        if (!times) return cell;
-        const [from, to] = times;
-        const least = (view.to - view.from) * LEAST_PART;
-        const bar = drawn(from, to, h('i', { class: 'bar' }));
-        if (!bar) {
-            cell.append(h('span', { class: 'muted outside' }, to < view.from ? '\u2190 before' : 'after \u2192'));
-            return cell;
-        }
-        const gaps =
-            node.children.length > 0
-                ? joined(gapsBetween(node.children, from, to), 0).filter(([a, b]) => b - a > least)
-                : [];
-        const critical = joined(pieces.get(node) ?? [], least);
-        replace(
-            cell,
-            h(
-                'span',
-                { class: 'only-heard' },
-                `begins at ${duration(from - tree.from)}${critical.length > 0 ? ', on the critical path' : ''}`,
-            ),
-            bar,
-            gaps.map(([a, b]) => drawn(a, b, h('i', { class: 'gap' }))),
-            critical.map(([a, b]) => drawn(a, b, h('i', { class: 'critical' }))),
-        );
-        return cell;
-    }
-
-    function activeNode() {
-        return rows[list.active];
-    }
-
-    function move(index) {
-        if (rows.length === 0) return;
-        list.activate(index);
-        on.moved(activeNode());
-    }
-
-    function open(index) {
-        list.activate(index);
-        on.opened(activeNode());
+    find(ref) {
+        return this.#tree.order.find((node) => node.span.ref === ref);
     }
 
     /** Makes `node` the active row, and unfolds what it is in. */
-    function activate(node, focus = true) {
-        if (!node) return;
-        for (let above = node.parent; above; above = above.parent) collapsed.delete(above);
-        refresh();
-        list.activate(rows.indexOf(node), { focus });
+    activate(node, { focus = true } = {}) {
+        for (let above = node.parent; above; above = above.parent) this.#folded.delete(above);
+        this.#refresh();
+        this.#list.activate(this.#rows.indexOf(node), { focus });
     }
 
-    function setFolded(node, folded) {
-        if (folded) collapsed.add(node);
-        else collapsed.delete(node);
-        refresh();
-        list.activate(rows.indexOf(node));
+    /** Gives the focus to the active row, or else to the first one. */
+    focus() {
+        this.#list.activate(Math.max(this.#list.active, 0));
     }
 
-    function left() {
-        const node = activeNode();
-        if (!node) return;
-        if (node.children.length > 0 && !collapsed.has(node)) setFolded(node, true);
-        else if (node.parent) move(rows.indexOf(node.parent));
+    toggleZoom() {
+        const isZoomed = this.#scale.from !== this.#tree.from || this.#scale.to < this.#tree.to;
+        const times = this.active && timesOf(this.active);
+        if (isZoomed) this.#zoomTo(this.#tree);
+        else if (times && times[1] > times[0]) this.#zoomTo({ from: times[0], to: times[1] });
     }
 
-    function right() {
-        const node = activeNode();
-        if (!node) return;
-        if (collapsed.has(node)) setFolded(node, false);
-        else if (node.children.length > 0) move(list.active + 1);
-    }
-
-    /** Goes to the next node that `isMeant`, also below folded ones; after the last one to the first. */
-    function next(isMeant) {
-        const at = tree.order.indexOf(activeNode());
-        const found = tree.order.slice(at + 1).find(isMeant) ?? tree.order.find(isMeant);
-        if (!found) return;
-        activate(found);
-        on.moved(found);
-    }
-
-    function toggleZoom() {
-        const times = activeNode() && timesOf(activeNode());
-        const isZoomed = view.from !== tree.from || view.to !== Math.max(tree.to, tree.from + 1);
-        if (isZoomed) zoomTo(tree);
-        else if (times && times[1] > times[0]) zoomTo({ from: times[0], to: times[1] });
-    }
-
-    /** What the trace knows about a span: see `show` of the panel. */
-    function placeOf(node) {
+    /**
+     * What the trace knows about a span: `origin` (the beginning of the trace), `flaws`, `hasParent`, `ownTime` (in
+     * which no child ran; `null` without children), `critical` (its time on the critical path) and `share` (of it in
+     * the trace's time).
+     */
+    placeOf(node) {
         const times = timesOf(node);
-        const critical = lengthOf(pieces.get(node) ?? []);
+        const hasOwnTime = times !== null && node.children.length > 0;
+        const critical = lengthOf(this.#critical.get(node) ?? []);
         return {
+            origin: this.#tree.from,
             flaws: node.flaws,
-            from: tree.from,
-            children: node.children.length,
             hasParent: node.parent !== null,
+            ownTime: hasOwnTime ? lengthOf(gapsBetween(node.children, ...times)) : null,
             critical,
-            share: critical / Math.max(1, tree.to - tree.from),
-            ownTime: times ? lengthOf(gapsBetween(node.children, ...times)) : 0,
+            share: critical / this.#length,
         };
     }
 
     /** The spans on which most of the critical path lies: `[node, share]`. */
-    function longest(most) {
-        const all = [...pieces].map(([node, parts]) => [node, lengthOf(parts) / Math.max(1, tree.to - tree.from)]);
-        return all.sort((a, b) => b[1] - a[1]).slice(0, most);
+    longest(most) {
+        const shares = [...this.#critical].map(([node, pieces]) => [node, lengthOf(pieces) / this.#length]);
+        return shares.sort((a, b) => b[1] - a[1]).slice(0, most);
     }
 
-    const actions = {
-        j: () => move(list.active + 1),
-        k: () => move(list.active - 1),
-        Home: () => move(0),
-        End: () => move(rows.length - 1),
-        PageDown: () => move(Math.max(list.active, 0) + list.fitting),
-        PageUp: () => move(list.active - list.fitting),
-        ArrowLeft: left,
-        ArrowRight: right,
-        Enter: () => open(Math.max(list.active, 0)),
-        z: toggleZoom,
-        e: () => next((node) => node.span.error),
-        c: () => next((node) => pieces.has(node)),
-    };
-    return {
-        element,
-        show,
-        activate,
-        activeNode,
-        toggleZoom,
-        placeOf,
-        longest,
-        actions,
-        find: (ref) => tree.order.find((node) => node.span.ref === ref),
-        focus: () => list.activate(Math.max(list.active, 0)),
-    };
-}
+    get #length() {
+        return Math.max(1, this.#tree.to - this.#tree.from);
+    }
 
-function twistyOf(children, isFolded) {
-    if (children.length === 0) return '';
-    return isFolded ? '\u25b8' : '\u25be';
-}
+    #zoomTo({ from, to }) {
+        this.#scale = new Scale(from, to);
+        this.#drawRuler();
+        this.#drawLines();
+        this.#refresh();
+    }
 
-function lastedText({ start_us, end_us }) {
-    if (start_us === null) return 'no times';
-    return end_us === null ? 'no end' : duration(end_us - start_us);
-}
+    #drawRuler() {
+        const ticks = this.#ticks((us) => h('span', { class: 'tick' }, us === 0 ? '0' : duration(us)));
+        replace(
+            this.#ruler,
+            h('span', { class: 'ruler-title' }, 'Span'),
+            h('div', { class: 'ruler-ticks' }, ticks),
+            h('span', { class: 'ruler-lasted' }, 'Lasts'),
+        );
+    }
 
-/** Sets where an element begins and ends, as parts of the width. */
-function placed(element, from, to) {
-    element.style.left = `${from * 100}%`;
-    element.style.width = `${(to - from) * 100}%`;
-    return element;
-}
+    #drawLines() {
+        const lines = this.#ticks(() => h('i', { class: 'line' }));
+        const gaps = gapsBetween(this.#tree.order, this.#tree.from, this.#tree.to);
+        const long = gaps.filter(([from, to]) => to - from > LEAST_GAP * this.#length);
+        const marks = long.map(([from, to]) => this.#scale.place(h('i', { class: 'trace-gap' }), from, to));
+        replace(this.#lines, h('div', { class: 'lines-in' }, lines, marks));
+    }
 
-/** "62 % lookup_order". */
-export function shareText([node, share]) {
-    return [`${percent(share)} `, said(clip(node.span.name || node.span.id, 40))];
+    /** An element at each round time; `make` is given the time since the trace began. */
+    #ticks(make) {
+        const origin = this.#tree.from;
+        return this.#scale.ticks(origin).map((us) => this.#scale.place(make(us - origin), us, us));
+    }
+
+    #refresh() {
+        this.#rows = visibleRows(this.#tree.order, this.#folded);
+        this.#scroller.setAttribute('aria-rowcount', this.#rows.length);
+        this.#list.show(this.#rows.length);
+    }
+
+    #row(index) {
+        const node = this.#rows[index];
+        return spanRow(node, {
+            scale: this.#scale,
+            origin: this.#tree.from,
+            critical: this.#critical.get(node) ?? [],
+            isFolded: this.#folded.has(node),
+            isActive: index === this.#list.active,
+            open: () => this.#open(index),
+            fold: () => this.#setFolded(node, !this.#folded.has(node)),
+        });
+    }
+
+    #move(index) {
+        if (this.#rows.length === 0) return;
+        this.#list.activate(index);
+        this.#on.moved(this.active);
+    }
+
+    #open(index) {
+        this.#list.activate(index);
+        this.#on.opened(this.active);
+    }
+
+    #setFolded(node, isFolded) {
+        if (isFolded) this.#folded.add(node);
+        else this.#folded.delete(node);
+        this.#refresh();
+        this.#list.activate(this.#rows.indexOf(node));
+    }
+
+    #foldOrGoUp() {
+        const node = this.active;
+        if (!node) return;
+        if (node.children.length > 0 && !this.#folded.has(node)) this.#setFolded(node, true);
+        else if (node.parent) this.#move(this.#rows.indexOf(node.parent));
+    }
+
+    #unfoldOrGoDown() {
+        const node = this.active;
+        if (!node) return;
+        if (this.#folded.has(node)) this.#setFolded(node, false);
+        else if (node.children.length > 0) this.#move(this.#list.active + 1);
+    }
+
+    /** Goes to the next node that `isMeant`, also below folded ones; after the last one to the first. */
+    #goToNext(isMeant) {
+        const order = this.#tree.order;
+        const next = order.slice(order.indexOf(this.active) + 1).find(isMeant) ?? order.find(isMeant);
+        if (!next) return;
+        this.activate(next);
+        this.#on.moved(next);
+    }
 }
