@@ -89,7 +89,7 @@ fn from_the_sdk(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let server = Server::start(Manners::default())?;
     let mut config = spanspool::Config::new();
     config.set("spool_dir", &dir.join("sdk").to_string_lossy())?.set("endpoint", &server.url())?;
-    config.set("enqueue_timeout_ms", "60000")?.set("flush_timeout_ms", "60000")?;
+    config.set("enqueue_timeout_ms", "60000")?;
     let ours = Otel::with(SpoolSpanProcessor::with_config(config)?);
     let theirs = Otel::exporting(&server.url(), SPANS)?;
     let delivered = |sdk: &Otel| {
