@@ -274,7 +274,7 @@ fn put_tag(number: u32, wire_type: u32, out: &mut Vec<u8>) {
     put_varint((number << 3 | wire_type).into(), out);
 }
 
-fn put_delimited(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_delimited(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
     put_tag(number, 2, out);
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);

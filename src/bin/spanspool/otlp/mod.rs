@@ -9,6 +9,7 @@ mod from_json;
 mod messages;
 mod spans;
 mod to_json;
+mod value;
 #[path = "../../../otlp/wire.rs"]
 #[allow(dead_code, reason = "the program uses a part of it")]
 mod wire;

@@ -1,6 +1,8 @@
 //! Spans: the spans of a traces request, each found where it lies in the bytes.
 
-use super::wire::{MOST_GROUPS, Reader, WireType};
+use super::from_json::put_delimited;
+use super::value::{Value, next};
+use super::wire::{MOST_GROUPS, Reader};
 
 /// A span with what it shares with others of its request. Each is the bytes of a message.
 pub struct OtlpSpan<'a> {
@@ -15,12 +17,6 @@ struct Field<'a> {
     value: Value<'a>,
     /// All its bytes, the tag included.
     whole: &'a [u8],
-}
-
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Group,
 }
 
 /// The numbers of fields in opentelemetry-proto.
@@ -134,23 +130,14 @@ fn fields(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut reader = Reader::new(message);
     std::iter::from_fn(move || {
         let begin = reader.at();
-        let (number, wire_type) = reader.tag().ok()?;
-        let value = match wire_type {
-            WireType::Varint => Value::Number(reader.varint().ok()?),
-            WireType::Fixed64 => Value::Number(u64::from_le_bytes(reader.take(8).ok()?.try_into().ok()?)),
-            WireType::Delimited => Value::Bytes(reader.delimited().ok()?),
-            WireType::Fixed32 | WireType::GroupStart | WireType::GroupEnd => {
-                reader.skip(number, wire_type, MOST_GROUPS).ok()?;
-                Value::Group
-            }
-        };
+        let (number, value) = next(&mut reader, MOST_GROUPS).ok()?;
         Some(Field { number, value, whole: &message[begin..reader.at()] })
     })
 }
 
 fn messages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     fields(message).filter(move |field| field.number == number).filter_map(|field| match field.value {
-        Value::Bytes(bytes) => Some(bytes),
+        Value::Delimited(bytes) => Some(bytes),
         _ => None,
     })
 }
@@ -162,7 +149,12 @@ fn bytes_of(message: &[u8], number: u32) -> Option<&[u8]> {
 
 fn number_of(message: &[u8], number: u32) -> Option<u64> {
     let numbers = fields(message).filter(|field| field.number == number);
-    numbers.filter_map(|field| if let Value::Number(n) = field.value { Some(n) } else { None }).last()
+    let value = |field: Field<'_>| match field.value {
+        Value::Varint(n) => Some(n),
+        Value::Fixed64(bytes) => Some(u64::from_le_bytes(bytes)),
+        _ => None,
+    };
+    numbers.filter_map(value).last()
 }
 
 fn attribute<'a>(message: &'a [u8], number: u32, key: &str) -> Option<&'a [u8]> {
@@ -174,14 +166,6 @@ fn attribute<'a>(message: &'a [u8], number: u32, key: &str) -> Option<&'a [u8]> 
 fn with_one(message: &[u8], number: u32, inner: &[u8]) -> Vec<u8> {
     let others = fields(message).filter(|field| field.number != number);
     let mut bytes: Vec<u8> = others.flat_map(|field| field.whole).copied().collect();
-    // A length-delimited field.
-    bytes.push((number << 3 | 2) as u8);
-    let mut len = inner.len();
-    while len >= 0x80 {
-        bytes.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    bytes.push(len as u8);
-    bytes.extend_from_slice(inner);
+    put_delimited(number, inner, &mut bytes);
     bytes
 }

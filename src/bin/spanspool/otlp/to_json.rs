@@ -7,7 +7,8 @@ use std::fmt::Write;
 use spanspool::Signal;
 
 use super::messages::{Kind, Message};
-use super::wire::{Reader, WireType};
+use super::value::{Value, array, next};
+use super::wire::Reader;
 use super::{Converted, Flaw, MOST_NESTED, TOO_DEEP, base64, camel_case, request_of};
 
 /// `request`, an export request of `signal`, as JSON on one line.
@@ -20,15 +21,6 @@ pub fn to_json(request: &[u8], signal: Signal) -> Result<Converted<String>, Flaw
 struct Writer {
     json: String,
     left_out: BTreeSet<String>,
-}
-
-/// What a field was encoded as, once.
-enum Value<'a> {
-    Varint(u64),
-    Fixed64([u8; 8]),
-    Fixed32([u8; 4]),
-    Delimited(&'a [u8]),
-    Group,
 }
 
 /// A field with all its values, in order.
@@ -167,25 +159,6 @@ fn fields(bytes: &[u8], room: usize) -> Result<Vec<Field<'_>>, Flaw> {
         fields.push((number, values));
     }
     Ok(fields)
-}
-
-fn next<'a>(reader: &mut Reader<'a>, room: usize) -> Result<(u32, Value<'a>), &'static str> {
-    let (number, wire_type) = reader.tag()?;
-    let value = match wire_type {
-        WireType::Varint => Value::Varint(reader.varint()?),
-        WireType::Fixed64 => Value::Fixed64(array(reader.take(8)?)?),
-        WireType::Fixed32 => Value::Fixed32(array(reader.take(4)?)?),
-        WireType::Delimited => Value::Delimited(reader.delimited()?),
-        WireType::GroupStart | WireType::GroupEnd => {
-            reader.skip(number, wire_type, room)?;
-            Value::Group
-        }
-    };
-    Ok((number, value))
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], &'static str> {
-    bytes.try_into().map_err(|_| "it breaks off")
 }
 
 /// Repeated numbers, each as 8 bytes.
