@@ -63,7 +63,7 @@ header:
 docs:
     SPANSPOOL_UPDATE_DOCS=1 cargo test {{ docs_test }} -- --test-threads=1
 
-# Take the README's picture of the viewer anew.
+# Take the README's picture of the viewer again.
 picture:
     SPANSPOOL_UPDATE_PICTURE=1 cargo test --test it the_page_in_a_browser -- --ignored
 

@@ -21,7 +21,7 @@ fn the_page_in_a_browser() {
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=3", "--basetemp"]);
     tests.arg(dir.join("tmp")).current_dir(root().join("tests/browser"));
     tests.env("SPANSPOOL_PROGRAM", program()).env("PYTHONDONTWRITEBYTECODE", "1");
-    // Takes the README's picture anew, and runs nothing else.
+    // Takes the README's picture again, and runs nothing else.
     if env::var_os("SPANSPOOL_UPDATE_PICTURE").is_some() {
         tests.args(["-k", "picture_of_the_readme"]);
     }

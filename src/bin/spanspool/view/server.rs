@@ -1,4 +1,4 @@
-//! Server: gives the page and what it asks for to a browser on this machine, and to nobody else.
+//! Server: gives the page and what it asks for to a browser on this machine only.
 //!
 //! Another user of the machine doesn't know the address: there is a random token in it. A page of another site that a
 //! browser shows has no way in either: it doesn't know the token, and a name that it makes lead to this machine is not

@@ -74,7 +74,7 @@ impl Spool {
         &self.dir
     }
 
-    /// The spool, opened anew: what was there at first may have been replaced.
+    /// The spool, opened again: what was there at first may have been replaced.
     pub fn view(&self) -> spanspool::Result<SpoolView> {
         SpoolView::open(&self.dir)
     }

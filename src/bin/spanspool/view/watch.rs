@@ -29,7 +29,7 @@ pub struct Watch {
 /// What is seen at one look.
 type Look = (Vec<LaneStatus>, Vec<UnreadableLane>);
 
-/// Looks at the spool in `dir`, anew each time: lanes may come where there was none.
+/// Looks at the spool in `dir`, which is opened each time: lanes may come where there was none.
 pub fn look(dir: &Path) -> spanspool::Result<Look> {
     let view = SpoolView::open(dir)?;
     Ok((view.lanes()?, view.unreadable()?))

@@ -52,7 +52,7 @@ export class VirtualList {
         return [Math.max(first, 0), Math.max(Math.min(last, this.#total - 1), 0)];
     }
 
-    /** Makes all rows anew: there are `total` now, or other ones. */
+    /** Makes all rows again: there are `total` now, or other ones. */
     show(total) {
         this.#total = total;
         this.active = Math.min(this.active, total - 1);

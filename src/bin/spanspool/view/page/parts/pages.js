@@ -66,7 +66,7 @@ export class Pages {
             this.#changed(null);
         } catch (error) {
             if (epoch !== this.#epoch) return;
-            // Stays under way: it is tried again when the rows are meant anew, not at once and for ever.
+            // Stays under way: it is tried again when the rows are asked for again, not at once and for ever.
             this.#changed(error);
         }
     }

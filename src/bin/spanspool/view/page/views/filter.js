@@ -3,7 +3,7 @@
 import { h } from '../parts/dom.js';
 import { parseDuration } from '../parts/format.js';
 
-/** The list is asked anew when the reader has paused for so long. */
+/** The list is asked for again when the reader has paused for so long. */
 const TYPING_MS = 150;
 
 export class TraceFilter {
