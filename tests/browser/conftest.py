@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -10,8 +10,6 @@ from playwright.sync_api import expect, sync_playwright
 from items import REFUSED_ITEM, shop_trace, span, tool_trace
 from spool import Ingest, Spool
 
-# The viewer may end before its page is closed. A request to anywhere else is noted as one.
-ENDED = "ERR_CONNECTION_REFUSED"
 # Generous, for slow machines: what is waited for comes in a fraction of it.
 WAIT_MS = int(os.environ.get("WAIT_MS", "60000"))
 expect.set_options(timeout=WAIT_MS)
@@ -36,10 +34,19 @@ def browser():
 class Watched:
     """Opens pages, and knows what went wrong in them."""
 
-    def __init__(self, browser):
+    def __init__(self, browser, viewers):
         self._browser = browser
+        self._viewers = viewers
         self._pages = []
         self.wrong = []
+
+    def view(self, spool):
+        """The address of a viewer of `spool` that outlives the pages: what they ask for last is answered, too."""
+        return self._viewers.enter_context(spool.view())
+
+    def viewing(self, *spool, **settings):
+        """As the function of that name; the viewer outlives the pages."""
+        return self._viewers.enter_context(viewing(*spool, **settings))
 
     def open(self, address, width=1280, height=800, allowed=(), **context):
         """A page at `address`. `allowed`: parts of console messages that the test causes on purpose."""
@@ -59,7 +66,7 @@ class Watched:
         return page
 
     def _note_console(self, message, allowed):
-        if message.type in ("error", "warning") and not any(part in message.text for part in (ENDED, *allowed)):
+        if message.type in ("error", "warning") and not any(part in message.text for part in allowed):
             self.wrong.append(f"console: {message.text}")
 
     def _note_request(self, url, base):
@@ -81,12 +88,13 @@ class Watched:
 
 @pytest.fixture
 def watched(browser):
-    pages = Watched(browser)
-    yield pages
-    try:
-        pages.check()
-    finally:
-        pages.close()
+    with ExitStack() as viewers:
+        pages = Watched(browser, viewers)
+        try:
+            yield pages
+            pages.check()
+        finally:
+            pages.close()
 
 
 @pytest.fixture(scope="session")

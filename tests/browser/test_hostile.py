@@ -62,27 +62,25 @@ def test_no_text_of_a_span_is_more_than_a_text(watched, hostile, payload):
 
 def test_unseen_characters_are_named(watched, tmp_path):
     name = "a\u202eb\u2066c\u200bd\u0000e\u001bf\u2028g\ufeffh\U000e0041i"
-    with viewing(tmp_path, [trace("t", name), span("t", "s", name=name, type="custom")], validation="none") as (
-        _,
-        address,
-    ):
-        page = watched.open(f"{address}#/traces")
-        named = "aU+202EbU+2066cU+200BdU+0000eU+001BfU+2028gU+FEFFhU+E0041i"
-        expect(rows(page).locator(".name")).to_have_text(named)
-        assert rows(page).locator(".name > bdi").count() == 1
-        rows(page).click()
-        expect(page.locator("h1 bdi")).to_have_text(named)
-        assert "\u202e" not in page.content()
+    items = [trace("t", name), span("t", "s", name=name, type="custom")]
+    _, address = watched.viewing(tmp_path, items, validation="none")
+    page = watched.open(f"{address}#/traces")
+    named = "aU+202EbU+2066cU+200BdU+0000eU+001BfU+2028gU+FEFFhU+E0041i"
+    expect(rows(page).locator(".name")).to_have_text(named)
+    assert rows(page).locator(".name > bdi").count() == 1
+    rows(page).click()
+    expect(page.locator("h1 bdi")).to_have_text(named)
+    assert "\u202e" not in page.content()
 
 
 def test_the_direction_of_a_text_stays_its_own(watched, tmp_path):
-    with viewing(tmp_path, [trace("t", "أين طلبي؟"), span("t", "s", end=7)]) as (_, address):
-        page = watched.open(f"{address}#/traces")
-        expect(rows(page)).to_have_count(1)
-        # The cells to its right are where they are in every row.
-        name = row(page, "أين").locator(".name").bounding_box()
-        lasted = row(page, "أين").locator(".lasted").bounding_box()
-        assert name["x"] + name["width"] < lasted["x"]
+    _, address = watched.viewing(tmp_path, [trace("t", "أين طلبي؟"), span("t", "s", end=7)])
+    page = watched.open(f"{address}#/traces")
+    expect(rows(page)).to_have_count(1)
+    # The cells to its right are where they are in every row.
+    name = row(page, "أين").locator(".name").bounding_box()
+    lasted = row(page, "أين").locator(".lasted").bounding_box()
+    assert name["x"] + name["width"] < lasted["x"]
 
 
 def test_hostile_attributes_of_otlp(watched, tmp_path):
@@ -100,28 +98,28 @@ def test_hostile_attributes_of_otlp(watched, tmp_path):
     made = item["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     # The same key twice is allowed by nobody and sent by somebody.
     made["attributes"] = attributes(pairs) + attributes({"twice": 1}) + attributes({"twice": 2})
-    with viewing(tmp_path, [item], exporter="otlp") as (_, address):
-        page = watched.open(f"{address}#/traces")
-        rows(page).first.click()
-        rows(page).first.click()
-        panel = page.locator(".panel")
-        expect(panel.locator(".message").first).to_be_visible()
-        unfold(page)
-        expect(panel.get_by_text("twice")).to_have_count(2)
-        assert page.locator("body").locator(SOLID).count() == 0
+    _, address = watched.viewing(tmp_path, [item], exporter="otlp")
+    page = watched.open(f"{address}#/traces")
+    rows(page).first.click()
+    rows(page).first.click()
+    panel = page.locator(".panel")
+    expect(panel.locator(".message").first).to_be_visible()
+    unfold(page)
+    expect(panel.get_by_text("twice")).to_have_count(2)
+    assert page.locator("body").locator(SOLID).count() == 0
 
 
 def test_a_hostile_answer_of_the_ingest(watched, tmp_path):
     refused = [
         span(f"trace_{n}", f"{n} refuse-this-item", name=payload, type="custom") for n, payload in enumerate(PAYLOADS)
     ]
-    with viewing(tmp_path, [*refused, span("trace_taken", "taken")], validation="none") as (spool, address):
-        with Ingest("".join(PAYLOADS)) as endpoint:
-            spool.drain(endpoint)
-        page = watched.open(f"{address}#/rejected")
-        expect(rows(page)).to_have_count(len(PAYLOADS))
-        page.keyboard.press("Enter")
-        for _ in PAYLOADS:
-            expect(page.locator(".panel")).to_contain_text("<script>window.hostile=1</script>")
-            page.keyboard.press("j")
-        assert page.locator("body").locator(SOLID).count() == 0
+    spool, address = watched.viewing(tmp_path, [*refused, span("trace_taken", "taken")], validation="none")
+    with Ingest("".join(PAYLOADS)) as endpoint:
+        spool.drain(endpoint)
+    page = watched.open(f"{address}#/rejected")
+    expect(rows(page)).to_have_count(len(PAYLOADS))
+    page.keyboard.press("Enter")
+    for _ in PAYLOADS:
+        expect(page.locator(".panel")).to_contain_text("<script>window.hostile=1</script>")
+        page.keyboard.press("j")
+    assert page.locator("body").locator(SOLID).count() == 0

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from conftest import open_span, open_trace, row, rows, viewing
+from conftest import open_span, open_trace, row, rows
 from items import ANSWERED, CONVENTIONS, OTLP_SAMPLE, SAID, lines, otlp, span, trace
 
 
@@ -45,12 +45,12 @@ def test_the_messages_of_the_agents_sdk(watched, address):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_messages_of_each_convention_of_otlp(watched, tmp_path, convention):
     items = [otlp("cd" * 16, "01" * 8, "ask", attributes=CONVENTIONS[convention])]
-    with viewing(tmp_path, items, exporter="otlp") as (_, address):
-        page = watched.open(address)
-        open_trace(page, "ask")
-        panel = open_span(page, "ask")
-        check_conversation(conversation(panel))
-        expect(panel.locator(".figures")).to_have_text(re.compile(r"input\s*412\s*output\s*57"))
+    _, address = watched.viewing(tmp_path, items, exporter="otlp")
+    page = watched.open(address)
+    open_trace(page, "ask")
+    panel = open_span(page, "ask")
+    check_conversation(conversation(panel))
+    expect(panel.locator(".figures")).to_have_text(re.compile(r"input\s*412\s*output\s*57"))
 
 
 def test_a_tool_with_arguments_result_and_error(watched, address):
@@ -96,13 +96,13 @@ def test_large_numbers_are_not_rounded(watched, tmp_path):
     data = '{"type":"custom","name":"n","data":{"big":9223372036854775809,"tiny":1.0e-12,"whole":1.0}}'
     item = json.dumps(span("t", "numbers")).replace(json.dumps(span("t", "numbers")["span_data"]), data)
     assert data in item
-    with viewing(tmp_path, [item]) as (_, address):
-        page = watched.open(f"{address}#/traces")
-        row(page, "").click()
-        panel = open_span(page, "n")
-        panel.get_by_text("Raw JSON").click()
-        for number in ("9223372036854775809", "1.0e-12", "1.0"):
-            expect(panel.locator(".folded .code").last).to_contain_text(f": {number}")
+    _, address = watched.viewing(tmp_path, [item])
+    page = watched.open(f"{address}#/traces")
+    row(page, "").click()
+    panel = open_span(page, "n")
+    panel.get_by_text("Raw JSON").click()
+    for number in ("9223372036854775809", "1.0e-12", "1.0"):
+        expect(panel.locator(".folded .code").last).to_contain_text(f": {number}")
 
 
 def test_the_metadata_of_a_trace(watched, address):
@@ -133,33 +133,33 @@ def test_a_long_text_is_cut_and_comes_by_and_by(watched, tmp_path):
         span("t", "a", type="function", name="long", input=text, output=huge),
         span("t", "b", type="custom", name="n" * 1_000_000, data={}),
     ]
-    with viewing(tmp_path, items, max_item_bytes="16MiB") as (_, address):
-        page = watched.open(address)
-        open_trace(page, "Long")
-        panel = open_span(page, "long")
-        assert len(panel.inner_text()) < 20_000
-        panel.get_by_role("button", name="Show all").first.click()
-        expect(panel.get_by_text("line 399 of a long answer")).to_be_visible()
-        panel.get_by_text("Raw JSON").click()
-        expect(panel.get_by_text("Cut here for their length")).to_contain_text("9.54")
-        assert len(page.content()) < 400_000
+    _, address = watched.viewing(tmp_path, items, max_item_bytes="16MiB")
+    page = watched.open(address)
+    open_trace(page, "Long")
+    panel = open_span(page, "long")
+    assert len(panel.inner_text()) < 20_000
+    panel.get_by_role("button", name="Show all").first.click()
+    expect(panel.get_by_text("line 399 of a long answer")).to_be_visible()
+    panel.get_by_text("Raw JSON").click()
+    expect(panel.get_by_text("Cut here for their length")).to_contain_text("9.54")
+    assert len(page.content()) < 400_000
 
 
 def test_real_spans_of_the_agents_sdk_by_otlp(watched, tmp_path):
-    with viewing(tmp_path, lines(OTLP_SAMPLE), exporter="otlp") as (_, address):
-        page = watched.open(f"{address}#/traces")
-        row(page, "transcription").click()
-        panel = open_span(page, "speech_group")
-        expect(panel.locator(".message").first).to_be_visible()
+    _, address = watched.viewing(tmp_path, lines(OTLP_SAMPLE), exporter="otlp")
+    page = watched.open(f"{address}#/traces")
+    row(page, "transcription").click()
+    panel = open_span(page, "speech_group")
+    expect(panel.locator(".message").first).to_be_visible()
 
 
 def test_an_item_that_is_gone_is_said_to_be(watched, tmp_path):
     from spool import Ingest
 
-    with viewing(tmp_path, [trace("t", "Gone"), span("t", "gone")]) as (spool, address):
-        page = watched.open(address, allowed=["404"])
-        open_trace(page, "Gone")
-        with Ingest() as endpoint:
-            spool.drain(endpoint)
-        row(page, "gone").click()
-        expect(page.locator(".panel")).to_contain_text("The item is no longer in the spool.")
+    spool, address = watched.viewing(tmp_path, [trace("t", "Gone"), span("t", "gone")])
+    page = watched.open(address, allowed=["404"])
+    open_trace(page, "Gone")
+    with Ingest() as endpoint:
+        spool.drain(endpoint)
+    row(page, "gone").click()
+    expect(page.locator(".panel")).to_contain_text("The item is no longer in the spool.")

@@ -37,26 +37,26 @@ def test_the_critical_path_leads_through_the_spans_that_were_waited_for(watched,
         span("t", "long", "root", 0, 60),
         span("t", "last", "root", 70, 90),
     ]
-    with viewing(tmp_path, spans) as (_, address):
-        page = watched.open(address)
-        open_trace(page, "Parallel")
-        assert row(page, "short").locator(".critical").count() == 0
-        assert place(row(page, "long").locator(".critical")) == (0, 60)
-        assert place(row(page, "last").locator(".critical")) == (70, 90)
-        assert [place(each) for each in row(page, "root").locator(".critical").all()] == [(60, 70), (90, 100)]
-        assert [place(each) for each in row(page, "root").locator(".gap").all()] == [(60, 70), (90, 100)]
-        expect(page.locator(".shares")).to_contain_text(re.compile(r"60\s*% long"))
-        panel = open_span(page, "root")
-        expect(panel).to_contain_text(re.compile(r"Own time\s*20\s*ms"))
-        expect(panel).to_contain_text(re.compile(r"Critical path\s*20\s*ms, 20\s*% of the trace"))
+    _, address = watched.viewing(tmp_path, spans)
+    page = watched.open(address)
+    open_trace(page, "Parallel")
+    assert row(page, "short").locator(".critical").count() == 0
+    assert place(row(page, "long").locator(".critical")) == (0, 60)
+    assert place(row(page, "last").locator(".critical")) == (70, 90)
+    assert [place(each) for each in row(page, "root").locator(".critical").all()] == [(60, 70), (90, 100)]
+    assert [place(each) for each in row(page, "root").locator(".gap").all()] == [(60, 70), (90, 100)]
+    expect(page.locator(".shares")).to_contain_text(re.compile(r"60\s*% long"))
+    panel = open_span(page, "root")
+    expect(panel).to_contain_text(re.compile(r"Own time\s*20\s*ms"))
+    expect(panel).to_contain_text(re.compile(r"Critical path\s*20\s*ms, 20\s*% of the trace"))
 
 
 def test_a_time_in_which_nothing_ran_is_marked(watched, tmp_path):
     spans = [trace("t", "Pause"), span("t", "ask", None, 0, 20), span("t", "tell", None, 80, 100)]
-    with viewing(tmp_path, spans) as (_, address):
-        page = watched.open(address)
-        open_trace(page, "Pause")
-        assert place(page.locator(".trace-gap")) == (20, 80)
+    _, address = watched.viewing(tmp_path, spans)
+    page = watched.open(address)
+    open_trace(page, "Pause")
+    assert place(page.locator(".trace-gap")) == (20, 80)
 
 
 def test_spans_fold_and_unfold(watched, address):
@@ -101,41 +101,41 @@ def test_a_trace_and_a_span_can_be_linked(watched, address):
 
 
 def test_a_trace_that_grows_grows_on_the_page(watched, tmp_path):
-    with viewing(tmp_path, [trace("t", "Grows"), span("t", "a", None, 0, 100)]) as (spool, address):
-        page = watched.open(address)
-        open_trace(page, "Grows")
-        open_span(page, "a")
-        spool.enqueue([span("t", "b", "a", 10, 20)])
-        expect(row(page, "b")).to_have_attribute("aria-level", "2")
-        expect(page.locator(".panel h2")).to_have_text("a")
+    spool, address = watched.viewing(tmp_path, [trace("t", "Grows"), span("t", "a", None, 0, 100)])
+    page = watched.open(address)
+    open_trace(page, "Grows")
+    open_span(page, "a")
+    spool.enqueue([span("t", "b", "a", 10, 20)])
+    expect(row(page, "b")).to_have_attribute("aria-level", "2")
+    expect(page.locator(".panel h2")).to_have_text("a")
 
 
 def test_every_broken_rule_is_shown_and_named(watched, tmp_path):
-    with viewing(tmp_path, broken_tree(), validation="none") as (_, address):
-        page = watched.open(address, height=900)
-        open_trace(page, "Broken")
-        expect(rows(page)).to_have_count(16)
-        flaws = {
-            "orphan": "missing",
-            "self": "cycle",
-            "ring-a": "cycle",
-            "backwards": "backwards",
-            "timeless": "timeless",
-            "no-time": "timeless",
-            "ancient": "far",
-            "far-off": "far",
-        }
-        for name, flaw in flaws.items():
-            expect(row(page, re.compile(f"^{name}$")).locator(".flaw")).to_have_text(flaw)
-        expect(rows(page).filter(has_text="equal")).to_have_count(1)
-        expect(row(page, "of-twin")).to_have_attribute("aria-level", "3")
-        expect(row(page, "ring-c")).to_have_attribute("aria-level", "3")
-        # They don't set the scale: it goes from "before" to the end of "root", 1.5 s.
-        assert place(row(page, "root").locator(".bar")) == (33, 100)
-        expect(row(page, "backwards").locator(".lasted")).to_have_text(re.compile("−100\\s*ms"))
-        expect(row(page, "instant").locator(".lasted")).to_have_text(re.compile("0\\s*µs"))
-        panel = open_span(page, "ring-a")
-        expect(panel).to_contain_text("Its parents lead back to itself.")
+    _, address = watched.viewing(tmp_path, broken_tree(), validation="none")
+    page = watched.open(address, height=900)
+    open_trace(page, "Broken")
+    expect(rows(page)).to_have_count(16)
+    flaws = {
+        "orphan": "missing",
+        "self": "cycle",
+        "ring-a": "cycle",
+        "backwards": "backwards",
+        "timeless": "timeless",
+        "no-time": "timeless",
+        "ancient": "far",
+        "far-off": "far",
+    }
+    for name, flaw in flaws.items():
+        expect(row(page, re.compile(f"^{name}$")).locator(".flaw")).to_have_text(flaw)
+    expect(rows(page).filter(has_text="equal")).to_have_count(1)
+    expect(row(page, "of-twin")).to_have_attribute("aria-level", "3")
+    expect(row(page, "ring-c")).to_have_attribute("aria-level", "3")
+    # They don't set the scale: it goes from "before" to the end of "root", 1.5 s.
+    assert place(row(page, "root").locator(".bar")) == (33, 100)
+    expect(row(page, "backwards").locator(".lasted")).to_have_text(re.compile("−100\\s*ms"))
+    expect(row(page, "instant").locator(".lasted")).to_have_text(re.compile("0\\s*µs"))
+    panel = open_span(page, "ring-a")
+    expect(panel).to_contain_text("Its parents lead back to itself.")
 
 
 @pytest.fixture(scope="module")

@@ -40,13 +40,13 @@ def test_newest_first_with_what_there_is_to_know(watched, address):
 
 
 def test_real_items_of_the_agents_sdk(watched, tmp_path):
-    with viewing(tmp_path, lines(SAMPLE)) as (_, address):
-        page = watched.open(f"{address}#/traces")
-        expect(page.locator(".found")).to_have_text("24 traces")
-        expect(row(page, "Code assistant").locator(".spans")).to_contain_text("27")
-        expect(row(page, "Évaluation")).to_be_visible()
-        began = page.locator(".began time").evaluate_all("all => all.map((time) => time.dateTime)")
-        assert began == sorted(began, reverse=True)
+    _, address = watched.viewing(tmp_path, lines(SAMPLE))
+    page = watched.open(f"{address}#/traces")
+    expect(page.locator(".found")).to_have_text("24 traces")
+    expect(row(page, "Code assistant").locator(".spans")).to_contain_text("27")
+    expect(row(page, "Évaluation")).to_be_visible()
+    began = page.locator(".began time").evaluate_all("all => all.map((time) => time.dateTime)")
+    assert began == sorted(began, reverse=True)
 
 
 def test_filters_choose_and_are_in_the_address(watched, long_list):
@@ -103,28 +103,28 @@ def test_the_reader_comes_back_to_the_same_row(watched, long_list):
 
 
 def test_rows_do_not_move_under_the_reader(watched, tmp_path):
-    with viewing(tmp_path, many(300)) as (spool, address):
-        page = watched.open(f"{address}#/traces")
-        expect(row(page, "run 299")).to_be_visible()
-        page.keyboard.press("j")
-        page.keyboard.press("j")
-        expect(row(page, "run 298")).to_be_focused()
-        spool.enqueue([trace("trace_new", "newest"), span("trace_new", "n", None, 90_000, 90_001)])
-        newer = page.get_by_role("button", name="The spool changed")
-        expect(newer).to_be_visible()
-        expect(row(page, "run 298")).to_be_focused()
-        newer.click()
-        expect(row(page, "newest")).to_be_visible()
+    spool, address = watched.viewing(tmp_path, many(300))
+    page = watched.open(f"{address}#/traces")
+    expect(row(page, "run 299")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(row(page, "run 298")).to_be_focused()
+    spool.enqueue([trace("trace_new", "newest"), span("trace_new", "n", None, 90_000, 90_001)])
+    newer = page.get_by_role("button", name="The spool changed")
+    expect(newer).to_be_visible()
+    expect(row(page, "run 298")).to_be_focused()
+    newer.click()
+    expect(row(page, "newest")).to_be_visible()
 
 
 def test_a_trace_spread_over_lanes_is_one(watched, tmp_path):
-    with viewing(tmp_path, [trace("t", "Spread"), span("t", "a")]) as (spool, address):
-        spool.enqueue([span("t", "b", "a", 2, 8), span("t", "c", "b", 3, 5)])
-        page = watched.open(f"{address}#/traces")
-        expect(page.locator(".found")).to_have_text("1 trace")
-        expect(row(page, "Spread").locator(".spans")).to_contain_text("3")
-        row(page, "Spread").click()
-        expect(row(page, "c")).to_have_attribute("aria-level", "3")
+    spool, address = watched.viewing(tmp_path, [trace("t", "Spread"), span("t", "a")])
+    spool.enqueue([span("t", "b", "a", 2, 8), span("t", "c", "b", 3, 5)])
+    page = watched.open(f"{address}#/traces")
+    expect(page.locator(".found")).to_have_text("1 trace")
+    expect(row(page, "Spread").locator(".spans")).to_contain_text("3")
+    row(page, "Spread").click()
+    expect(row(page, "c")).to_have_attribute("aria-level", "3")
 
 
 def test_an_address_with_a_strange_key_is_no_trace(watched, address):
