@@ -10,8 +10,6 @@ from playwright.sync_api import expect, sync_playwright
 from items import REFUSED_ITEM, shop_trace, span, tool_trace
 from spool import Ingest, Spool
 
-# The viewer may end before its page is closed. A request to anywhere else is noted as one.
-ENDED = "ERR_CONNECTION_REFUSED"
 # Generous, for slow machines: what is waited for comes in a fraction of it.
 WAIT_MS = int(os.environ.get("WAIT_MS", "60000"))
 expect.set_options(timeout=WAIT_MS)
@@ -59,7 +57,7 @@ class Watched:
         return page
 
     def _note_console(self, message, allowed):
-        if message.type in ("error", "warning") and not any(part in message.text for part in (ENDED, *allowed)):
+        if message.type in ("error", "warning") and not any(part in message.text for part in allowed):
             self.wrong.append(f"console: {message.text}")
 
     def _note_request(self, url, base):
