@@ -553,7 +553,20 @@ spanspool_status spanspool_set_api_key(const spanspool_client* handle, const cha
 spanspool_status spanspool_set_named_key(const spanspool_client* handle, const char* name, const char* key);
 
 /**
- * Says that the network is back: ends a backoff or a hold and tries now. Does not wait.
+ * Sends nothing until spanspool_wake, on a metered network or a low battery: items are taken and durable as before, but
+ * no request begins. One that is under way goes on. Meanwhile spanspool_flush waits as in an outage, for spanspool_wake
+ * or its timeout. spanspool_shutdown does not wait: nobody can end the pause any more. A child of fork begins paused if
+ * its parent was. The pause is kept in memory only: the next process sends again.
+ *
+ * handle: yours.
+ *
+ * Returns OK, also when it is paused already; ERR_INVALID_ARGUMENT: handle is NULL; ERR_SHUT_DOWN; ERR_INTERNAL.
+ * Threads: any, several at once.
+ */
+spanspool_status spanspool_pause(const spanspool_client* handle);
+
+/**
+ * Says that the network is back: ends a pause, a backoff or a hold and tries now. Does not wait.
  *
  * handle: yours.
  *
@@ -706,6 +719,15 @@ void spanspool_free(spanspool_client* handle);
  *   max_in_flight = 1
  *       most requests at the same time; 1 keeps the order of the items
  *       allowed: 1 to 64
+ *   max_bytes_per_s = 0
+ *       most bytes a second that requests upload, on average; new items go before a backlog; 0: not limited
+ *       allowed: 0 or more
+ *   order = oldest_first
+ *       newest_first: after an outage or a restart new items are sent at once, and what waited in its order beside them
+ *       allowed: oldest_first, newest_first
+ *   backlog_share = 0.5
+ *       with order=newest_first: the share of requests that a backlog gets while there are new items
+ *       allowed: 0 to 1
  *   request_compression = none
  *       how request bodies are compressed; with exporter=otlp the default is gzip, but not to this machine
  *       allowed: none, gzip

@@ -270,7 +270,14 @@ class client {
             [&](const char* n, const char* k) { return spanspool_set_named_key(get(), n, k); }, name, key);
     }
 
-    /** Says that the network is back: ends a backoff or a hold and tries now. Does not wait. */
+    /**
+     * Sends nothing until wake: items are taken and durable as before. Meanwhile flush waits as in an outage, and
+     * shutdown does not wait.
+     */
+    void pause() const { check("pause", pause(std::nothrow)); }
+    [[nodiscard]] spanspool_status pause(std::nothrow_t) const noexcept { return spanspool_pause(get()); }
+
+    /** Says that the network is back: ends a pause, a backoff or a hold and tries now. Does not wait. */
     void wake() const { check("wake", wake(std::nothrow)); }
     [[nodiscard]] spanspool_status wake(std::nothrow_t) const noexcept { return spanspool_wake(get()); }
 

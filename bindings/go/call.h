@@ -40,6 +40,10 @@ static inline spanspool_go_outcome spanspool_go_set_named_key(const spanspool_cl
     return spanspool_go_outcome_of(c, spanspool_set_named_key(c, name, key));
 }
 
+static inline spanspool_go_outcome spanspool_go_pause(const spanspool_client *c) {
+    return spanspool_go_outcome_of(c, spanspool_pause(c));
+}
+
 static inline spanspool_go_outcome spanspool_go_wake(const spanspool_client *c) {
     return spanspool_go_outcome_of(c, spanspool_wake(c));
 }

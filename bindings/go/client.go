@@ -104,9 +104,18 @@ func (c *Client) Sync() error {
 	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome { return C.spanspool_go_sync(handle) })
 }
 
-// Wake says that the network is back: it ends a backoff or a hold and tries now. It does not wait.
+// Pause sends nothing until Wake: items are taken and durable as before, but no request begins. Meanwhile Flush waits as
+// in an outage, for Wake or ctx. Shutdown does not wait: nobody can end the pause any more.
+func (c *Client) Pause() error {
+	defer runtime.KeepAlive(c)
+	c.spool.paused.Store(true)
+	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome { return C.spanspool_go_pause(handle) })
+}
+
+// Wake says that the network is back: it ends a pause, a backoff or a hold and tries now. It does not wait.
 func (c *Client) Wake() error {
 	defer runtime.KeepAlive(c)
+	c.spool.paused.Store(false)
 	return c.spool.use(func(handle *C.spanspool_client) C.spanspool_go_outcome { return C.spanspool_go_wake(handle) })
 }
 

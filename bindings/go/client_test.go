@@ -124,6 +124,39 @@ func TestWakeEndsABackoff(t *testing.T) {
 	})
 }
 
+func TestNothingIsSentBetweenPauseAndWake(t *testing.T) {
+	in := newIngest(t, nil)
+	dir := t.TempDir()
+	client := open(t, spanspool.Config{SpoolDir: dir, Endpoint: in.url, ScheduleDelay: spanspool.NoWait})
+	if err := client.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, client, item("paused", 0))
+	if err := client.Flush(within(t, 300*time.Millisecond)); !errors.Is(err, spanspool.ErrTimeout) {
+		t.Errorf("the flush while paused: %v", err)
+	}
+	if came := in.items(); len(came) != 0 {
+		t.Errorf("came while paused: %q", came)
+	}
+	if err := client.Wake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Flush(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, client, item("paused", 1))
+	// Nobody can wake it any more, so it does not wait, although the context has no end.
+	if err := client.Shutdown(context.Background()); !errors.Is(err, spanspool.ErrTimeout) {
+		t.Errorf("the shutdown while paused: %v", err)
+	}
+	if came := in.items(); !slices.Equal(came, []string{item("paused", 0)}) {
+		t.Errorf("came: %q", came)
+	}
+}
+
 // Neither context has a deadline, so only the cancellation can end these calls.
 func TestCancellationEndsFlushAndShutdown(t *testing.T) {
 	in := hanging(t)
@@ -197,6 +230,7 @@ func TestAfterShutdownEveryCallSaysSo(t *testing.T) {
 		"EnqueueAs":   client.EnqueueAs("name", []byte(item("late", 0))),
 		"Flush":       client.Flush(ctx),
 		"Sync":        client.Sync(),
+		"Pause":       client.Pause(),
 		"Wake":        client.Wake(),
 		"SetAPIKey":   client.SetAPIKey("sk"),
 		"SetNamedKey": client.SetNamedKey("name", "sk"),

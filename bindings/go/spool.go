@@ -30,6 +30,7 @@ type spool struct {
 	last   Stats               // the counters at the shutdown's end, when handle is nil
 	logger cgo.Handle          // 0: none
 
+	paused  atomic.Bool   // as Pause and Wake said last
 	closing atomic.Bool   // set by the first shutdown
 	closed  chan struct{} // closed when outcome is there
 	outcome error
@@ -126,7 +127,7 @@ func (s *spool) shutdown(ctx context.Context) error {
 		return s.wait(ctx)
 	}
 	var last time.Duration
-	if s.settle(ctx) == nil {
+	if s.paused.Load() || s.settle(ctx) == nil {
 		last = min(lastSlice, timeLeft(ctx))
 	}
 	// This ends the calls in other goroutines, the abandoned flush included.

@@ -317,7 +317,21 @@ pub extern "C" fn spanspool_set_named_key(handle: Handle, name: Text, key: Text)
     })
 }
 
-/// Says that the network is back: ends a backoff or a hold and tries now. Does not wait.
+/// Sends nothing until spanspool_wake, on a metered network or a low battery: items are taken and durable as before, but
+/// no request begins. One that is under way goes on. Meanwhile spanspool_flush waits as in an outage, for spanspool_wake
+/// or its timeout. spanspool_shutdown does not wait: nobody can end the pause any more. A child of fork begins paused if
+/// its parent was. The pause is kept in memory only: the next process sends again.
+///
+/// handle: yours.
+///
+/// Returns OK, also when it is paused already; ERR_INVALID_ARGUMENT: handle is NULL; ERR_SHUT_DOWN; ERR_INTERNAL.
+/// Threads: any, several at once.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanspool_pause(handle: Handle) -> spanspool_status {
+    call(handle.get("handle"), "spanspool_pause", |p| p.pause())
+}
+
+/// Says that the network is back: ends a pause, a backoff or a hold and tries now. Does not wait.
 ///
 /// handle: yours.
 ///

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::client::own_lanes::OwnLanes;
 use crate::client::requeuer::Requeuer;
 use crate::client::round::{Found, Round};
 use crate::client::runner::Runner;
@@ -39,7 +40,7 @@ pub(crate) struct Adopter {
 struct Search {
     config: Config,
     lanes: HeldPath,
-    own: Arc<Lane>,
+    own: Arc<OwnLanes>,
     outlet: Arc<Outlet>,
     requeuer: Arc<Requeuer>,
     stopped: AtomicBool,
@@ -51,15 +52,15 @@ struct Search {
 }
 
 impl Adopter {
-    /// Starts the thread, which works for the owner of the lane `own`.
+    /// Starts the thread, which works for the owner of `own`.
     pub(crate) fn start(
         config: Config,
-        own: Arc<Lane>,
+        own: Arc<OwnLanes>,
         outlet: Arc<Outlet>,
         requeuer: Arc<Requeuer>,
     ) -> Result<Self> {
         let search = Arc::new(Search {
-            lanes: own.lanes().clone(),
+            lanes: own.newest().lane.lanes().clone(),
             config,
             own,
             outlet,
@@ -105,7 +106,7 @@ impl Drop for Adopter {
 impl Search {
     /// The thread's life, until it is told to stop.
     fn run(self: &Arc<Self>) {
-        let (mut from, mut may_pass) = (self.own.id().to_owned(), usize::MAX);
+        let (mut from, mut may_pass) = (self.own.newest().lane.id().to_owned(), usize::MAX);
         let mut said = None;
         while !self.is_stopped() {
             let seen = self.changed.seen();
@@ -144,7 +145,8 @@ impl Search {
                 let Some(damaged_lane) = Lane::take_damaged(&name, &self.lanes, &settings, log) else {
                     continue;
                 };
-                if self.is_stopped() || self.own.recover(damaged_lane, || !self.is_stopped())?.is_none() {
+                let newest = self.own.newest();
+                if self.is_stopped() || newest.lane.recover(damaged_lane, || !self.is_stopped())?.is_none() {
                     return Ok(());
                 }
             }
@@ -219,9 +221,9 @@ impl Search {
                     Level::Info,
                     format_args!("lane {id} of a dead process is adopted: {pending} items"),
                 );
-                self.own.count_adopted();
+                self.own.newest().lane.count_adopted();
             }
-            let runner = Arc::new(Runner::start(lane.clone(), Some(&self.outlet), &self.config, 1)?);
+            let runner = Arc::new(Runner::start(lane.clone(), false, Some(&self.outlet), &self.config, 1)?);
             let current = Current::begin(self, &runner);
             let mut is_drained = !self.is_stopped() && runner.drain(PATIENCE, || true);
             if !is_drained && !self.is_stopped() {
@@ -244,7 +246,7 @@ impl Search {
             return;
         }
         let (lanes, log) = (std::mem::take(drained), &self.config.log);
-        if let Err(error) = self.own.absorb(&lanes) {
+        if let Err(error) = self.own.newest().lane.absorb(&lanes) {
             log.line(Level::Warn, format_args!("taking over empty lanes: {error}"));
             return;
         }

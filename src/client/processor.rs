@@ -129,7 +129,17 @@ impl BatchTraceProcessor {
         self.client()?.sync()
     }
 
-    /// "The network is back": makes the next request now, without waiting for backoff or hold to end.
+    /// "The network costs now", or "the battery is low": items are taken and durable as before, but no request begins until
+    /// `wake`. One that is under way goes on.
+    ///
+    /// Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: nobody can end the pause
+    /// any more. A child of `fork` begins paused if its parent was. A new client does not: the pause is kept in memory only.
+    pub fn pause(&self) -> Result<()> {
+        self.client()?.pause();
+        Ok(())
+    }
+
+    /// "The network is back": ends a pause and makes the next request now, without waiting for backoff or hold to end.
     pub fn wake(&self) -> Result<()> {
         self.client()?.wake();
         Ok(())

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
+use crate::client::own_lanes::{OwnLane, OwnLanes};
 use crate::config::{Level, Log};
 use crate::error::{ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::os::lock::Unpoison;
 use crate::os::thread::Threads;
-use crate::spool::Lane;
 
 /// The requeuer of a client. Its lane's end ends the thread.
 pub(crate) struct Requeuer {
@@ -23,7 +23,7 @@ pub(crate) struct Requeuer {
 }
 
 struct Work {
-    lane: Arc<Lane>,
+    own: Arc<OwnLanes>,
     exporter: Arc<dyn TracingExporter>,
     log: Log,
     /// Whether any key was ever named: if not, there is nothing to look for in other lanes.
@@ -40,9 +40,9 @@ struct State {
 }
 
 impl Requeuer {
-    pub(crate) fn new(lane: Arc<Lane>, exporter: Arc<dyn TracingExporter>, log: Log) -> Self {
+    pub(crate) fn new(own: Arc<OwnLanes>, exporter: Arc<dyn TracingExporter>, log: Log) -> Self {
         let work = Work {
-            lane,
+            own,
             exporter,
             log,
             knows_keys: AtomicBool::new(false),
@@ -59,7 +59,7 @@ impl Requeuer {
 
     /// Puts the items that wait for the key `name` back on their way.
     pub(crate) fn key_is_set(&self, name: &str) {
-        self.work.lane.note_named(name);
+        self.work.own.newest().lane.note_named(name);
         self.work.knows_keys.store(true, Relaxed);
         let mut state = self.work.lock();
         state.names.insert(name.to_owned());
@@ -76,18 +76,27 @@ impl Requeuer {
 
     /// Puts items of this client's lane back on their way whose key came before they were set aside, if any are noted.
     pub(crate) fn requeue_late(&self) {
-        let Work { lane, exporter, .. } = &*self.work;
+        let Work { own, exporter, .. } = &*self.work;
+        let newest = own.newest();
+        let lane = &newest.lane;
         if lane.take_late_key() {
             let outcome = lane.requeue(|name| exporter.has_named_key(name));
             self.work.tell(outcome.inspect_err(|_| lane.note_late_key()));
+        }
+        let backlogs = own.all();
+        // Each is asked.
+        let is_late = |late, it: &Arc<OwnLane>| it.lane.take_late_key() || late;
+        if backlogs.iter().filter(|it| !Arc::ptr_eq(it, &newest)).fold(false, is_late) {
+            self.requeue_late_elsewhere();
         }
     }
 
     /// The same for the other lanes of the spool, whose owners may lack the key.
     pub(crate) fn requeue_late_elsewhere(&self) {
-        let Work { lane, exporter, .. } = &*self.work;
+        let Work { own, exporter, .. } = &*self.work;
         if self.work.knows_keys.load(Relaxed) {
-            self.work.tell(lane.requeue_late_elsewhere(|name| exporter.has_named_key(name)));
+            let newest = own.newest();
+            self.work.tell(newest.lane.requeue_late_elsewhere(|name| exporter.has_named_key(name)));
         }
     }
 
@@ -122,9 +131,10 @@ impl Work {
             }
             drop(state);
             // The adopter tries again with those that are left.
-            let own = self.lane.requeue(|name| names.contains(name));
-            self.tell(own.inspect_err(|_| self.lane.note_late_key()));
-            self.tell(self.lane.requeue_elsewhere(&names));
+            let newest = self.own.newest();
+            let own = newest.lane.requeue(|name| names.contains(name));
+            self.tell(own.inspect_err(|_| newest.lane.note_late_key()));
+            self.tell(newest.lane.requeue_elsewhere(&names));
         }
     }
 
@@ -138,7 +148,7 @@ impl Work {
 
     /// No thread can be started: the adopter does it.
     fn give_up(&self) {
-        self.lane.note_late_key();
+        self.own.newest().lane.note_late_key();
         let mut state = self.lock();
         state.names.clear();
         state.is_running = false;

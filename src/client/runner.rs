@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::delivery::{Delivery, Outlet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::thread::Threads;
+use crate::os::thread::{self, Threads};
 use crate::spool::{Committer, Lane, shut_down};
 
 /// A lane and the threads that work for it. Dropping it stops them.
@@ -22,16 +22,19 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts the committer and, when items go somewhere, `delivery_threads` delivery threads.
+    /// Starts the committer and, when items go somewhere, `delivery_threads` delivery threads. `is_new`: new items go into
+    /// this lane.
     ///
     /// An error leaves no thread behind.
     pub(crate) fn start(
         lane: Arc<Lane>,
+        is_new: bool,
         outlet: Option<&Arc<Outlet>>,
         config: &Config,
         delivery_threads: usize,
     ) -> Result<Self> {
-        let delivery = outlet.map(|outlet| Arc::new(Delivery::new(lane.clone(), outlet.clone(), config)));
+        let delivery = |outlet: &Arc<Outlet>| Delivery::new(lane.clone(), is_new, outlet.clone(), config);
+        let delivery = outlet.map(|outlet| Arc::new(delivery(outlet)));
         let runner =
             Self { lane: lane.clone(), delivery, threads: Threads::default(), stopped: Arc::default() };
         let stopped = runner.stopped.clone();
@@ -60,10 +63,20 @@ impl Runner {
         self.delivery.iter().for_each(|delivery| delivery.end_by(deadline));
     }
 
-    /// Sends everything accepted so far at once and waits until all of it is settled.
-    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
+    /// New items go into another lane from now on.
+    pub(crate) fn become_backlog(&self) {
+        self.delivery.iter().for_each(|delivery| delivery.become_backlog());
+    }
+
+    /// Sends everything accepted so far at once. Returns the seq after it, for `wait_flushed`.
+    pub(crate) fn begin_flush(&self, deadline: Option<Instant>) -> u64 {
         let end_seq = self.lane.force(deadline);
         self.wake();
+        end_seq
+    }
+
+    /// Waits until everything before `end_seq` is settled. `Timeout`: not by `deadline`.
+    pub(crate) fn wait_flushed(&self, end_seq: u64, deadline: Option<Instant>) -> Result<()> {
         if self.lane.wait_settled(end_seq, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());
@@ -71,8 +84,7 @@ impl Runner {
         if self.lane.has_ended() {
             return Err(shut_down());
         }
-        let pending = self.lane.stats().pending;
-        Err(Error::new(ErrorKind::Timeout, format!("the deadline passed; {pending} items stay in the spool")))
+        Err(Error::new(ErrorKind::Timeout, "the deadline passed"))
     }
 
     /// Sends everything in the lane and waits until all of it is settled. `false`: the lane has ended, or for `patience`
@@ -98,12 +110,17 @@ impl Runner {
 
     /// Ends the threads. `false`: one did not end in time; it keeps the lane until it does.
     pub(crate) fn stop(&self) -> bool {
+        self.stop_by(thread::grace())
+    }
+
+    /// The same for one of several, which all end by `until`.
+    pub(crate) fn stop_by(&self, until: Instant) -> bool {
         self.lane.close();
         self.ask_to_stop();
-        self.threads.wait_for(1);
+        self.threads.wait_until(until, 1);
         self.stopped.store(true, Release);
         self.lane.wake_committer();
-        self.threads.wait_for(0)
+        self.threads.wait_until(until, 0)
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct SideLane {
 impl SideLane {
     pub(super) fn start(lane: Lane, config: &Config) -> Result<Self> {
         let lane = Arc::new(lane);
-        Ok(Self { runner: Runner::start(lane.clone(), None, config, 0)?, lane })
+        Ok(Self { runner: Runner::start(lane.clone(), true, None, config, 0)?, lane })
     }
 }
 

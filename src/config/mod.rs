@@ -53,6 +53,9 @@ pub struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) max_in_flight: usize,
+    pub(crate) max_bytes_per_s: u64,
+    pub(crate) order: Order,
+    pub(crate) backlog_share: f64,
     pub(crate) request_compression: RequestCompression,
     pub(crate) durability: Durability,
     pub(crate) sync_interval: Duration,
@@ -90,6 +93,15 @@ pub(crate) enum ExporterKind {
 pub(crate) enum Overflow {
     Reject,
     DropOldest,
+}
+
+/// What is sent first when items have had to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All items in the order in which they were accepted.
+    OldestFirst,
+    /// After an outage or a restart the new items at once, and what waited in its order beside them.
+    NewestFirst,
 }
 
 /// Whether a request's body is compressed.
@@ -325,6 +337,9 @@ impl Default for Config {
             connect_timeout: Duration::from_millis(5000),
             request_timeout: Duration::from_millis(60_000),
             max_in_flight: 1,
+            max_bytes_per_s: 0,
+            order: Order::OldestFirst,
+            backlog_share: 0.5,
             request_compression: RequestCompression::None,
             durability: Durability::Process,
             sync_interval: Duration::from_millis(1000),

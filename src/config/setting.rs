@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Adopt, Config, Durability, Endpoint, ExporterKind, Overflow, RequestCompression, Sanitize, Secret,
+    Adopt, Config, Durability, Endpoint, ExporterKind, Order, Overflow, RequestCompression, Sanitize, Secret,
     Signal, TlsRoots, Validation,
 };
 use crate::error::{Error, ErrorKind, Result};

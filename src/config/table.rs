@@ -71,6 +71,15 @@ settings! {
     "max_in_flight", "1", "1 to 64",
         "most requests at the same time; 1 keeps the order of the items",
         |c, v| number(v, 1, 64).map(|n| c.max_in_flight = n as usize);
+    "max_bytes_per_s", "0", "0 or more",
+        "most bytes a second that requests upload, on average; new items go before a backlog; 0: not limited",
+        |c, v| bytes(v, 0, 1 << 50).map(|n| c.max_bytes_per_s = n);
+    "order", "oldest_first", "oldest_first, newest_first",
+        "newest_first: after an outage or a restart new items are sent at once, and what waited in its order beside them",
+        |c, v| one_of(v, &[("oldest_first", Order::OldestFirst), ("newest_first", Order::NewestFirst)]).map(|o| c.order = o);
+    "backlog_share", "0.5", "0 to 1",
+        "with order=newest_first: the share of requests that a backlog gets while there are new items",
+        |c, v| ratio(v, true).map(|r| c.backlog_share = r);
     "request_compression", "none", "none, gzip",
         "how request bodies are compressed; with exporter=otlp the default is gzip, but not to this machine",
         |c, v| one_of(v, &[("none", RequestCompression::None), ("gzip", RequestCompression::Gzip)])

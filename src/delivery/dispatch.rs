@@ -16,10 +16,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::allowance::Ticket;
 use super::gate::{Permit, Reply};
 use super::job::{Aside, Job, Refusal};
 use super::outlet::Gates;
 use super::trial::Trial;
+use super::turns::Stream;
 use crate::export::{Backoff, Outcome};
 use crate::spool::{KEY_REFUSED, StoredBatch};
 use passage::Passage;
@@ -99,6 +101,14 @@ pub(super) struct Sending {
     pub(super) job: Job,
     permit: Permit,
     key_permit: Option<Permit>,
+    ticket: Ticket,
+}
+
+impl Sending {
+    /// Notes how many bytes it has uploaded.
+    pub(super) fn uploaded(&mut self, bytes: u64) {
+        self.ticket.used = Some(bytes);
+    }
 }
 
 /// A batch that goes into the rejected store.
@@ -197,7 +207,8 @@ impl Dispatch {
             self.put_before_key(job);
             return Begin::Wait;
         }
-        let Ok(permit) = self.passage.enter(now) else {
+        let bytes = job.part().body().len() as u64;
+        let Ok((permit, ticket)) = self.passage.enter(bytes, !self.ready.is_empty(), now) else {
             self.put(job, now);
             return Begin::Wait;
         };
@@ -205,7 +216,7 @@ impl Dispatch {
         job.since.get_or_insert(accepted);
         (job.begun_at, job.doubt_epoch) = (accepted, self.passage.epoch());
         self.in_hand.insert(first, true);
-        Begin::Send(Sending { job, permit, key_permit })
+        Begin::Send(Sending { job, permit, key_permit, ticket })
     }
 
     /// A thread is done with the batch `first`, which is to be settled.
@@ -239,7 +250,8 @@ impl Dispatch {
         now: Instant,
         accepted: u64,
     ) -> Option<SetAside> {
-        let Sending { mut job, permit, key_permit } = sending;
+        let Sending { mut job, permit, key_permit, ticket } = sending;
+        self.passage.leave(ticket, now);
         self.in_hand.insert(job.first(), false);
         let tried_at = std::mem::replace(&mut job.tried_at, accepted);
         match outcome {
@@ -279,6 +291,11 @@ impl Dispatch {
             Outcome::NoKey => return Some(no_key(job)),
         }
         None
+    }
+
+    /// Sets whose items the lane's are.
+    pub(super) fn set_stream(&mut self, stream: Stream) {
+        self.passage.set_stream(stream);
     }
 
     /// How often it was woken: a key that was refused before may be another one by now.
@@ -331,6 +348,11 @@ impl Dispatch {
             if let Some((_, job)) = self.delayed.pop_first() {
                 return self.look(job);
             }
+        }
+        if self.ready.is_empty() {
+            self.passage.note_idle();
+        } else {
+            self.passage.note_waiting(now);
         }
         Task::Wait(self.due(now))
     }

@@ -10,6 +10,8 @@
 //! ```
 //! `dispatch` says which part of which batch is next and when, by the gates of `gate` and the `trial` of refusals.
 
+mod allowance;
+mod budget;
 mod dispatch;
 mod gate;
 mod job;
@@ -20,6 +22,7 @@ mod part;
 mod put_off;
 mod settle;
 mod trial;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -32,6 +35,7 @@ use gate::Why;
 use job::Job;
 pub(crate) use outlet::Outlet;
 use put_off::PutOff;
+pub(crate) use turns::Stream;
 
 use crate::batch::Batch;
 use crate::config::{Config, Level, Log};
@@ -94,10 +98,14 @@ impl Drop for Taking<'_> {
 }
 
 impl Delivery {
-    pub(crate) fn new(lane: Arc<Lane>, outlet: Arc<Outlet>, config: &Config) -> Self {
+    /// The delivery of `lane`, which has the client's new items if `is_new` says so.
+    pub(crate) fn new(lane: Arc<Lane>, is_new: bool, outlet: Arc<Outlet>, config: &Config) -> Self {
         outlet.add(&lane);
         let signal = outlet.exporter().destination().signal();
-        let dispatch = Dispatch::new(outlet::limits(config, signal), outlet.gates().clone());
+        let mut dispatch = Dispatch::new(outlet::limits(config, signal), outlet.gates().clone());
+        if !is_new {
+            dispatch.set_stream(Stream::Backlog(lane.id().to_owned()));
+        }
         Self {
             lane,
             outlet,
@@ -171,6 +179,12 @@ impl Delivery {
         self.lane.delivery_wakeup().raise();
     }
 
+    /// New items go into another lane from now on.
+    pub(crate) fn become_backlog(&self) {
+        let stream = Stream::Backlog(self.lane.id().to_owned());
+        self.change(|dispatch, _| dispatch.set_stream(stream));
+    }
+
     /// Requests that begin from now on must end by `deadline`.
     pub(crate) fn end_by(&self, deadline: Instant) {
         *self.deadline.lock().unpoisoned() = Some(deadline);
@@ -238,9 +252,10 @@ impl Delivery {
         }
     }
 
-    fn send(&self, sending: Sending, in_hand: InHand<'_>) {
+    fn send(&self, mut sending: Sending, in_hand: InHand<'_>) {
         let part = sending.job.part();
-        let outcome = match self.export(&part) {
+        let (outcome, uploaded) = self.export(&part);
+        let outcome = match outcome {
             Outcome::PartlyAccepted { status, rejected, message } => {
                 self.note_partial_success(&part, rejected, &message);
                 Outcome::Accepted { status }
@@ -248,6 +263,7 @@ impl Delivery {
             outcome => outcome,
         };
         drop(part);
+        sending.uploaded(uploaded);
         match &outcome {
             Outcome::Accepted { .. } => self.outlet.note_accepted(),
             Outcome::TooLarge(_) | Outcome::Refused(_) => {}
@@ -287,13 +303,13 @@ impl Delivery {
         self.log.line(Level::Warn, format_args!("batch {part} was accepted {what}{said}"));
     }
 
-    /// Sends `part` once. The exporter may be a user's: its panic counts as a failed attempt and does not end the
-    /// thread.
-    fn export(&self, part: &Batch) -> Outcome {
-        let attempt = || self.outlet.exporter().export(part, self.deadline());
+    /// Sends `part` once, and says how many bytes that took. The exporter may be a user's: its panic counts as a failed
+    /// attempt and does not end the thread.
+    fn export(&self, part: &Batch) -> (Outcome, u64) {
+        let attempt = || self.outlet.exporter().export_counted(part, self.deadline());
         catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             let reason = "the exporter panicked".to_owned();
-            Outcome::Retry { status: 0, after: None, reason }
+            (Outcome::Retry { status: 0, after: None, reason }, 0)
         })
     }
 
@@ -320,7 +336,10 @@ impl Delivery {
         let of_key = note.key.filter(|name| !name.is_empty()).map(|name| format!(" under the key {name}"));
         let of_key = of_key.unwrap_or_default();
         let (level, what) = match note.why {
-            None => (Level::Info, "goes on".to_owned()),
+            None => {
+                self.outlet.note_reopened();
+                (Level::Info, "goes on".to_owned())
+            }
             Some(Why::Backoff(reason)) => (Level::Warn, format!("is on backoff: {reason}")),
             Some(Why::Hold(reason)) => (Level::Error, format!("is on hold: {reason}")),
         };

@@ -1,15 +1,18 @@
 //! Outlet: where a client's items go: the exporter, the gates before it, and the lanes that are delivered through it.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
+use super::allowance::Allowance;
 use super::dispatch::Limits;
 use super::gate::Gate;
 use super::key_gates::KeyGates;
 use crate::config::{Config, Signal};
 use crate::export::{Backoff, TracingExporter};
 use crate::os::lock::Unpoison;
-use crate::spool::{HeaderCounter, Lane};
+use crate::spool::{HeaderCounter, Lane, Wakeup};
 
 /// The gates that the deliveries of all lanes share: what one lane finds out holds for all.
 ///
@@ -19,13 +22,24 @@ pub(super) struct Gates {
     endpoint: Arc<Mutex<Gate>>,
     doubt: Arc<Mutex<Gate>>,
     keys: Arc<Mutex<KeyGates>>,
+    allowance: Arc<Mutex<Allowance>>,
 }
 
 impl Gates {
     pub(super) fn new(limits: &Limits) -> Self {
         let gate = || Arc::new(Mutex::new(Gate::new(limits.backoff.another(), limits.max_delay)));
         let keys = KeyGates::new(limits.backoff.another(), limits.max_delay);
-        Self { endpoint: gate(), doubt: gate(), keys: Arc::new(Mutex::new(keys)) }
+        Self { endpoint: gate(), doubt: gate(), keys: Arc::new(Mutex::new(keys)), allowance: Arc::default() }
+    }
+
+    /// The same gates, for a client that may send so much.
+    pub(super) fn within(self, allowance: Allowance) -> Self {
+        Self { allowance: Arc::new(Mutex::new(allowance)), ..self }
+    }
+
+    /// What the client may send, whatever the gates say.
+    pub(super) fn allowance(&self) -> &Arc<Mutex<Allowance>> {
+        &self.allowance
     }
 
     /// The gate before the endpoint.
@@ -55,8 +69,12 @@ impl Gates {
 pub(crate) struct Outlet {
     exporter: Arc<dyn TracingExporter>,
     /// The client's own lane, which counts what the endpoint accepted of any lane.
-    own: Arc<Lane>,
+    own: Mutex<Arc<Lane>>,
+    /// Requests that the endpoint has accepted.
+    accepted: AtomicU64,
     gates: Gates,
+    /// An outage or a pause is over.
+    reopened: Wakeup,
     /// The lanes that are delivered, which wait for the gates.
     lanes: Mutex<Vec<Weak<Lane>>>,
 }
@@ -65,7 +83,50 @@ impl Outlet {
     /// The outlet of the client that owns `own`.
     pub(crate) fn new(exporter: Arc<dyn TracingExporter>, own: Arc<Lane>, config: &Config) -> Self {
         let gates = Gates::new(&limits(config, exporter.destination().signal()));
-        Self { exporter, own, gates, lanes: Mutex::default() }
+        Self {
+            exporter,
+            own: Mutex::new(own),
+            accepted: AtomicU64::new(0),
+            gates: gates.within(Allowance::new(config, Instant::now())),
+            reopened: Wakeup::default(),
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// The client's own lane is another one from now on.
+    pub(crate) fn set_own(&self, own: Arc<Lane>) {
+        *self.own.lock().unpoisoned() = own;
+    }
+
+    fn own(&self) -> Arc<Lane> {
+        self.own.lock().unpoisoned().clone()
+    }
+
+    /// Lets no request begin until `resume`. Returns whether they could before.
+    pub(crate) fn pause(&self) -> bool {
+        let is_news = self.gates.allowance().lock().unpoisoned().set_paused(true);
+        // They show it.
+        self.wake_lanes();
+        is_news
+    }
+
+    /// Ends a pause. Returns whether there was one.
+    pub(crate) fn resume(&self) -> bool {
+        let is_news = self.gates.allowance().lock().unpoisoned().set_paused(false);
+        if is_news {
+            self.note_reopened();
+            self.wake_lanes();
+        }
+        is_news
+    }
+
+    /// Raised when an outage or a pause is over.
+    pub(crate) fn reopened(&self) -> &Wakeup {
+        &self.reopened
+    }
+
+    pub(super) fn note_reopened(&self) {
+        self.reopened.raise();
     }
 
     pub(crate) fn exporter(&self) -> &Arc<dyn TracingExporter> {
@@ -78,7 +139,7 @@ impl Outlet {
 
     /// Requests that the endpoint has accepted.
     pub(super) fn accepted(&self) -> u64 {
-        self.own.counter(HeaderCounter::BatchesSent)
+        self.accepted.load(Acquire)
     }
 
     /// Lets the next request pass at once, of whatever lane.
@@ -93,7 +154,8 @@ impl Outlet {
 
     /// The endpoint has accepted a request, which other lanes may wait for: it clears the items that they suspect.
     pub(super) fn note_accepted(&self) {
-        self.own.add_counter(HeaderCounter::BatchesSent, 1);
+        self.accepted.fetch_add(1, AcqRel);
+        self.own().add_counter(HeaderCounter::BatchesSent, 1);
         if self.lock_lanes().len() > 1 {
             self.wake_lanes();
         }
@@ -113,7 +175,7 @@ impl Outlet {
 
     /// The receiver took a request but for so many records.
     pub(super) fn note_partially_rejected(&self, records: u64) {
-        self.own.add_counter(HeaderCounter::PartiallyRejected, records);
+        self.own().add_counter(HeaderCounter::PartiallyRejected, records);
     }
 
     fn lock_lanes(&self) -> MutexGuard<'_, Vec<Weak<Lane>>> {

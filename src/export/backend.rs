@@ -112,7 +112,14 @@ impl BackendSpanExporter {
         }
     }
 
-    fn send(&self, batch: &Batch, key: Option<&Secret>, deadline: Option<Instant>) -> Outcome {
+    /// Sends `batch` and adds to `uploaded` what that took.
+    fn send(
+        &self,
+        batch: &Batch,
+        key: Option<&Secret>,
+        deadline: Option<Instant>,
+        uploaded: &mut u64,
+    ) -> Outcome {
         let body = match self.encoding.body(batch) {
             Ok(body) => body,
             Err(e) => return retry(format!("cannot compress the request: {e}")),
@@ -124,6 +131,11 @@ impl BackendSpanExporter {
             let result = match self.headers_of(batch, key) {
                 Ok(headers) => self.attempt(&headers, &body, deadline),
                 Err(outcome) => return outcome,
+            };
+            *uploaded += match (self.http.uploaded(), &result) {
+                // A connection to a proxy is the HTTP client's own.
+                (0, Ok(_)) => body.len() as u64,
+                (counted, _) => counted,
             };
             // A kept connection that is found dead says nothing of the ingest, and 417 nothing of the batch.
             let is_stale = matches!(
@@ -217,10 +229,16 @@ impl TracingExporter for BackendSpanExporter {
     }
 
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome {
-        match self.choose_key(batch.key_name()) {
-            Ok(key) => self.send(batch, key.as_ref(), deadline),
+        self.export_counted(batch, deadline).0
+    }
+
+    fn export_counted(&self, batch: &Batch, deadline: Option<Instant>) -> (Outcome, u64) {
+        let mut uploaded = 0;
+        let outcome = match self.choose_key(batch.key_name()) {
+            Ok(key) => self.send(batch, key.as_ref(), deadline, &mut uploaded),
             Err(outcome) => outcome,
-        }
+        };
+        (outcome, uploaded)
     }
 
     fn shorten(&self, item: &[u8]) -> Option<Vec<u8>> {

@@ -95,7 +95,13 @@ impl HttpClient {
             request = request.config().timeout_global(timeout).build();
         }
         CONNECTED.set(false);
+        UPLOADED.set(0);
         request.send(body).map_err(unanswered)
+    }
+
+    /// How many bytes this thread's last request has uploaded.
+    pub(super) fn uploaded(&self) -> u64 {
+        UPLOADED.get()
     }
 
     /// How many connections are kept open between requests.
@@ -169,6 +175,8 @@ impl Resolver for NoNames {
 thread_local! {
     /// Whether this thread's request made a connection; otherwise it went over one that was kept.
     static CONNECTED: Cell<bool> = const { Cell::new(false) };
+    /// Bytes that the thread's last request has uploaded, with what TLS adds.
+    static UPLOADED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Looks up the host and connects to it, both within `connect_timeout_ms`, where no proxy was connected to yet.
@@ -224,7 +232,9 @@ impl Plain {
     }
 
     fn send(&mut self, timeout: NextTimeout) -> Result<()> {
-        let sent = self.socket.write(self.buffers.take(), *timeout.after);
+        let output = self.buffers.take();
+        UPLOADED.set(UPLOADED.get() + output.len() as u64);
+        let sent = self.socket.write(output, *timeout.after);
         sent.map_err(|e| or_timeout(e, timeout.reason))
     }
 }

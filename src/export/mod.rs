@@ -38,6 +38,12 @@ pub trait TracingExporter: Send + Sync {
     /// It must come back soon after `deadline`, when there is one.
     fn export(&self, batch: &Batch, deadline: Option<Instant>) -> Outcome;
 
+    /// As `export`, and says how many bytes were uploaded, which `max_bytes_per_s` limits. An exporter that does not say
+    /// counts as one that uploads each batch as it is.
+    fn export_counted(&self, batch: &Batch, deadline: Option<Instant>) -> (Outcome, u64) {
+        (self.export(batch, deadline), batch.body().len() as u64)
+    }
+
     /// Whether a batch of the key name `name` can be sent at all, or else what becomes of it: `NoKey`, or `Hold`. It is
     /// asked before each attempt, makes no request, and returns at once.
     fn ready(&self, _name: &str) -> std::result::Result<(), Outcome> {

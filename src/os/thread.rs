@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{Level, Log};
 use crate::error::{Error, Result};
@@ -55,10 +55,16 @@ impl Threads {
         started.map(drop).map_err(|e| Error::io(format_args!("start the thread spanspool-{role}"), e))
     }
 
-    /// Waits until at most `left` threads run; `false` when that takes too long.
+    /// Waits until at most `left` threads run; `false` when that takes longer than threads that end now are waited for.
     pub(crate) fn wait_for(&self, left: usize) -> bool {
+        self.wait_until(grace(), left)
+    }
+
+    /// The same for threads that were told to end together with others, which are all waited for until `until`.
+    pub(crate) fn wait_until(&self, until: Instant, left: usize) -> bool {
         let running = self.0.running.lock().unpoisoned();
-        let outcome = self.0.ended.wait_timeout_while(running, STOP_GRACE, |running| *running > left);
+        let time = until.saturating_duration_since(Instant::now());
+        let outcome = self.0.ended.wait_timeout_while(running, time, |running| *running > left);
         *outcome.unpoisoned().0 <= left
     }
 }
@@ -84,6 +90,11 @@ impl Count {
         change(&mut self.running.lock().unpoisoned());
         self.ended.notify_all();
     }
+}
+
+/// Until when threads that are told to end now are waited for.
+pub(crate) fn grace() -> Instant {
+    Instant::now() + STOP_GRACE
 }
 
 /// Starts a thread named `spanspool-<role>` with every signal blocked. When it wakes, it does not preempt the host's

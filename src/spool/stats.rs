@@ -145,6 +145,32 @@ impl Stats {
         }
     }
 
+    /// The counters of two lanes of one client, of which `self` is the older one.
+    pub(crate) fn and(self, newer: Self) -> Self {
+        Self {
+            accepted: self.accepted + newer.accepted,
+            delivered: self.delivered + newer.delivered,
+            rejected: self.rejected + newer.rejected,
+            dropped_overflow: self.dropped_overflow + newer.dropped_overflow,
+            dropped_expired: self.dropped_expired + newer.dropped_expired,
+            dropped_corrupt: self.dropped_corrupt + newer.dropped_corrupt,
+            pending: self.pending + newer.pending,
+            pending_bytes: self.pending_bytes + newer.pending_bytes,
+            disk_bytes: self.disk_bytes + newer.disk_bytes,
+            oldest_pending_age_ms: self.oldest_pending_age_ms.max(newer.oldest_pending_age_ms),
+            batches_sent: self.batches_sent + newer.batches_sent,
+            retries: self.retries + newer.retries,
+            export_state: self.export_state.max(newer.export_state),
+            last_http_status: match newer.last_http_status {
+                0 => self.last_http_status,
+                status => status,
+            },
+            lanes_adopted: self.lanes_adopted + newer.lanes_adopted,
+            partially_rejected: self.partially_rejected + newer.partially_rejected,
+            held_batches: self.held_batches + newer.held_batches,
+        }
+    }
+
     /// What the exporter is doing.
     pub fn state(&self) -> ExportState {
         ExportState::from_number(self.export_state)

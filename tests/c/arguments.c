@@ -33,6 +33,7 @@ static void null_handles(void) {
     CHECK_STATUS(spanspool_enqueue_as(NULL, "team", ITEM, ITEM_LEN), INVALID);
     CHECK_STATUS(spanspool_set_api_key(NULL, "key"), INVALID);
     CHECK_STATUS(spanspool_set_named_key(NULL, "team", "key"), INVALID);
+    CHECK_STATUS(spanspool_pause(NULL), INVALID);
     CHECK_STATUS(spanspool_wake(NULL), INVALID);
     CHECK_STATUS(spanspool_sync(NULL), INVALID);
     CHECK_STATUS(spanspool_flush(NULL, 0), INVALID);

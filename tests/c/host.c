@@ -8,7 +8,7 @@
  *   flush MS, shutdown MS          the status
  *   free, key KEY                  the status
  *   named_key NAME KEY             the status
- *   sync                           the status
+ *   pause, wake, sync              the status
  *   chdir DIR, chroot DIR, user ID 0 or -1
  *   stats                          accepted, delivered, rejected, pending, lanes_adopted
  *   fork COMMAND; COMMAND …        their answers from a child, then how that ended
@@ -183,6 +183,10 @@ static void run(char *line) {
         answer("%" PRIu64, spanspool_flush(handle, strtoull(rest, NULL, 10)));
     } else if (strncmp(line, "shutdown", length) == 0) {
         answer("%" PRIu64, spanspool_shutdown(handle, strtoull(rest, NULL, 10)));
+    } else if (strncmp(line, "pause", length) == 0) {
+        answer("%" PRIu64, spanspool_pause(handle));
+    } else if (strncmp(line, "wake", length) == 0) {
+        answer("%" PRIu64, spanspool_wake(handle));
     } else if (strncmp(line, "sync", length) == 0) {
         answer("%" PRIu64, spanspool_sync(handle));
     } else if (strncmp(line, "chdir", length) == 0) {

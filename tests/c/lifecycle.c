@@ -20,6 +20,8 @@ static void config_outlived(const char *dir) {
     CHECK_STATUS(spanspool_enqueue(second, ITEM, ITEM_LEN), SPANSPOOL_OK);
     CHECK(stats_of(first).pending == 1 && stats_of(second).pending == 1);
     CHECK_STATUS(spanspool_sync(first), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_pause(first), SPANSPOOL_OK);
+    CHECK_STATUS(spanspool_pause(first), SPANSPOOL_OK);
     CHECK_STATUS(spanspool_wake(first), SPANSPOOL_OK);
     /* One is shut down first, the other just freed. */
     CHECK_STATUS(spanspool_shutdown(first, 0), SPANSPOOL_ERR_TIMEOUT);
@@ -112,6 +114,7 @@ static void calls_after_shutdown(const char *dir) {
     CHECK_STATUS(spanspool_enqueue_as(handle, "team", ITEM, ITEM_LEN), SPANSPOOL_ERR_SHUT_DOWN);
     CHECK_STATUS(spanspool_set_api_key(handle, "key"), SPANSPOOL_ERR_SHUT_DOWN);
     CHECK_STATUS(spanspool_set_named_key(handle, "team", "key"), SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK_STATUS(spanspool_pause(handle), SPANSPOOL_ERR_SHUT_DOWN);
     CHECK_STATUS(spanspool_wake(handle), SPANSPOOL_ERR_SHUT_DOWN);
     CHECK_STATUS(spanspool_sync(handle), SPANSPOOL_ERR_SHUT_DOWN);
     CHECK_STATUS(spanspool_flush(handle, 1000), SPANSPOOL_ERR_SHUT_DOWN);

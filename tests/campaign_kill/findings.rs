@@ -20,6 +20,16 @@ pub struct Handed {
 /// Items of a key name that a death may find between the rejected store and their way again: 256 and a batch.
 pub const SENT_ANEW: u64 = 256 + 16;
 
+/// In what order items must have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Any,
+    /// Those of one lane as they were accepted.
+    OfLanes,
+    /// All of them.
+    OfAll,
+}
+
 /// What one trial, or many, found.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -39,6 +49,8 @@ pub struct Findings {
     pub sent_again: Vec<Name>,
     /// Delivered for the first time after a later item of the same thread, where neither has a key name.
     pub out_of_order: Vec<Name>,
+    /// The same among the batches of one lane.
+    pub out_of_order_in_lane: Vec<Name>,
     /// Batches that came with other items or another key under the same id.
     pub changed: Vec<String>,
     /// Batches of which some part was accepted again, each time counted.
@@ -91,6 +103,7 @@ impl Findings {
         let mut accepted: HashMap<&str, u64> = HashMap::new();
         let mut homes: HashMap<Name, (String, u64)> = HashMap::new();
         let mut newest: HashMap<usize, u64> = HashMap::new();
+        let mut newest_in_lane: HashMap<(usize, String), u64> = HashMap::new();
         let wholes = whole_batches(sent);
         for request in sent {
             let id = request.batch_id.as_str();
@@ -122,6 +135,11 @@ impl Findings {
                 let newest = newest.entry(thread).or_insert(n);
                 if *newest > n && earlier.is_none() {
                     self.out_of_order.push((thread, n));
+                }
+                *newest = n.max(*newest);
+                let newest = newest_in_lane.entry((thread, home.0.clone())).or_insert(n);
+                if *newest > n && earlier.is_none() {
+                    self.out_of_order_in_lane.push((thread, n));
                 }
                 *newest = n.max(*newest);
             }
@@ -190,13 +208,18 @@ impl Findings {
     }
 
     /// Whether something was found that must not be after so many `kills`; duplicates are up to `max_resent`.
-    pub fn is_clean(&self, kills: u64, max_resent: u64, in_order: bool) -> bool {
+    pub fn is_clean(&self, kills: u64, max_resent: u64, order: Order) -> bool {
+        let is_in_order = match order {
+            Order::Any => true,
+            Order::OfLanes => self.out_of_order_in_lane.is_empty(),
+            Order::OfAll => self.out_of_order.is_empty() && self.out_of_order_in_lane.is_empty(),
+        };
         let none = self.lost.is_empty() && self.invented.is_empty() && self.torn.is_empty();
         let as_promised = self.twice.is_empty() && self.changed.is_empty() && self.amiss.is_empty();
         none && as_promised
             && self.counted_twice <= kills * SENT_ANEW
             && self.resent <= max_resent
-            && (self.out_of_order.is_empty() || !in_order)
+            && is_in_order
     }
 
     /// Adds another trial's.
@@ -213,6 +236,7 @@ impl Findings {
         self.sent_again.append(&mut other.sent_again);
         self.changed.append(&mut other.changed);
         self.out_of_order.append(&mut other.out_of_order);
+        self.out_of_order_in_lane.append(&mut other.out_of_order_in_lane);
         self.amiss.append(&mut other.amiss);
     }
 }

@@ -18,7 +18,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::Duration;
 
-use findings::Findings;
+use findings::{Findings, Order};
 use scene::{Scene, Stage};
 use setup::{Crew, Setup, Weather};
 use testkit::client::Noise;
@@ -57,8 +57,12 @@ impl Campaign {
         let setup = scene.setup.clone();
         let clients = setup.destinations() as u64;
         let max_resent = kills * setup.max_resent() + scene.shutdowns() * clients;
-        let in_order = setup.max_in_flight == 1 && setup.trouble.is_none_or(Trouble::keeps_order);
-        if !found.is_clean(kills * clients, max_resent, in_order) {
+        let order = match setup.backlog_share {
+            _ if setup.max_in_flight > 1 || !setup.trouble.is_none_or(Trouble::keeps_order) => Order::Any,
+            Some(_) => Order::OfLanes,
+            None => Order::OfAll,
+        };
+        if !found.is_clean(kills * clients, max_resent, order) {
             let (way, seed, trial) = (self.way, self.seed, self.trials);
             let kept = scene.keep();
             panic!(
@@ -184,6 +188,7 @@ fn traced_setups() -> [Setup; 4] {
         small_journal: true,
         max_in_flight: 1,
         max_batch_size: 128,
+        backlog_share: None,
         trouble: None,
     };
     let orphans = Setup { orphans: true, threads: 2, items: 24, ..plain.clone() };
@@ -195,6 +200,8 @@ fn traced_setups() -> [Setup; 4] {
             crew: Crew::Refused,
             max_in_flight: 8,
             max_batch_size: 16,
+            // The backlog that it finds is handed over.
+            backlog_share: Some("0.5"),
             ..orphans
         },
         Setup {
@@ -285,7 +292,7 @@ fn a_snapshot_that_a_death_left_half_written_costs_nothing() {
         std::fs::write(segment.join("snap.00000000000FFFFF.generating"), [7; 100]).unwrap();
     }
     let found = scene.deliver_rest();
-    assert!(found.acknowledged > 0 && found.is_clean(0, 0, true), "{found:?}");
+    assert!(found.acknowledged > 0 && found.is_clean(0, 0, Order::OfAll), "{found:?}");
 }
 
 #[test]
@@ -307,7 +314,7 @@ fn control_without_the_journals_writes_everything_taken_is_lost() {
         let ledger = scene.after_death();
         let (accepted, found) = (scene.acknowledged(), scene.deliver_rest());
         if writes {
-            assert!(ledger.is_ok() && found.is_clean(1, 0, true), "{ledger:?} {found:?}");
+            assert!(ledger.is_ok() && found.is_clean(1, 0, Order::OfAll), "{ledger:?} {found:?}");
         } else {
             let lost = found.lost.len() as u64;
             assert!(

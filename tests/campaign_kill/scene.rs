@@ -78,6 +78,7 @@ fn prepare_orphans(form: Form, spool: &Path) -> [Recorder; 2] {
         small_journal: true,
         max_in_flight: 1,
         max_batch_size: 16,
+        backlog_share: None,
         trouble: None,
     };
     let clients = [0, 1].map(|lane| (lane, setup.open(spool, &form.url(&recorders[lane].ingest))));

@@ -29,6 +29,8 @@ pub struct Setup {
     pub small_journal: bool,
     pub max_in_flight: u64,
     pub max_batch_size: u64,
+    /// The part of requests that a backlog has, with new items before it; none: all in order.
+    pub backlog_share: Option<&'static str>,
     pub trouble: Option<Trouble>,
 }
 
@@ -74,6 +76,7 @@ impl Setup {
             small_journal: noise.below(4) > 0,
             max_in_flight: [1, 2, 8][noise.below(3) as usize],
             max_batch_size: if noise.below(2) == 0 { 16 } else { 128 },
+            backlog_share: [None, Some("0"), Some("0.5"), Some("1")][noise.below(4) as usize],
             trouble: None,
         }
     }
@@ -92,11 +95,18 @@ impl Setup {
         self.ingests.iter().all(|weather| *weather == Weather::Up) && self.crew != Crew::PutOff
     }
 
+    /// Lanes of a client's own items: with new ones first, backlogs too.
+    fn own_lanes(&self) -> u64 {
+        if self.backlog_share.is_some() { 4 } else { 1 }
+    }
+
     /// Batches that a death can make be sent again: those of the lane's own, and of lanes being adopted. What passed
     /// others that wait for their key is sent again with them, however much that is.
     pub fn max_resent(&self) -> u64 {
         match self.crew {
-            Crew::Welcome => (self.max_in_flight + ADOPTED_AT_ONCE) * self.destinations() as u64,
+            Crew::Welcome => {
+                (self.max_in_flight * self.own_lanes() + ADOPTED_AT_ONCE) * self.destinations() as u64
+            }
             Crew::Refused | Crew::PutOff => u64::from(u32::MAX),
         }
     }
@@ -120,6 +130,10 @@ impl Setup {
         }
         if self.small_journal {
             settings.push(("journal_bytes", "128 KiB".into()));
+        }
+        if let Some(share) = self.backlog_share {
+            settings.push(("order", "newest_first".into()));
+            settings.push(("backlog_share", share.into()));
         }
         if self.destinations() == 1 {
             // The lanes of before have two.

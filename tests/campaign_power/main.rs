@@ -86,6 +86,7 @@ impl Run {
         settings.push(("sync_interval_ms", SYNC_INTERVAL_MS.to_string()));
         settings.push(("schedule_delay_ms", (1 + noise.below(30)).to_string()));
         settings.push(("max_in_flight", (1 + 3 * noise.below(2)).to_string()));
+        settings.push(("order", ["oldest_first", "newest_first"][noise.below(2) as usize].into()));
         settings.push(("adopt_interval_ms", "50".into()));
         // What a cut leaves goes to an ingest of its own.
         settings.push(("adopt", "any".into()));

@@ -112,10 +112,13 @@ static void errors_are_thrown() {
     CHECK(thrown([&] { client.set_named_key(std::string_view("a\0b", 3), "key"); }, &what) == SPANSPOOL_ERR_INVALID_ARGUMENT);
     CHECK_HAS(what.c_str(), "a text holds a NUL");
     client.enqueue("{}");
+    client.pause();
+    client.wake();
     CHECK(client.last_error().empty());
     CHECK(thrown([&] { client.shutdown(0s); }) == SPANSPOOL_ERR_TIMEOUT);
     CHECK(thrown([&] { client.enqueue("{}"); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.sync(); }) == SPANSPOOL_ERR_SHUT_DOWN);
+    CHECK(thrown([&] { client.pause(); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.wake(); }) == SPANSPOOL_ERR_SHUT_DOWN);
     CHECK(thrown([&] { client.flush(1s); }) == SPANSPOOL_ERR_SHUT_DOWN);
 }

@@ -187,6 +187,23 @@ def test_keys_by_name_and_by_default(ingest: Ingest, spool: Path) -> None:
     assert sent == {"named": "sk-team", "first": "sk-1", "second": "sk-2"}
 
 
+def test_nothing_is_sent_between_pause_and_wake(ingest: Ingest, spool: Path) -> None:
+    client = Client(spool, endpoint=ingest.url(), schedule_delay=0.01, max_bytes_per_s="1 MiB", order="newest_first")
+    client.pause()
+    client.enqueue({"id": 1})
+    with pytest.raises(TimeoutError, match="paused; 1 items stay in the spool"):
+        client.flush(0.3)
+    assert ingest.accepted() == []
+    client.wake()
+    client.flush(60)
+    assert ingest.accepted() == [{"id": 1}]
+    client.pause()
+    client.enqueue({"id": 2})
+    with pytest.raises(TimeoutError, match="paused; 1 items stay in the spool"):
+        client.shutdown()
+    assert ingest.accepted() == [{"id": 1}]
+
+
 def test_a_client_without_an_end_leaves_its_items_to_the_next(ingest: Ingest, spool: Path) -> None:
     client = Client(spool, exporter="none")
     client.enqueue({"id": 1})

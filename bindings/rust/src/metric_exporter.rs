@@ -1,7 +1,9 @@
 //! Metric exporter: metrics are durable once the reader has exported them.
 
+use std::env;
 use std::time::Duration;
 
+use opentelemetry::otel_warn;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
@@ -13,9 +15,13 @@ use spanspool::Signal;
 use crate::constructors::constructors;
 use crate::spool::Spool;
 
+/// Named in the OpenTelemetry specification, "OpenTelemetry Protocol Exporter".
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+
 /// Stores what a [`PeriodicReader`](opentelemetry_sdk::metrics::PeriodicReader) collects, one item for each collection.
 ///
-/// The temporality is cumulative unless [`with_temporality`](Self::with_temporality) says otherwise.
+/// The temporality is cumulative unless [`with_temporality`](Self::with_temporality) or, when the exporter is made, the
+/// variable `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` (`cumulative`, `delta` or `lowmemory`) says otherwise.
 #[derive(Debug)]
 pub struct SpoolMetricExporter {
     spool: Spool,
@@ -24,8 +30,23 @@ pub struct SpoolMetricExporter {
 
 constructors!(SpoolMetricExporter, Signal::Metrics, |spool| Self {
     spool,
-    temporality: Temporality::Cumulative
+    temporality: preferred_temporality()
 });
+
+fn preferred_temporality() -> Temporality {
+    let Some(value) = env::var(TEMPORALITY).ok().filter(|value| !value.trim().is_empty()) else {
+        return Temporality::Cumulative;
+    };
+    value.trim().parse().unwrap_or_else(|()| {
+        otel_warn!(
+            name: "Spanspool.UnknownTemporality",
+            message = "The temporality is cumulative: cumulative, delta and lowmemory are allowed.",
+            variable = TEMPORALITY,
+            value = value
+        );
+        Temporality::Cumulative
+    })
+}
 
 impl SpoolMetricExporter {
     /// Has the SDK compute sums and histograms with this temporality.

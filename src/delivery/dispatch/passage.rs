@@ -6,13 +6,20 @@
 use std::sync::MutexGuard;
 use std::time::Instant;
 
+use crate::delivery::allowance::{Obstacle, Ticket};
 use crate::delivery::gate::{News, Permit, Reply, Why};
 use crate::delivery::key_gates::KeyGates;
 use crate::delivery::outlet::Gates;
+use crate::delivery::turns::Stream;
+use crate::os::lock::Unpoison;
 
 /// The way of one lane through the gates that all lanes of a client share.
 pub(super) struct Passage {
     gates: Gates,
+    /// Whose items the lane's are.
+    stream: Stream,
+    /// Bytes of the request that was put off last, for which a budget is saved up.
+    needed_bytes: u64,
     /// Everything was refused, and nothing was accepted since.
     is_on_hold: bool,
     /// This lane probes for all that are on hold, with several requests.
@@ -23,24 +30,79 @@ pub(super) struct Passage {
 
 impl Passage {
     pub(super) fn new(gates: Gates) -> Self {
-        Self { gates, is_on_hold: false, probe: None, has_changed: false }
+        Self {
+            gates,
+            stream: Stream::New,
+            needed_bytes: 0,
+            is_on_hold: false,
+            probe: None,
+            has_changed: false,
+        }
+    }
+
+    /// Sets whose items the lane's are.
+    pub(super) fn set_stream(&mut self, stream: Stream) {
+        self.note_idle();
+        self.stream = stream;
     }
 
     /// Until when no request may pass; `None`: one may.
     pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
         let at_doubt = || if self.is_held() { self.gates.doubt().wait(now) } else { None };
-        self.gates.endpoint().wait(now).or_else(at_doubt)
+        let allowed = || self.obstacle(now).map(|obstacle| obstacle.until(now));
+        self.gates.endpoint().wait(now).or_else(at_doubt).or_else(allowed)
     }
 
-    /// Lets a request pass, or says until when to wait.
-    pub(super) fn enter(&mut self, now: Instant) -> Result<Permit, Instant> {
+    /// Lets a request of so many bytes pass, or says until when to wait. `has_more`: another batch waits after it.
+    pub(super) fn enter(
+        &mut self,
+        bytes: u64,
+        has_more: bool,
+        now: Instant,
+    ) -> Result<(Permit, Ticket), Instant> {
         if let Some(until) = self.gates.endpoint().wait(now) {
             return Err(until);
         }
+        let ticket = Ticket::take(self.gates.allowance(), &self.stream, bytes, has_more, now);
+        self.note_turn();
+        self.needed_bytes = if ticket.is_ok() { 0 } else { bytes };
+        let mut ticket = ticket.map_err(|obstacle| obstacle.until(now))?;
+        // Until it is under way it has used nothing.
+        ticket.used = Some(0);
         if self.is_held() {
             self.probe = Some(self.gates.doubt().enter(now)?);
         }
-        self.gates.endpoint().enter(now)
+        let permit = self.gates.endpoint().enter(now)?;
+        ticket.used = None;
+        Ok((permit, ticket))
+    }
+
+    /// Takes back the ticket of a request that has ended.
+    pub(super) fn leave(&mut self, mut ticket: Ticket, now: Instant) {
+        ticket.at = now;
+        drop(ticket);
+        self.note_turn();
+    }
+
+    /// The lane goes on waiting, for its turn if for nothing else.
+    pub(super) fn note_waiting(&self, now: Instant) {
+        self.gates.allowance().lock().unpoisoned().note_waiting(&self.stream, self.needed_bytes, now);
+    }
+
+    /// The lane has nothing to send now.
+    pub(super) fn note_idle(&mut self) {
+        self.gates.allowance().lock().unpoisoned().note_idle(&self.stream);
+        self.note_turn();
+    }
+
+    /// What the client's own rules have against a request.
+    pub(super) fn obstacle(&self, now: Instant) -> Option<Obstacle> {
+        self.gates.allowance().lock().unpoisoned().obstacle(&self.stream, self.needed_bytes, now)
+    }
+
+    /// Other lanes are to look whether it is their turn, if it may be.
+    fn note_turn(&mut self) {
+        self.has_changed |= self.gates.allowance().lock().unpoisoned().take_change();
     }
 
     /// Takes back the permit of a request that the ingest answered.

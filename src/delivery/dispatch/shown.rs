@@ -3,8 +3,12 @@
 use std::time::Instant;
 
 use super::Dispatch;
+use crate::delivery::allowance::Obstacle;
 use crate::delivery::gate::{News, Why};
 use crate::spool::ExportState;
+
+/// Why nothing is sent during a pause.
+const PAUSED: &str = "paused by the program; spanspool_wake ends it";
 
 /// Something that the log tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,10 +45,19 @@ impl Dispatch {
             None if !is_sending => at_key(),
             why => why,
         };
+        let (is_paused, over_budget) = match self.passage.obstacle(now).filter(|_| !is_sending) {
+            Some(Obstacle::Paused) => (true, None),
+            Some(Obstacle::Budget(until)) => (false, Some(until).filter(|_| !self.ready.is_empty())),
+            _ => (false, None),
+        };
         let (state, reason, until) = match waiting {
+            _ if is_paused => (ExportState::Hold, PAUSED.to_owned(), None),
             Some((Why::Backoff(reason), until)) => (ExportState::Backoff, reason, Some(until)),
             Some((Why::Hold(reason), until)) => (ExportState::Hold, reason, Some(until)),
             None if is_sending => (ExportState::Sending, String::new(), None),
+            None if over_budget.is_some() => {
+                (ExportState::Backoff, "max_bytes_per_s is used up".to_owned(), over_budget)
+            }
             None => (ExportState::Idle, String::new(), None),
         };
         Status { state, reason, until }

@@ -7,6 +7,7 @@ use crate::config::Overflow as Mode;
 use crate::error::Result;
 use crate::spool::committer::Committer;
 use crate::spool::committer::rolling::MAX_SEGMENT_BYTES;
+use crate::spool::lane::Lane;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::segments::writer;
 
@@ -27,7 +28,7 @@ pub(super) struct Overflow {
     is_tight: bool,
     /// The last spill found no room.
     was_refused: bool,
-    /// What the spool took when a spill found no room in it.
+    /// What the client's lanes took when a spill found no room in them.
     refused_at: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ impl Committer<'_> {
             return false;
         }
         if !self.overflow.is_tight() {
-            let taken = self.stores.count_disk();
+            let taken = self.lane.count_disk_with_kin();
             self.overflow.refused_at.take_if(|at| taken < *at);
             let is_short = self.overflow.refused_at.is_some();
             self.lane.mover().set_full(is_short || self.lane.mover().is_full());
@@ -88,7 +89,7 @@ impl Committer<'_> {
             return false;
         }
         if !self.drops() {
-            self.overflow.refused_at = Some(self.stores.count_disk());
+            self.overflow.refused_at = Some(self.lane.count_disk_with_kin());
             return false;
         }
         let begins = !std::mem::replace(&mut self.overflow.is_tight, true);
@@ -127,7 +128,21 @@ impl Committer<'_> {
 
     /// Drops the oldest batch, and removes what nobody needs any more.
     fn drop_batch(&mut self) -> bool {
-        self.lane.drop_oldest(|_| true) && self.remove_emptied()
+        let backlog = self.lane.backlog_in_segments();
+        if let Some(backlog) = backlog {
+            return self.drop_batch_of(&backlog);
+        }
+        self.lane.drop_own_oldest(&|| true) && self.remove_emptied()
+    }
+
+    /// Drops the oldest batch of an older lane of the client, and waits until its committer has removed what nobody needs
+    /// any more.
+    fn drop_batch_of(&self, backlog: &Lane) -> bool {
+        let is_dropped = backlog.drop_own_oldest(&|| true);
+        if is_dropped {
+            backlog.wait_tidied(None);
+        }
+        is_dropped
     }
 
     /// Removes the segments that nobody needs, also the one being written.
@@ -156,7 +171,9 @@ impl Committer<'_> {
             if !may_drop || !self.drops() || !self.could_hold(last) {
                 return false;
             }
-            let has_come = if !self.is_in_segments() && self.writer.current().is_some() {
+            let has_come = if self.lane.backlog_in_segments().is_some() {
+                self.drop_batch()
+            } else if !self.is_in_segments() && self.writer.current().is_some() {
                 self.remove_emptied()
             } else {
                 (self.is_in_segments() || values.len() > 1) && self.drop_batch()
@@ -175,8 +192,14 @@ impl Committer<'_> {
     /// Whether `bytes` fit under `max_spool_bytes` when all else that can be dropped is gone.
     fn could_hold(&self, bytes: u64) -> bool {
         let kept = self.lane.disk_bytes_for_segments() - self.stores.lock_queue().segments_mut().disk_bytes();
-        let (settings, overhead) = (self.lane.settings(), SEGMENT_OVERHEAD * self.grain_bytes());
-        kept + in_segments(bytes) + overhead <= settings.max_spool_bytes && writer::claim_sled()
+        let overhead = SEGMENT_OVERHEAD * self.grain_bytes();
+        // What older lanes of the client have in segments can be dropped, too.
+        let most = if self.lane.backlog_in_segments().is_some() {
+            self.lane.settings().max_spool_bytes
+        } else {
+            self.lane.max_spool_bytes()
+        };
+        kept + in_segments(bytes) + overhead <= most && writer::claim_sled()
     }
 
     /// Whether `bytes` more fit under `max_spool_bytes`.
@@ -185,7 +208,7 @@ impl Committer<'_> {
         let overhead = grains * self.grain_bytes();
         let reserve = if self.drops() { self.reserve() } else { 0 };
         let needed = self.lane.disk_bytes_for_segments() + in_segments(bytes) + overhead.max(reserve);
-        let fits = needed <= self.lane.settings().max_spool_bytes && writer::claim_sled();
+        let fits = needed <= self.lane.max_spool_bytes() && writer::claim_sled();
         self.lane.mover().set_full(!fits);
         if !fits {
             // What is sent now needs no room.
@@ -202,9 +225,12 @@ impl Committer<'_> {
     /// What is kept free besides what is written, so that it need not be made free at once: what is still to be dropped of
     /// the oldest segment before its room comes back, and the overhead of the next segment, which grows as this one does.
     fn reserve(&self) -> u64 {
-        let mut queue = self.stores.lock_queue();
+        let backlog = self.lane.backlog_in_segments();
+        let stores = backlog.as_ref().map_or(self.stores, |backlog| backlog.stores());
+        let mut queue = stores.lock_queue();
         let (cursor, head) = (queue.checkpoint().cursor, queue.checkpoint().head.seq);
         let live = queue.segments_mut().oldest_live_bytes(cursor, head);
+        drop(queue);
         let next = self.grain_bytes() as f64 * (1.0 + self.writer.share_used());
         live + next as u64
     }

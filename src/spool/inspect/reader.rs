@@ -159,17 +159,10 @@ impl LaneReader {
         }
         let known = self.position.filter(|(of, at)| *of == salt && at.pos >= head.pos && at.seq <= seq);
         let from = known.map_or(head, |(_, at)| at);
-        let mut records = journal.finished_records(from);
+        // A dead owner finishes nothing: what it has not finished is no item.
+        let mut records = journal.finished_records(from, is_owned(&self.dir));
         let mut more = true;
-        loop {
-            let Some(record) = records.next() else {
-                // A dead owner finishes nothing: what it has not finished is no item.
-                if records.is_at_unfinished() && !is_owned(&self.dir) {
-                    records.go_on();
-                    continue;
-                }
-                break;
-            };
+        for record in &mut records {
             let (ViewedRecord::Whole { seq, .. } | ViewedRecord::Damaged { seq, .. }) = &record;
             // What stood there was spilled and overwritten: what was read instead may have another seq.
             if journal.checkpoint().head.seq > *seq {

@@ -140,18 +140,13 @@ impl JournalView {
     ///
     /// The owner may overwrite what is being read: that reads as damaged, until the checkpoint is looked at again.
     pub(crate) fn records(&self, from: LogPosition) -> Records<'_> {
-        Records {
-            view: self,
-            from_pos: from.pos,
-            at: from,
-            ends_at_unfinished: false,
-            is_at_unfinished: false,
-        }
+        Records { view: self, from_pos: from.pos, at: from, unfinished: () }
     }
 
-    /// The same, until the first record that is still being written: the seqs of those after it are not known before.
-    pub(crate) fn finished_records(&self, from: LogPosition) -> Records<'_> {
-        Records { ends_at_unfinished: true, ..self.records(from) }
+    /// The same. As long as the journal `is_owned` it ends at the first record that is still being written: the seqs of
+    /// those after it are not known before.
+    pub(crate) fn finished_records(&self, from: LogPosition, is_owned: bool) -> Records<'_, bool> {
+        Records { view: self, from_pos: from.pos, at: from, unfinished: is_owned }
     }
 
     /// A number that no other journal has: positions in another one mean nothing in this.
@@ -171,33 +166,38 @@ impl JournalView {
 }
 
 /// The records of a journal, in order.
-pub(crate) struct Records<'a> {
+pub(crate) struct Records<'a, U = ()> {
     view: &'a JournalView,
     from_pos: u64,
     at: LogPosition,
-    /// Whether it ends at a record that is still being written, and whether it has.
-    ends_at_unfinished: bool,
-    is_at_unfinished: bool,
+    unfinished: U,
 }
 
-impl Records<'_> {
-    /// Whether it ended at a record that is still being written.
-    pub(crate) fn is_at_unfinished(&self) -> bool {
-        self.is_at_unfinished
-    }
+/// Whether a record that is still being written is the end of what is read. Otherwise it is passed over.
+pub(crate) trait Unfinished {
+    fn is_end(&self) -> bool;
+}
 
-    /// Goes on after it, and after all others such: their writer is dead.
-    pub(crate) fn go_on(&mut self) {
-        (self.ends_at_unfinished, self.is_at_unfinished) = (false, false);
+impl Unfinished for () {
+    fn is_end(&self) -> bool {
+        false
     }
+}
 
+impl Unfinished for bool {
+    fn is_end(&self) -> bool {
+        *self
+    }
+}
+
+impl<U> Records<'_, U> {
     /// The log position after what was read.
     pub(crate) fn position(&self) -> LogPosition {
         self.at
     }
 }
 
-impl Iterator for Records<'_> {
+impl<U: Unfinished> Iterator for Records<'_, U> {
     type Item = ViewedRecord;
 
     fn next(&mut self) -> Option<ViewedRecord> {
@@ -216,8 +216,7 @@ impl Iterator for Records<'_> {
             };
             let payload = frame.payload(map).to_vec();
             let state = frame.state(map);
-            if self.ends_at_unfinished && matches!(state, State::Reserved) {
-                self.is_at_unfinished = true;
+            if self.unfinished.is_end() && matches!(state, State::Reserved) {
                 return None;
             }
             if matches!(state, State::Dead | State::Reserved) {

@@ -182,16 +182,19 @@ impl Lane {
             self.stores.quarantine().take_over(lane.identity.dir())?;
             // Two stores to memory, one after the other: a death in the disk's work around them changes no sum over all
             // lanes.
-            let tally = lane.stats().tally();
-            self.count_adopted_items(tally);
-            for counter in
-                [HeaderCounter::BatchesSent, HeaderCounter::Retries, HeaderCounter::PartiallyRejected]
-            {
-                self.add_counter(counter, lane.counter(counter));
-                lane.set_counter(counter, 0);
-            }
-            lane.stores.lock_queue().absorbed(lane.stores.journal());
-            self.count_evicted(evicted);
+            self.with_ledger(|| {
+                let tally = lane.stats().tally();
+                self.count_adopted_items(tally);
+                let of_client = lane.kin.get().map(|_| HeaderCounter::LanesAdopted);
+                let of_all =
+                    [HeaderCounter::BatchesSent, HeaderCounter::Retries, HeaderCounter::PartiallyRejected];
+                for counter in of_all.into_iter().chain(of_client) {
+                    self.add_counter(counter, lane.counter(counter));
+                    lane.set_counter(counter, 0);
+                }
+                lane.stores.lock_queue().absorbed(lane.stores.journal());
+                self.count_evicted(evicted);
+            });
         }
         // A power cut must not take the ledger of a lane that is gone.
         self.stores.journal().release()?;

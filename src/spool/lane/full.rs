@@ -1,7 +1,6 @@
 //! Full: why a lane takes no more items, with the limit and how much of it is used.
 
 use crate::error::{Error, ErrorKind};
-use crate::spool::journal::HeaderCounter;
 use crate::spool::lane::Lane;
 use crate::spool::segments::writer;
 
@@ -9,6 +8,7 @@ impl Lane {
     /// `max_queue_size` is reached.
     pub(super) fn queue_full(&self) -> Error {
         let pending = self.tail_seq().saturating_sub(self.stores.journal().checkpoint().cursor);
+        let pending = pending + self.pending_beside();
         let (id, max) = (self.id(), self.settings.max_queue_size.unwrap_or(0));
         Error::new(ErrorKind::Full, format!("lane {id} has {pending} pending items; max_queue_size is {max}"))
     }
@@ -34,7 +34,7 @@ impl Lane {
 
     /// What the lane takes on disk and what it may take, for an error's text.
     pub(in crate::spool) fn takes_on_disk(&self) -> String {
-        let (bytes, max) = (self.counter(HeaderCounter::DiskBytes), self.settings.max_spool_bytes);
+        let (bytes, max) = (self.disk_bytes_with_kin(), self.settings.max_spool_bytes);
         format!("lane {} takes {bytes} bytes on disk; max_spool_bytes is {max}", self.id())
     }
 }

@@ -121,7 +121,7 @@ impl Lane {
     /// Drops the oldest batch because of `max_queue_size`, unless another caller did. What is just being written or moved
     /// is waited for.
     fn make_queue_room(&self, deadline: Instant) -> Result<()> {
-        if self.drop_oldest(|_| self.is_queue_full()) {
+        if self.drop_oldest(|| self.is_queue_full()) {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -137,7 +137,8 @@ impl Lane {
 
     /// The seq at which the queue is full; `None` without a limit.
     fn max_seq(&self) -> Option<u64> {
-        self.intake.max_queue_size.map(|size| self.stores.journal().cursor().saturating_add(size))
+        let size = self.intake.max_queue_size?;
+        Some(self.stores.journal().cursor().saturating_add(size.saturating_sub(self.pending_beside())))
     }
 
     /// Brings everything accepted so far to stable storage.

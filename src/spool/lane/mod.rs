@@ -13,6 +13,7 @@ mod ground;
 pub(super) mod handout;
 pub(super) mod identity;
 mod intake;
+pub(super) mod kin;
 pub(super) mod lock;
 mod mover;
 pub(super) mod open;
@@ -23,7 +24,7 @@ mod set_aside;
 pub(super) mod settings;
 pub(super) mod stores;
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use crate::config::{Level, Log, Overflow, on_one_line};
 use crate::error::{Error, ErrorKind};
@@ -33,6 +34,7 @@ use crate::spool::lane::elsewhere::Elsewhere;
 use crate::spool::lane::handout::HandOut;
 use crate::spool::lane::identity::Identity;
 use crate::spool::lane::intake::Intake;
+use crate::spool::lane::kin::Kin;
 use crate::spool::lane::mover::Mover;
 use crate::spool::lane::oversize::OversizeSlot;
 use crate::spool::lane::requeue::Requeue;
@@ -53,6 +55,8 @@ pub(crate) struct Lane {
     requeue: Requeue,
     elsewhere: Elsewhere,
     settings: LaneSettings,
+    /// The lanes of the same client, if it may have several.
+    kin: OnceLock<Arc<Kin>>,
     log: Log,
 }
 
@@ -85,15 +89,20 @@ impl Lane {
         &self.log
     }
 
-    /// Drops the oldest batch if `is_wanted` says so once nobody else changes the queue. `false`: nothing can be dropped
-    /// now.
-    pub(super) fn drop_oldest(&self, is_wanted: impl Fn(&Queue) -> bool) -> bool {
+    /// Drops the oldest batch of the client's lanes if `is_wanted` says so. `false`: nothing can be dropped now.
+    pub(super) fn drop_oldest(&self, is_wanted: impl Fn() -> bool) -> bool {
+        self.drop_from_backlog(&is_wanted) || self.drop_own_oldest(&is_wanted)
+    }
+
+    /// Drops the lane's oldest batch if `is_wanted` says so once nobody else changes the queue. `false`: nothing can be
+    /// dropped now.
+    pub(super) fn drop_own_oldest(&self, is_wanted: &dyn Fn() -> bool) -> bool {
         if self.tidy_rejected().is_err() {
             return false;
         }
         loop {
             let mut queue = self.stores.lock_queue();
-            if !is_wanted(&queue) {
+            if !is_wanted() {
                 return true;
             }
             match queue.drop_oldest(self.stores.journal(), self.settings.limits) {

@@ -1,5 +1,7 @@
 //! Open: from a lane's locked folder to a lane.
 
+use std::sync::OnceLock;
+
 use crate::config::{Destination, Durability, Level, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spool::ExportState;
@@ -64,6 +66,7 @@ impl Lane {
             requeue: Requeue::default(),
             elsewhere: Elsewhere::default(),
             settings: settings.clone(),
+            kin: OnceLock::new(),
             log: log.clone(),
         })
     }

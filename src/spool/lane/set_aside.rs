@@ -35,7 +35,7 @@ impl Lane {
         let others = self.stores.disk_bytes_but_rejected();
         Room {
             max_bytes: self.settings.max_rejected_bytes,
-            left_bytes: self.settings.max_spool_bytes.saturating_sub(others),
+            left_bytes: self.max_spool_bytes().saturating_sub(others),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{Adopt, Config, Destination, Durability, Overflow};
+use crate::config::{Adopt, Config, Destination, Durability, Order, Overflow};
+use crate::spool::lane::stores::FOLDERS_BYTES;
 use crate::spool::queue::batching::BatchLimits;
 use crate::spool::segments::writer::Grain;
 
@@ -36,6 +37,8 @@ pub(crate) struct LaneSettings {
     pub(crate) sync_interval: Duration,
     pub(crate) enqueue_timeout: Duration,
     pub(crate) journal_bytes: u64,
+    /// The part of `max_spool_bytes` that is kept free for the journal of the next lane: with `order=newest_first`.
+    pub(crate) next_lane_bytes: u64,
     /// In what pieces segments take disk.
     pub(crate) grain: Grain,
 }
@@ -43,6 +46,12 @@ pub(crate) struct LaneSettings {
 impl LaneSettings {
     pub(crate) fn new(config: &Config, destination: Destination) -> Self {
         let max_queue_size = Some(config.max_queue_size).filter(|size| *size > 0);
+        // A backlog and the new items after it have a journal each.
+        let lanes = if config.order == Order::NewestFirst { 2 } else { 1 };
+        let journal_bytes = match config.max_spool_bytes {
+            little @ ..LEAST_WITH_SEGMENTS => little / 4 * 3 / lanes,
+            enough => config.journal_bytes.min(enough / 2 / lanes),
+        };
         let trigger = |size| ((size as f64 * config.export_trigger_ratio) as u64).max(1);
         Self {
             destination,
@@ -60,10 +69,8 @@ impl LaneSettings {
             durability: config.durability,
             sync_interval: config.sync_interval,
             enqueue_timeout: config.enqueue_timeout,
-            journal_bytes: match config.max_spool_bytes {
-                little @ ..LEAST_WITH_SEGMENTS => little / 4 * 3,
-                enough => config.journal_bytes.min(enough / 2),
-            },
+            journal_bytes,
+            next_lane_bytes: (lanes - 1) * (journal_bytes + FOLDERS_BYTES),
             grain: Grain::of(config.max_spool_bytes),
         }
     }

@@ -13,8 +13,8 @@ use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::{RejectedStore, Room};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
-/// The lane's folders take as much on the usual file systems.
-const FOLDERS_BYTES: u64 = 16 << 10;
+/// A lane's folders take as much on the usual file systems.
+pub(super) const FOLDERS_BYTES: u64 = 16 << 10;
 
 /// The journal, the segments (which the queue has), the rejected store and the quarantine of a lane.
 pub(crate) struct Stores {

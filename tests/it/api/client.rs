@@ -161,11 +161,12 @@ fn client_that_was_shut_down_says_so() {
     let client = open_offline(&dir.join("spool"), &[]);
     enqueue(&client, [0]);
     assert_eq!(client.shutdown(Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
-    let calls: [(&str, Result<(), Error>); 8] = [
+    let calls: [(&str, Result<(), Error>); 9] = [
         ("enqueue", client.enqueue(b"{}")),
         ("enqueue_as", client.enqueue_as("team", b"{}")),
         ("flush", client.flush(Duration::ZERO)),
         ("sync", client.sync()),
+        ("pause", client.pause()),
         ("wake", client.wake()),
         ("set_api_key", client.set_api_key("sk-1")),
         ("set_named_key", client.set_named_key("team", "sk-1")),

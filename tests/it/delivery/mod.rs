@@ -1,13 +1,16 @@
 //! The way to the ingest.
 
+mod budget;
 mod destinations;
 mod every_answer;
 mod exporter;
 mod fair;
 mod keys_elsewhere;
 mod late_key;
+mod newest_first;
 mod outage;
 mod pace;
+mod pause;
 mod quoted_key;
 mod refusals;
 mod sample;

@@ -32,6 +32,24 @@ fn a_hundred_queued_items_are_sent_once_after_a_fork() {
 }
 
 #[test]
+fn a_child_of_a_paused_process_sends_nothing_before_it_is_woken() {
+    for order in ["oldest_first", "newest_first"] {
+        let (dir, ingest) = (TempDir::new("fork-paused"), accepting());
+        let (program, spool) = (Host::compile(&dir), dir.join("spool"));
+        let mut host = Host::start(&program, &settings(&spool, &ingest.url(), &[&format!("order={order}")]));
+        assert_eq!([host.ask("pause"), host.ask("enqueue parent 10")], ["0", "0 10"]);
+        // 21: the time is over, while nothing is sent.
+        assert_eq!(host.ask("fork enqueue child 10; flush 300; wake; flush 60000; free"), "0 10");
+        assert_eq!([host.line(), host.line(), host.line()], ["21", "0", "0"]);
+        assert_eq!([host.line(), host.line()], ["0", "0"], "the child ended well");
+        assert_each_once(&ingest, &[("child", 10)]);
+        assert_eq!([host.ask("flush 300"), host.ask("wake"), host.ask("flush 60000")], ["21", "0", "0"]);
+        assert_each_once(&ingest, &[("parent", 10), ("child", 10)]);
+        host.end();
+    }
+}
+
+#[test]
 fn a_child_of_a_raw_clone_has_a_lane_of_its_own() {
     let (dir, ingest) = (TempDir::new("fork-clone"), accepting());
     let (program, spool) = (Host::compile(&dir), dir.join("spool"));

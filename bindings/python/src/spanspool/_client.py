@@ -128,8 +128,16 @@ class Client:
         texts = _c_text("the name of a key", name), _c_text("the API key", key)
         self._check(LIBRARY.spanspool_set_named_key(self._handle, *texts))
 
+    def pause(self) -> None:
+        """Sends nothing until `wake`: items are taken and durable as before, but no request begins.
+
+        Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: nobody can end the
+        pause any more.
+        """
+        self._check(LIBRARY.spanspool_pause(self._handle))
+
     def wake(self) -> None:
-        """Says that the network is back: ends a backoff or a hold and tries now. Does not wait."""
+        """Says that the network is back: ends a pause, a backoff or a hold and tries now. Does not wait."""
         self._check(LIBRARY.spanspool_wake(self._handle))
 
     def sync(self) -> None:

@@ -32,6 +32,7 @@ PROTOTYPES: dict[str, tuple[type, list[type]]] = {
     "spanspool_enqueue_as": (c_int32, [c_void_p, c_char_p, c_char_p, _SIZE_OF_ITEM]),
     "spanspool_set_api_key": (c_int32, [c_void_p, c_char_p]),
     "spanspool_set_named_key": (c_int32, [c_void_p, c_char_p, c_char_p]),
+    "spanspool_pause": (c_int32, [c_void_p]),
     "spanspool_wake": (c_int32, [c_void_p]),
     "spanspool_sync": (c_int32, [c_void_p]),
     "spanspool_flush": (c_int32, [c_void_p, c_uint64]),

@@ -44,6 +44,9 @@ class Settings(TypedDict, total=False):
     connect_timeout: Seconds | None
     request_timeout: Seconds | None
     max_in_flight: int | None
+    max_bytes_per_s: Bytes | None
+    order: Literal["oldest_first", "newest_first"] | None
+    backlog_share: float | None
     request_compression: Literal["none", "gzip"] | None
     durability: Literal["process", "power"] | None
     sync_interval: Seconds | None

@@ -194,7 +194,7 @@ fn holder() {
 #[test]
 fn what_the_client_has_to_say_goes_to_the_log_as_well() {
     let (dir, receiver) = (TempDir::new("held"), Ingest::start(|_| Answer::status(401)).unwrap());
-    let host = in_a_process("errors::holder", dir.path(), receiver.port());
+    let host = in_a_process("errors::holder", dir.path(), receiver.port(), None);
     let told = until(Instant::now() + PATIENCE, "the process tells", || {
         host.line().strip_prefix("told ").map(str::to_owned)
     });

@@ -43,7 +43,7 @@ fn writer() {
 
 /// Runs the writer until it is killed; says how many spans and records had ended.
 fn kill_writer(dir: &TempDir, receiver: &Ingest) -> u64 {
-    let mut host = in_a_process("kill::writer", dir.path(), receiver.port());
+    let mut host = in_a_process("kill::writer", dir.path(), receiver.port(), None);
     let mut ended = 0;
     while ended < ENDED {
         if let Some(n) = host.line().strip_prefix("ended ") {

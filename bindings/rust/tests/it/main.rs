@@ -50,15 +50,16 @@ pub fn receiver() -> Ingest {
 /// The folder of the spool, in a process of [`in_a_process`].
 pub const SPOOL: &str = "SPANSPOOL_TEST_SPOOL";
 
-/// Runs one test in a process of its own, where [`SPOOL`] and OpenTelemetry's own variable are set, and no other. By
-/// itself that test does nothing.
-pub fn in_a_process(test: &str, spool: &Path, port: u16) -> Host {
+/// Runs one test in a process of its own, where [`SPOOL`], OpenTelemetry's variable for the endpoint and `more` are set, and
+/// no other. By itself that test does nothing.
+pub fn in_a_process(test: &str, spool: &Path, port: u16, more: Option<(&str, &str)>) -> Host {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .env_clear()
         .args(["--exact", test, "--nocapture"])
         .env(SPOOL, spool)
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"));
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"))
+        .envs(more);
     Host::run(&mut command)
 }
 

@@ -16,7 +16,7 @@ use spanspool_opentelemetry::SpoolMetricExporter;
 use testkit::TempDir;
 use testkit::wait::PATIENCE;
 
-use crate::{at_once, client, receiver, resource};
+use crate::{SPOOL, at_once, client, in_a_process, receiver, resource};
 
 /// Hands each collection to the plug, and keeps what the SDK's own encoder makes of it.
 struct Judged {
@@ -96,4 +96,33 @@ fn a_collection_without_metrics_is_not_stored() {
     let exported = at_once(plug.export(&ResourceMetrics::default()));
     assert!(exported.is_ok(), "{exported:?}");
     assert_eq!(client.stats().unwrap().accepted, 0);
+}
+
+/// Runs in a process of its own: it says which temporality an exporter has.
+#[test]
+fn says_which_temporality_it_has() {
+    let Some(spool) = std::env::var_os(SPOOL) else { return };
+    let plug = SpoolMetricExporter::open(&spool).unwrap();
+    println!("\n{:?}", plug.temporality());
+    println!("{:?}", plug.with_temporality(Temporality::Cumulative).temporality());
+}
+
+#[test]
+fn the_environment_says_which_temporality_is_preferred() {
+    let cases = [
+        (None, "Cumulative"),
+        (Some(""), "Cumulative"),
+        (Some("Delta"), "Delta"),
+        (Some(" lowmemory "), "LowMemory"),
+        (Some("none of these"), "Cumulative"),
+    ];
+    for (preference, expected) in cases {
+        let dir = TempDir::new("temporality");
+        let variable = preference.map(|it| ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", it));
+        let host = in_a_process("metrics::says_which_temporality_it_has", dir.path(), 9, variable);
+        let mut lines = std::iter::repeat_with(|| host.line());
+        let said = lines.find(|line| ["Cumulative", "Delta", "LowMemory"].contains(&line.trim()));
+        assert_eq!(said.as_deref(), Some(expected), "{preference:?}");
+        assert_eq!(host.line(), "Cumulative", "what the program says goes first");
+    }
 }

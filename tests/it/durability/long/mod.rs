@@ -3,3 +3,4 @@
 mod backlog;
 mod full_disk;
 mod ledger;
+mod newest_first;
