@@ -624,6 +624,12 @@ class plug {
         }
     }
 
+    /** Says that a record is lost because its kind is not known here. */
+    ExportResult unknown(const std::string& what) noexcept {
+        losses_.lost(SPANSPOOL_ERR_INVALID_ITEM, what + ": points of this kind are not encoded");
+        return ExportResult::kFailureInvalidArgument;
+    }
+
     /** Whether all was delivered or rejected in time. */
     bool flush(std::chrono::microseconds timeout) noexcept {
         const auto status = client_.flush(limited(timeout), std::nothrow);
@@ -800,20 +806,29 @@ class metric_encoder {
   public:
     metric_encoder(message& out, const sdk::metrics::MetricData& metric) : out_(out), metric_(metric) {}
 
+    /** Whether its points are of a kind that came with a later SDK. */
+    bool is_unknown() const noexcept {
+        if (metric_.point_data_attr_.empty()) return false;
+        const auto& first = metric_.point_data_attr_.front().point_data;
+        return !(api::nostd::holds_alternative<gauge_point>(first) ||
+                 api::nostd::holds_alternative<sum_point>(first) ||
+                 api::nostd::holds_alternative<histogram_point>(first) ||
+                 api::nostd::holds_alternative<sdk::metrics::DropPointData>(first));
+    }
+
     /** Appends the metric, or nothing if OTLP has no such points. */
-    bool append(unsigned field) {
+    void append(unsigned field) {
         const auto before = out_.size();
         const auto start = out_.begin(field);
         const auto& described = metric_.instrument_descriptor;
         out_.some_text(1, described.name_);
         out_.some_text(2, described.description_);
         out_.some_text(3, described.unit_);
-        if (!points()) {
+        if (points()) {
+            out_.end(start);
+        } else {
             out_.erase(before, out_.size());
-            return false;
         }
-        out_.end(start);
-        return true;
     }
 
   private:
@@ -1058,7 +1073,7 @@ class log_record_exporter final : public detail::log_exporter_base {
 
 /**
  * Stores what a metric reader collects when its export returns: the metrics of one scope as an item, or several if they
- * are long. Exponential histograms, which 1.19 does not have, are not encoded.
+ * are long. Exponential histograms, which 1.19 does not have, are not encoded: the SDK's log and the result say so.
  *
  * Prefer cumulative temporality, the default: delivery is at least once, and a request that arrives twice counts a
  * delta twice.
@@ -1107,11 +1122,16 @@ class metric_exporter final : public detail::plugged<::opentelemetry::sdk::metri
     detail::ExportResult store_some(const detail::Resource* resource,
                                     const ::opentelemetry::sdk::metrics::ScopeMetrics& scope, std::size_t& next) {
         detail::message metrics(plug_.room());
+        auto result = detail::ExportResult::kSuccess;
         while (next < scope.metric_data_.size() && metrics.size() < most) {
-            detail::metric_encoder(metrics, scope.metric_data_[next++]).append(2);
+            const auto& metric = scope.metric_data_[next++];
+            detail::metric_encoder encoder(metrics, metric);
+            encoder.append(2);
+            if (encoder.is_unknown()) result = plug_.unknown(metric.instrument_descriptor.name_);
         }
-        if (metrics.size() == 0) return detail::ExportResult::kSuccess;
-        return plug_.store(metrics, resource, scope.scope_);
+        if (metrics.size() == 0) return result;
+        const auto stored = plug_.store(metrics, resource, scope.scope_);
+        return result == detail::ExportResult::kSuccess ? stored : result;
     }
 
     ::opentelemetry::sdk::metrics::AggregationTemporalitySelector temporality_;
