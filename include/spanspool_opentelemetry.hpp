@@ -572,7 +572,7 @@ class losses {
         log("[spanspool] a record was not stored: " + why);
     }
 
-    /** Begins anew, and says how many were not told. */
+    /** Begins again, and says how many were not told. */
     void tell() noexcept {
         const std::lock_guard<std::mutex> lock(mutex_);
         any_.store(false, std::memory_order_relaxed);

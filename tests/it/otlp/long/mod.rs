@@ -7,4 +7,5 @@ mod collector;
 mod fields;
 mod kills;
 mod program;
+mod telemetrygen;
 mod troubles;
