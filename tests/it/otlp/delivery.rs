@@ -135,15 +135,19 @@ fn names(count: usize) -> Vec<String> {
 fn what_a_killed_process_left_is_delivered_whatever_is_in_flight() {
     for in_flight in ["1", "8"] {
         let dir = TempDir::new(&format!("otlp-kill-{in_flight}"));
-        let status = Arc::new(AtomicU16::new(503));
-        let of_receiver = status.clone();
-        let receiver = Ingest::start(move |_| Answer::status(of_receiver.load(Relaxed))).unwrap();
-        let url = base(&receiver);
+        let down = Ingest::start(|_| Answer::status(503)).unwrap();
+        let url = base(&down);
         // Mostly in segments.
         leave(&dir, &url, &names(700), &["journal_bytes=64KiB"]);
-        receiver.take_requests();
-        status.store(200, Relaxed);
-        let settings = [("max_in_flight", in_flight), ("max_batch_size", "16"), ("adopt_interval_ms", "50")];
+        // What the dead process sent last is never read.
+        down.stop();
+        let receiver = Ingest::start_on(down.port(), |_| Answer::status(200)).unwrap();
+        let settings = [
+            ("max_in_flight", in_flight),
+            ("max_batch_size", "16"),
+            ("adopt_interval_ms", "50"),
+            ("request_timeout_ms", "86400000"),
+        ];
         // Its own lane takes nothing of another destination's.
         drop(open(&spool(&dir), "http://127.0.0.1:9", &settings));
         let client = open(&spool(&dir), &url, &settings);
