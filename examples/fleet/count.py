@@ -1,7 +1,7 @@
 """Counts what arrived: count.py TOLD ARRIVED
 
 TOLD has the name of each span that a host finished, one a line. ARRIVED has the messages of the topic, one a line, each an
-OTLP request in JSON. Exit status 1 if a span is missing.
+OTLP request in JSON. Exit status 1 if a span is missing, or there is none.
 """
 
 from __future__ import annotations
@@ -26,4 +26,4 @@ twice = sum(1 for count in arrived.values() if count > 1)
 untold = len(arrived.keys() - told)
 print(f"{len(told)} spans finished, {len(told) - len(missing)} arrived, {len(missing)} missing")
 print(f"{twice} arrived more than once; {untold} arrived whose host was killed before it said so")
-sys.exit(bool(missing))
+sys.exit(bool(missing) or not told)

@@ -38,7 +38,7 @@ func factories() (otelcol.Factories, error) {
 
 func main() {
 	command := otelcol.NewCommand(otelcol.CollectorSettings{
-		BuildInfo: component.BuildInfo{Command: "collector", Version: "0.161.0"},
+		BuildInfo: component.BuildInfo{Command: "collector", Version: "0.165.0"},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
