@@ -68,7 +68,7 @@ fn excerpts_in_the_readme_are_lines_of_tested_programs() {
     }
 }
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -81,6 +81,7 @@ const PAGES: [&str; 12] = [
     "docs/opentelemetry-cpp.md",
     "docs/otlp.md",
     "docs/settings.md",
+    "examples/fleet/README.md",
 ];
 
 #[test]

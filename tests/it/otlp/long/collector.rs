@@ -23,14 +23,7 @@ const FOLDER: &str = "tests/collector";
 /// The Collector's program, built once. `None` if `test` is to be skipped, which it then has said.
 pub fn built(test: &str) -> Option<PathBuf> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    if env::var("SPANSPOOL_COLLECTOR").as_deref() != Ok("1") {
-        // No error with CI=true either: it was not asked for.
-        let said =
-            format!("SKIPPED {test}: SPANSPOOL_COLLECTOR=1 asks for it, and for 1.7 GB of Go modules\n");
-        io::stderr().write_all(said.as_bytes()).unwrap();
-        return None;
-    }
-    if !have_go(test) || !have_modules(FOLDER, test) {
+    if !is_asked_for(test) || !have_go(test) || !have_modules(FOLDER, test) {
         return None;
     }
     let build = || {
@@ -41,6 +34,18 @@ pub fn built(test: &str) -> Option<PathBuf> {
         program
     };
     Some(BUILT.get_or_init(build).clone())
+}
+
+/// Whether tests with a Collector are to run. If not, that is said for `test`.
+pub fn is_asked_for(test: &str) -> bool {
+    let is_asked_for = env::var("SPANSPOOL_COLLECTOR").as_deref() == Ok("1");
+    if !is_asked_for {
+        // No error with CI=true either.
+        let said =
+            format!("SKIPPED {test}: SPANSPOOL_COLLECTOR=1 asks for it, and for 1.7 GB of Go modules\n");
+        io::stderr().write_all(said.as_bytes()).unwrap();
+    }
+    is_asked_for
 }
 
 /// A Collector that may be down, killed when dropped.
@@ -162,7 +167,7 @@ impl Drop for Collector {
 
 /// A port that nothing listens on, below those that the kernel gives to clients: one that tries to reach a Collector
 /// that is down could otherwise be given that very port, and be connected to itself.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static COUNT: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id() as u16 % 1_000 * 8;
     let mut ports = std::iter::repeat_with(|| 20_000 + (first + COUNT.fetch_add(1, Relaxed)) % 8_000);

@@ -5,6 +5,7 @@
 mod arrivals;
 mod collector;
 mod fields;
+mod fleet;
 mod kills;
 mod program;
 mod telemetrygen;
