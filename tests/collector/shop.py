@@ -5,11 +5,10 @@ Each order is told on standard output, in one write, when the SDK's calls have r
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import sys
-import threading
+import time
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
@@ -30,16 +29,25 @@ metrics = MeterProvider([PeriodicExportingMetricReader(SpoolMetricExporter(spool
 tracer, logger = spans.get_tracer("shop"), logs.get_logger("shop")
 orders = metrics.get_meter("shop").create_counter("orders")
 
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-for n in itertools.count(1):
+running = True
+
+
+def stop(*_):
+    # An Event would not do: its set() waits for ever when the signal comes while its wait() holds the lock.
+    global running
+    running = False
+
+
+signal.signal(signal.SIGTERM, stop)
+n = 0
+while running:
+    n += 1
     order = f"order-{os.getpid()}-{n:06}"
     with tracer.start_as_current_span("ship", attributes={"order.id": order}):
         logger.emit(severity_number=SeverityNumber.INFO, body=f"shipped {order}")
     orders.add(1)
     os.write(1, f"{order}\n".encode())
-    if stop.wait(0.02):
-        break
+    time.sleep(0.02)
 metrics.shutdown()
 spans.shutdown()
 logs.shutdown()
