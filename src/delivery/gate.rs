@@ -187,12 +187,12 @@ impl Gate {
                     if !is_probe {
                         self.pace.refused(now);
                     }
-                    let until = now + self.backoff.next().max(self.pace.spacing());
-                    let until = asked.map_or(until, |asked| asked.max(until));
+                    let wait = self.backoff.next().max(asked.map_or(Duration::ZERO, |asked| asked - now));
                     // One failure may be chance. A probe that fails, or a wait that many were told, is an outage.
                     if is_probe || asked.is_some() {
-                        self.pace.start_slowly(until - now);
+                        self.pace.start_slowly(wait);
                     }
+                    let until = now + wait.max(self.pace.pause(self.backoff.turn()));
                     self.asked_until = asked;
                     self.shut(Why::Backoff(reason), until)
                 } else {

@@ -1,33 +1,31 @@
 //! Pace: how soon one request may follow another at an endpoint that has failed.
 //!
-//! All clients that an outage kept waiting come back when it ends, each with a backlog. So a client starts slowly, the more
-//! so the longer it waited: it knows neither how many others wait nor what the ingest can take. Each answer makes it a
-//! little faster, a refusal makes it slower, and after a refusal it takes longer to trust the ingest again. The figures
-//! are those that let 100,000 clients of `fleet/` back without knocking the ingest down again.
+//! All clients that an outage kept waiting come back when it ends, each with a backlog. None knows how many others there
+//! are, or what the endpoint can take. So a client begins slowly, and each answer doubles its rate until it is not
+//! limited. A refusal before the others can all have come says that they are too many. Then the client steps aside for
+//! a while, and its rate grows little by little. The figures are those with which 100,000 clients of `fleet/` come back.
 //!
-//! Apart from an outage, a failure among accepted requests halves the rate and each answer doubles it, until it is not
-//! limited.
+//! At any other time a failure among accepted requests halves the rate, and each answer doubles it.
 //!
 //! Pure: time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// After an outage the first requests are as far apart as the wait before, squared, over this: 3.75 s after a wait of 30 s,
-/// and nothing to speak of after one of a second.
-const CAUTION: Duration = Duration::from_secs(240);
-/// A longer wait does not make a client slower.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// By so much each answer raises the rate after an outage.
-const RISE: f64 = 0.04;
-/// A refusal after an outage makes requests as many times as far apart.
-const FALL: f64 = 1.6;
-/// After a refusal each answer in a row raises the rate by one more of so many parts, up to `STEEPEST`.
-const TRUST: f64 = 32.0;
-const STEEPEST: f64 = 0.08;
-/// A client that is slower than the slow start rises faster than others, up to as many times, and one that is faster
-/// rises more slowly.
-const LEAD: f64 = 4.0;
-/// Time between requests at most, however many fail while others are accepted.
+/// After an outage the first requests are as far apart as the last wait divided by this: 0.94 s after 30 s. That keeps
+/// clients with many requests in flight from sending all of them before the first refusal is heard.
+const SLOW_START: u32 = 32;
+/// Those refused in a crowd make requests as many times as far apart as a slow start's: at full speed again at once, they
+/// would only be refused once more.
+const ASIDE: u32 = 2;
+/// A further refusal in a crowd makes requests as many times as far apart. Twice leaves those behind that are refused by
+/// chance.
+const FALL: f64 = 1.5;
+/// Whoever is refused in a crowd waits for as many intervals before the next request: there is one refusal for each
+/// client that comes, and this keeps those that come again apart from them.
+const PAUSE: u32 = 3;
+/// With so many answers in a row a crowd is over. Half as many double the refusals.
+const TRUST: u32 = 32;
+/// Time between requests after an outage at most, and however many fail while others are accepted.
 const SLOWEST: Duration = Duration::from_secs(1);
 /// Below this the rate is not limited.
 const NEGLIGIBLE: Duration = Duration::from_millis(2);
@@ -43,21 +41,13 @@ pub(super) struct Pace {
     /// Usual time between two answers.
     usual: Duration,
     last_answer: Option<Instant>,
-    /// When the endpoint answered first after the last outage.
+    /// The last wait of the last outage. Others that waited as long come within as much time.
+    waited: Duration,
+    /// When the endpoint answered first after that outage.
     well_since: Option<Instant>,
-    phase: Phase,
+    /// In a crowd: what each answer takes off the spacing.
+    step: Option<Duration>,
     max_delay: Duration,
-}
-
-/// What is known of the endpoint.
-#[derive(Clone, Copy, PartialEq)]
-enum Phase {
-    /// No outage is felt any more.
-    Free,
-    /// Nothing was refused since the outage.
-    Returning,
-    /// Something was, and so many requests in a row were answered since.
-    Crowded(u32),
 }
 
 impl Pace {
@@ -67,8 +57,9 @@ impl Pace {
             spacing: Duration::ZERO,
             usual: Duration::ZERO,
             last_answer: None,
+            waited: Duration::ZERO,
             well_since: None,
-            phase: Phase::Free,
+            step: None,
             max_delay,
         }
     }
@@ -83,9 +74,12 @@ impl Pace {
         }
     }
 
-    /// Time between two requests, on average.
-    pub(super) fn spacing(&self) -> Duration {
-        self.spacing
+    /// How long a client that was refused in a crowd stays away; `turn` as for [`Pace::next`].
+    pub(super) fn pause(&self, turn: f64) -> Duration {
+        match self.step {
+            Some(_) => (self.spacing * PAUSE).mul_f64(turn).min(self.max_delay),
+            None => Duration::ZERO,
+        }
     }
 
     /// A request was answered: the endpoint is well.
@@ -94,19 +88,12 @@ impl Pace {
         let gap = before.map_or(IDLE, |before| now.saturating_duration_since(before).min(IDLE));
         self.usual = self.usual * (WEIGHT - 1) / WEIGHT + gap / WEIGHT;
         self.well_since.get_or_insert(now);
-        let rise = match &mut self.phase {
-            Phase::Free => 1.0,
-            Phase::Returning => RISE,
-            Phase::Crowded(answered) => {
-                *answered = answered.saturating_add(1);
-                let trust = (f64::from(*answered) / TRUST).min(STEEPEST);
-                let slow = slow_start(self.max_delay).as_secs_f64();
-                trust * (self.spacing.as_secs_f64() / slow).clamp(1.0 / LEAD, LEAD)
-            }
-        };
-        self.set(self.spacing.div_f64(1.0 + rise));
+        self.set(match self.step {
+            Some(step) => self.spacing.saturating_sub(step),
+            None => self.spacing / 2,
+        });
         if self.spacing.is_zero() {
-            self.phase = Phase::Free;
+            self.step = None;
         }
     }
 
@@ -117,26 +104,32 @@ impl Pace {
 
     /// A request failed, and the gate is shut for it.
     pub(super) fn refused(&mut self, now: Instant) {
-        // The others that waited come within the time between two probes.
-        let is_soon =
-            self.well_since.is_some_and(|since| now.saturating_duration_since(since) < self.max_delay);
-        let least = match self.phase {
-            Phase::Free if !is_soon => return self.failed(),
-            Phase::Free => slow_start(self.max_delay),
-            Phase::Returning | Phase::Crowded(_) => Duration::ZERO,
-        };
-        self.phase = Phase::Crowded(0);
-        self.set(self.spacing.max(self.usual).mul_f64(FALL).max(least));
+        if self.step.is_none() && !self.others_come(now) {
+            return self.failed();
+        }
+        let least = slow_start(self.waited) * ASIDE;
+        self.set(self.spacing.mul_f64(FALL).max(least));
+        self.step = Some(self.spacing / TRUST);
     }
 
     /// An outage, in which a probe failed or the endpoint asks for a pause: it is tried again after `wait`. When it is
     /// over, requests begin slowly.
     pub(super) fn start_slowly(&mut self, wait: Duration) {
-        self.set(self.spacing.max(slow_start(wait.min(self.max_delay))));
-        if !matches!(self.phase, Phase::Crowded(_)) {
-            self.phase = Phase::Returning;
-            self.well_since = None;
+        let wait = wait.min(self.max_delay);
+        // In a crowd probes are refused, too, but not as often as it takes to wait so long.
+        if self.step.is_some() && wait < self.waited {
+            return;
         }
+        self.step = None;
+        self.waited = wait;
+        self.well_since = None;
+        self.set(slow_start(wait));
+    }
+
+    /// Whether clients that waited as long may come for the first time.
+    fn others_come(&self, now: Instant) -> bool {
+        self.well_since.is_none_or(|since| now.saturating_duration_since(since) < self.waited)
+            && !self.waited.is_zero()
     }
 
     fn set(&mut self, spacing: Duration) {
@@ -146,8 +139,7 @@ impl Pace {
 
 /// Time between the first requests after a wait.
 fn slow_start(wait: Duration) -> Duration {
-    let wait = wait.min(LONGEST_WAIT).as_secs_f64();
-    Duration::from_secs_f64(wait * wait / CAUTION.as_secs_f64())
+    (wait / SLOW_START).min(SLOWEST)
 }
 
 #[cfg(test)]
@@ -172,47 +164,80 @@ mod tests {
     fn after(wait: Duration) -> Pace {
         let mut pace = Pace::new(MAX_DELAY);
         pace.start_slowly(wait);
+        pace.answered(Instant::now());
         pace
     }
 
     #[test]
-    fn after_an_outage_a_client_is_the_slower_the_longer_it_waited() {
+    fn after_an_outage_the_rate_doubles_and_ten_answers_are_enough() {
         assert_eq!(Pace::new(MAX_DELAY).next(Some(Instant::now()), 1.0), None);
-        for (wait, least, most) in [(1, 0.0, 0.1), (4, 0.5, 2.0), (30, 80.0, 110.0), (3600, 80.0, 110.0)] {
-            let (_, time) = recovery(&mut after(Duration::from_secs(wait)));
-            assert!((least..most).contains(&time.as_secs_f64()), "{time:?} after a wait of {wait} s");
+        for (wait, most_ms) in [(1, 50), (2, 100), (30, 1000), (3600, 1000)] {
+            let mut pace = after(Duration::from_secs(wait));
+            let before = pace.spacing;
+            let (answers, time) = recovery(&mut pace);
+            assert!(answers < 10, "{answers} answers after a wait of {wait} s");
+            assert!(time <= Duration::from_millis(most_ms), "{time:?} after a wait of {wait} s");
+            assert!(time >= before * 3 / 2, "{time:?} after a wait of {wait} s");
         }
     }
 
     #[test]
-    fn a_refusal_after_an_outage_is_felt_longer_than_the_outage() {
-        let mut pace = after(MAX_DELAY);
+    fn a_refusal_soon_after_an_outage_sends_a_client_aside_for_a_while() {
+        for is_at_full_speed in [false, true] {
+            let mut pace = after(MAX_DELAY);
+            if is_at_full_speed {
+                recovery(&mut pace);
+            }
+            assert_eq!(pace.pause(1.0), Duration::ZERO);
+            pace.refused(Instant::now());
+            let spacing = pace.spacing;
+            assert_eq!(spacing, MAX_DELAY / SLOW_START * ASIDE);
+            assert_eq!(pace.pause(1.0), spacing * PAUSE);
+            pace.answered(Instant::now());
+            assert!((0.9..1.0).contains(&pace.spacing.div_duration_f64(spacing)), "{:?}", pace.spacing);
+            let (answers, time) = recovery(&mut pace);
+            assert!(answers < TRUST && time < MAX_DELAY * 5 / 4, "{answers} answers in {time:?}");
+            // The crowd is over: a failure costs what it does at any time.
+            pace.refused(Instant::now() + MAX_DELAY);
+            assert!(pace.spacing <= IDLE * 2 && pace.pause(1.0).is_zero(), "{:?}", pace.spacing);
+        }
+    }
+
+    #[test]
+    fn the_longer_a_client_waited_the_longer_a_crowd_is_expected() {
         let now = Instant::now();
-        pace.answered(now);
-        let before = pace.spacing();
-        pace.refused(now);
-        assert!(pace.spacing() > before);
-        // The first answers raise the rate by less than they would without it.
-        let (_, without) = recovery(&mut after(MAX_DELAY));
-        let (_, with) = recovery(&mut pace);
-        assert!(with > without, "{with:?}, and {without:?} without a refusal");
-        // Others come as late as a probe does.
-        pace.refused(now + MAX_DELAY / 2);
-        assert!(pace.spacing() >= slow_start(MAX_DELAY));
-        let mut later = after(Duration::from_secs(1));
-        recovery(&mut later);
-        later.refused(now + MAX_DELAY * 2);
-        assert!(later.spacing() < Duration::from_millis(300), "{:?}", later.spacing());
+        for wait in [MAX_DELAY / 4, MAX_DELAY] {
+            for (later, is_crowd) in [(wait / 2, true), (wait * 2, false)] {
+                let mut pace = after(wait);
+                recovery(&mut pace);
+                pace.refused(now + later);
+                assert_eq!(pace.pause(1.0) > Duration::ZERO, is_crowd, "{later:?} after a wait of {wait:?}");
+            }
+        }
+        let mut fresh = Pace::new(MAX_DELAY);
+        fresh.refused(now);
+        assert!(fresh.pause(1.0).is_zero(), "who has not waited expects nobody else");
+    }
+
+    #[test]
+    fn a_crowd_ends_with_the_next_outage_and_not_with_a_probe_that_it_refuses() {
+        let mut pace = after(MAX_DELAY);
+        pace.refused(Instant::now());
+        let before = pace.spacing;
+        pace.start_slowly(MAX_DELAY / 2);
+        assert_eq!(pace.spacing, before);
+        pace.start_slowly(MAX_DELAY);
+        let (answers, time) = recovery(&mut pace);
+        assert!(answers <= 10 && time < Duration::from_secs(2), "{answers} answers in {time:?}");
     }
 
     #[test]
     fn however_much_is_refused_the_pace_is_no_slower_than_the_probes() {
         let mut pace = after(MAX_DELAY);
-        pace.answered(Instant::now());
         (0..100).for_each(|_| pace.refused(Instant::now()));
-        assert_eq!(pace.spacing(), MAX_DELAY);
-        let (answers, time) = recovery(&mut pace);
-        assert!(answers < 600 && time < MAX_DELAY * 12, "{answers} answers in {time:?}");
+        assert_eq!((pace.spacing, pace.pause(1.5)), (MAX_DELAY, MAX_DELAY));
+        let (answers, _) = recovery(&mut pace);
+        assert!(answers <= TRUST + 1, "{answers} answers");
     }
 
     #[test]

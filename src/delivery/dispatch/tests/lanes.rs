@@ -67,8 +67,7 @@ fn an_ingest_that_is_down_is_probed_once_for_all_lanes() {
         let mut sims = lanes(5, 100);
         run(&mut sims, (Duration::ZERO, MAX * 2), &|_| outcome());
         assert_probed_once_for_all(&mut sims, &|_| outcome());
-        // 500 requests, of which the first ones come slowly.
-        run(&mut sims, (MAX * 10, MAX * 16), &|_| accepted());
+        run(&mut sims, (MAX * 10, MAX * 12), &|_| accepted());
         assert!(sims.iter().all(|sim| sim.delivered() == 100));
     }
 }
@@ -82,8 +81,7 @@ fn lanes_that_are_refused_everything_probe_one_after_another() {
         assert!((1..=6).contains(&most), "{most} requests in a delay");
     }
     assert_eq!(sims.iter().map(|sim| sim.settled.len()).sum::<usize>(), 0);
-    // 500 requests, of which the first ones come slowly.
-    run(&mut sims, (MAX * 10, MAX * 16), &|_| accepted());
+    run(&mut sims, (MAX * 10, MAX * 12), &|_| accepted());
     assert!(sims.iter().all(|sim| sim.delivered() == 100));
 }
 
