@@ -1,9 +1,10 @@
 //! Pace: how soon one request may follow another at an endpoint that has failed.
 //!
-//! All clients that an outage kept waiting come back when it ends, each with a backlog. None knows how many others there
-//! are, or what the endpoint can take. So a client begins slowly, and each answer doubles its rate until it is not
-//! limited. A refusal before the others can all have come says that they are too many. Then the client steps aside for
-//! a while, and its rate grows little by little. The figures are those with which 100,000 clients of `fleet/` come back.
+//! All clients that an outage kept waiting come back when it ends, each with a backlog. None knows how many others
+//! there are, or what the endpoint can take. So a client begins slowly, and each answer doubles its rate until it is
+//! not limited. A refusal before the others can all have come says that they are too many. Then the client steps aside for
+//! a while, and its rate grows little by little. The figures are those with which 100,000 clients of `fleet/` come
+//! back.
 //!
 //! At any other time a failure among accepted requests halves the rate, and each answer doubles it.
 //!
@@ -11,14 +12,15 @@
 
 use std::time::{Duration, Instant};
 
-/// After an outage the first requests are as far apart as the last wait divided by this: 0.94 s after 30 s. That keeps
-/// clients with many requests in flight from sending all of them before the first refusal is heard.
+/// After an outage requests are as far apart as the last wait divided by this, 0.94 s after 30 s; the probe's answer is
+/// the first that halves it. That keeps clients with many requests in flight from sending all of them before the first
+/// refusal is heard.
 const SLOW_START: u32 = 32;
-/// Those refused in a crowd make requests as many times as far apart as a slow start's: at full speed again at once, they
-/// would only be refused once more.
+/// Those refused in a crowd make requests as many times as far apart as a slow start's: at full speed again at once,
+/// they would only be refused once more.
 const ASIDE: u32 = 2;
-/// A further refusal in a crowd makes requests as many times as far apart. Twice leaves those behind that are refused by
-/// chance.
+/// A further refusal in a crowd makes requests as many times as far apart. Twice leaves those behind that are refused
+/// by chance.
 const FALL: f64 = 1.5;
 /// Whoever is refused in a crowd waits for as many intervals before the next request: there is one refusal for each
 /// client that comes, and this keeps those that come again apart from them.
@@ -64,8 +66,8 @@ impl Pace {
         }
     }
 
-    /// When a request may follow the one that was made at `last`; `None`: at once. `turn`, 0.5 to 1.5, keeps those apart
-    /// that would come together each time.
+    /// When a request may follow the one that was made at `last`; `None`: at once. `turn`, 0.5 to 1.5, keeps those
+    /// apart that would come together each time.
     pub(super) fn next(&self, last: Option<Instant>, turn: f64) -> Option<Instant> {
         if self.spacing.is_zero() {
             None
