@@ -41,13 +41,15 @@ impl<E> Ord for Far<E> {
     }
 }
 
-impl<E> Events<E> {
+impl<E> Default for Events<E> {
     /// None yet, at time 0.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let slots = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         Self { now: 0, slots, far: BinaryHeap::new(), added: 0, pending: 0 }
     }
+}
 
+impl<E> Events<E> {
     /// Lets `event` happen at `at`, or at once if that has passed.
     pub fn add(&mut self, at: Ms, event: E) {
         let at = at.max(self.now);

@@ -13,7 +13,7 @@ pub struct Epoch(Instant);
 
 impl Epoch {
     /// Any instant does: only differences count.
-    pub fn new() -> Self {
+    pub fn now() -> Self {
         Self(Instant::now())
     }
 

@@ -66,8 +66,8 @@ pub fn run(scenario: &Scenario, kind: Kind) -> Measured {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, kind: Kind) -> Self {
         let mut random = Random::root(scenario.seed);
-        let (epoch, making, up_at) = (Epoch::new(), scenario.making(), scenario.up_at());
-        let mut events = Events::new();
+        let (epoch, making, up_at) = (Epoch::now(), scenario.making(), scenario.up_at());
+        let mut events = Events::default();
         let mut clients = Vec::with_capacity(scenario.clients as usize);
         for n in 0..scenario.clients {
             let (share, other) = scenario.others;
