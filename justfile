@@ -98,6 +98,17 @@ bench-check:
     cargo clippy --manifest-path benches/Cargo.toml --all-targets -- -D warnings
     cargo test --manifest-path benches/Cargo.toml
 
+# Let a fleet of simulated clients come back after an outage; see fleet/README.md. `just fleet check`: next to real ones.
+[positional-arguments]
+fleet *SCENARIOS:
+    cargo run --release --manifest-path fleet/Cargo.toml -- "$@"
+
+# Lint and test the fleet, which nothing else builds.
+fleet-check:
+    cargo fmt --manifest-path fleet/Cargo.toml --check
+    cargo clippy --manifest-path fleet/Cargo.toml --all-targets -- -D warnings
+    cargo test --release --manifest-path fleet/Cargo.toml
+
 # Fuzz one target (a file in fuzz/fuzz_targets) for some seconds.
 fuzz TARGET SECONDS="60":
     fuzz/run {{ TARGET }} {{ SECONDS }}
@@ -123,4 +134,4 @@ collector:
     SPANSPOOL_COLLECTOR=1 cargo test --test it otlp::long:: -- --ignored --nocapture
 
 # What takes too long for every change.
-deep: bench-check models fuzz-all sanitizers mutants collector
+deep: bench-check fleet-check models fuzz-all sanitizers mutants collector

@@ -40,6 +40,8 @@ pub(super) struct Gate {
     reported: Option<Why>,
     backoff: Backoff,
     pace: Pace,
+    /// Which part of the pace the next request waits for.
+    turn: f64,
     /// Time between probes.
     probe_after: Duration,
 }
@@ -116,7 +118,8 @@ impl Gate {
             dropped: Arc::default(),
             reported: None,
             backoff,
-            pace: Pace::default(),
+            pace: Pace::new(probe_after),
+            turn: 1.0,
             probe_after,
         }
     }
@@ -132,7 +135,7 @@ impl Gate {
             State::Shut { until, .. } => Some(*until),
             State::Probing { epoch, .. } if self.dropped.load(Acquire) == *epoch => None,
             State::Probing { due, .. } => Some(*due),
-            State::Open => self.pace.next(self.last_entry),
+            State::Open => self.pace.next(self.last_entry, self.turn),
         }
         .filter(|until| now < *until)
     }
@@ -155,6 +158,7 @@ impl Gate {
             }
         };
         self.last_entry = Some(now);
+        self.turn = self.backoff.turn();
         Ok(Permit { epoch: self.epoch, entered: now, dropped: Some(self.dropped.clone()) })
     }
 
@@ -181,15 +185,16 @@ impl Gate {
                 } else if current {
                     let is_probe = self.is_probing();
                     if !is_probe {
-                        self.pace.failed();
+                        self.pace.refused(now);
                     }
+                    let wait = self.backoff.next().max(asked.map_or(Duration::ZERO, |asked| asked - now));
                     // One failure may be chance. A probe that fails, or a wait that many were told, is an outage.
                     if is_probe || asked.is_some() {
-                        self.pace.start_slowly();
+                        self.pace.start_slowly(wait);
                     }
-                    let until = now + self.backoff.next();
+                    let until = now + wait.max(self.pace.pause(self.backoff.turn()));
                     self.asked_until = asked;
-                    self.shut(Why::Backoff(reason), asked.map_or(until, |asked| asked.max(until)))
+                    self.shut(Why::Backoff(reason), until)
                 } else {
                     self.shut_longer(Why::Backoff(reason), asked?)
                 }

@@ -1,7 +1,8 @@
 //! Backoff: how long to wait after a failed attempt.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use super::random::Random;
 
 /// Delays that double from `base` to `max`, each with a random share of itself, at most `jitter`, added.
 #[derive(Debug)]
@@ -33,6 +34,11 @@ impl Backoff {
         wait.mul_f64(1.0 + self.random.fraction())
     }
 
+    /// A random 0.5 to 1.5: clients that came together once do not do so each time.
+    pub(crate) fn turn(&mut self) -> f64 {
+        0.5 + self.random.fraction()
+    }
+
     /// Another one of the same settings, with a jitter of its own.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.base, self.max, self.jitter)
@@ -46,26 +52,6 @@ impl Backoff {
     /// Starts again at `base`: an attempt succeeded.
     pub(crate) fn reset(&mut self) {
         self.delay = self.base;
-    }
-}
-
-/// xorshift64* (Marsaglia 2003, Vigna 2016): enough to keep many processes from knocking all at once.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    /// Seeded by the standard library's per-process random keys.
-    fn seeded() -> Self {
-        Self(RandomState::new().build_hasher().finish() | 1)
-    }
-
-    /// Evenly distributed from 0 up to 1, without 1.
-    fn fraction(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
-        bits as f64 / (1_u64 << 53) as f64
     }
 }
 

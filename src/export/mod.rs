@@ -13,6 +13,7 @@ mod http;
 mod keys;
 mod lookup;
 mod proxy;
+mod random;
 mod retry_after;
 mod sanitize;
 mod socket;
