@@ -1,5 +1,6 @@
 //! Client: what one makes, what of it is still to be sent, and in what order.
 
+use crate::delivery::{Epoch, Streams};
 use crate::events::Ms;
 use crate::policy::Policy;
 
@@ -40,6 +41,16 @@ pub struct Batch {
     pub is_taken: bool,
 }
 
+/// Bytes of an item as it is sent.
+pub const ITEM_BYTES: u64 = 500;
+
+impl Batch {
+    /// What a request with it uploads.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.end - self.first) * ITEM_BYTES
+    }
+}
+
 /// A client. Its items are numbered from 0, the first that waits at time 0.
 pub struct Client {
     /// When it sends.
@@ -53,8 +64,8 @@ pub struct Client {
     fresh: u32,
     /// Batches that are to be sent again.
     again: Vec<Batch>,
-    /// How much of a turn the backlog has.
-    turn: f64,
+    /// Whose turn it is, with `NewestFirst`.
+    streams: Option<Streams>,
     /// Requests under way.
     pub in_flight: usize,
     /// It looks then at the latest.
@@ -78,7 +89,11 @@ const OUTAGE: Ms = 30_000;
 
 impl Client {
     /// One that has sent nothing since the outage began.
-    pub fn new(policy: Policy, phase: f64, order: Order, making: &Making, up_at: Ms) -> Self {
+    pub fn new(policy: Policy, phase: f64, order: Order, making: &Making, up_at: Ms, epoch: Epoch) -> Self {
+        let streams = match order {
+            Order::OldestFirst => None,
+            Order::NewestFirst(share) => Some(Streams::new(share, epoch)),
+        };
         let mut client = Self {
             policy,
             phase,
@@ -86,7 +101,7 @@ impl Client {
             backlog: (0, u32::MAX),
             fresh: u32::MAX,
             again: Vec::new(),
-            turn: 0.0,
+            streams,
             in_flight: 0,
             wakes_at: 0,
             has_come: false,
@@ -127,14 +142,7 @@ impl Client {
             self.due(self.fresh, made, false, making, now)
         };
         let takes_backlog = match (backlog, fresh) {
-            (Ok(_), Ok(_)) => {
-                if let Order::NewestFirst(share) = self.order {
-                    self.turn += share;
-                }
-                let has_turn = self.turn >= 1.0;
-                self.turn -= f64::from(u8::from(has_turn));
-                has_turn
-            }
+            (Ok(_), Ok(_)) => self.streams.as_mut().is_some_and(|streams| streams.is_backlogs(now)),
             (Ok(_), Err(_)) => true,
             (Err(_), Ok(_)) => false,
             (Err(a), Err(b)) => return Err(due_at.min(a).min(b)),

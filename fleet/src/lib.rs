@@ -1,7 +1,7 @@
 //! A fleet of clients that come back after an outage, in virtual time.
 //!
 //! ```text
-//!   scenario ─▶ run ─┬─▶ client ─▶ policy ─▶ delivery: the library's own gate, pace and backoff
+//!   scenario ─▶ run ─┬─▶ client ─▶ policy ─▶ delivery: the library's own gate, pace, backoff, turns, budget
 //!                    ├─▶ ingest: capacity, refusals, time-outs, handshakes
 //!                    └─▶ measure ─▶ report, plot
 //! ```
@@ -23,13 +23,17 @@ pub mod scenario;
 #[path = "../../src/delivery"]
 pub mod delivery {
     #[allow(dead_code, reason = "the simulation needs only some of it")]
+    mod budget;
+    #[allow(dead_code, reason = "the simulation needs only some of it")]
     mod gate;
     mod pace;
+    #[allow(dead_code, reason = "the simulation needs only some of it")]
+    mod turns;
 
     #[path = "../../fleet/src/ours.rs"]
     mod ours;
 
-    pub use ours::{Epoch, Ours, Permit, Settings};
+    pub use ours::{Epoch, Ours, Permit, Settings, Streams};
 }
 
 /// And the backoff, on numbers that follow from a seed.

@@ -74,10 +74,10 @@ impl Policy {
         }
     }
 
-    /// Lets a request begin, unless it must wait.
-    pub fn enter(&mut self, now: Ms) -> Option<Permit> {
+    /// Lets a request of so many bytes begin, unless it must wait.
+    pub fn enter(&mut self, bytes: u64, now: Ms) -> Option<Permit> {
         match self {
-            Self::Ours(ours) => ours.enter(now).map(|permit| Permit(Some(permit))),
+            Self::Ours(ours) => ours.enter(bytes, now).map(|permit| Permit(Some(permit))),
             Self::Other(other) => other.enter(now).then_some(Permit(None)),
         }
     }

@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             let kind = if random.fraction() < share { other } else { kind };
             let policy = Policy::new(kind, &scenario.settings, epoch);
             let phase = random.fraction() * making.gap.max(making.schedule_delay as f64);
-            let mut client = Client::new(policy, phase, scenario.order, &making, up_at);
+            let mut client = Client::new(policy, phase, scenario.order, &making, up_at, epoch);
             let begins = random.fraction();
             client.wakes_at = match scenario.start {
                 // Each has its turn within the time that a batch waits for more items.
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             }
             match client.take(&self.making, now) {
                 Err(at) => wakes_at = Some(at).filter(|at| *at < Ms::MAX),
-                Ok(mut batch) => match client.policy.enter(now) {
+                Ok(mut batch) => match client.policy.enter(batch.bytes(), now) {
                     None => {
                         client.put_back(batch);
                         wakes_at = client.policy.wait(now);

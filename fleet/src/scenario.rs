@@ -1,6 +1,6 @@
 //! Scenario: a fleet, an outage and an ingest.
 
-use crate::client::{Making, Order};
+use crate::client::{ITEM_BYTES, Making, Order};
 use crate::delivery::Settings;
 use crate::events::Ms;
 use crate::ingest::{Down, Manners, RetryAfter};
@@ -114,6 +114,7 @@ impl Scenario {
             of("no balancer: no connection", &|s| s.ingest.down = Down::NoConnection),
             of("silent outage", &|s| (s.ingest.down, s.ingest.timeout) = (Down::Silence, 10_000)),
             of("8 in flight", &|s| s.settings.max_in_flight = 8),
+            of("64 KB/s for each client", &|s| s.settings.max_bytes_per_s = 64_000),
             of("a fifth are 0.1", &|s| s.others = (0.2, Kind::Before)),
             of("costly refusals and handshakes", &|s| {
                 (s.ingest.refusal, s.ingest.handshake, s.ingest.keeps_alive) = (0.5, 1.0, 5_000)
@@ -187,7 +188,9 @@ impl Scenario {
             (waits, done) = (waits - works, done + works);
             if done >= clients * (backlog + handshake) * share {
                 let alone = backlog * round_trip as f64 / self.settings.max_in_flight as f64;
-                return (second as Ms + 1) * 1000 + alone as Ms;
+                let bytes = (backlog * batch) as u64 * ITEM_BYTES;
+                let upload = (bytes * 1000).checked_div(self.settings.max_bytes_per_s).unwrap_or(0);
+                return (second as Ms + 1) * 1000 + upload.max(alone as Ms);
             }
         }
         Ms::MAX / 1000
