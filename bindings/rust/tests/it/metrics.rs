@@ -1,5 +1,6 @@
 //! Metrics: what the exporter stores is what the SDK's own encoder makes.
 
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,8 +104,9 @@ fn a_collection_without_metrics_is_not_stored() {
 fn says_which_temporality_it_has() {
     let Some(spool) = std::env::var_os(SPOOL) else { return };
     let plug = SpoolMetricExporter::open(&spool).unwrap();
-    println!("\n{:?}", plug.temporality());
-    println!("{:?}", plug.with_temporality(Temporality::Cumulative).temporality());
+    let (preferred, chosen) =
+        (plug.temporality(), plug.with_temporality(Temporality::Cumulative).temporality());
+    writeln!(io::stdout(), "\n{preferred:?}\n{chosen:?}").unwrap();
 }
 
 #[test]
