@@ -1,12 +1,12 @@
 //! The way to the ingest.
 
-mod budget;
 mod destinations;
 mod every_answer;
 mod exporter;
 mod fair;
 mod keys_elsewhere;
 mod late_key;
+mod long;
 mod newest_first;
 mod outage;
 mod pace;

@@ -7,7 +7,6 @@ mod exit;
 mod few_bytes;
 mod few_threads;
 mod fork;
-mod idle;
 mod long;
 mod manners;
 mod sandbox;

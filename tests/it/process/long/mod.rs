@@ -1,4 +1,5 @@
 //! What runs for many seconds, or many times slower than by itself.
 
+mod idle;
 mod prefork;
 mod valgrind;

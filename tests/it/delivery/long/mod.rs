@@ -1,0 +1,3 @@
+//! What waits for seconds that no condition can shorten.
+
+mod budget;
