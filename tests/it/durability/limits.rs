@@ -473,13 +473,11 @@ fn a_small_spool_sends_before_it_is_full() {
             ("max_batch_size", "65536"),
         ];
         let client = open(&dir.join("spool"), &ingest.url(), &settings);
-        for n in 0..400 {
-            eventually("there is room", || client.enqueue(long_item(n, 2000).as_bytes()).is_ok());
-        }
-        eventually("most are sent", || {
-            let stats = client.stats().unwrap();
-            stats.delivered + stats.dropped_overflow >= 300
+        // As many as it takes: a busy machine may drop more than it sends.
+        let mut n = 0;
+        eventually("hundreds are sent", || {
+            n += u64::from(client.enqueue(long_item(n, 2000).as_bytes()).is_ok());
+            n >= 400 && client.stats().unwrap().delivered > 100
         });
-        assert!(client.stats().unwrap().delivered > 100, "{overflow}: {:?}", client.stats());
     }
 }
