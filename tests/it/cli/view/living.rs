@@ -160,7 +160,7 @@ fn the_lane_of_a_killed_process_is_shown_and_adopted_without_a_wait() {
     assert_eq!(host.ask("enqueue before 3"), "0 3");
     let viewer = Viewer::of(&spool);
     viewer.loaded();
-    for round in 0..10 {
+    for round in 0..4 {
         host.kill();
         eventually("the owner is dead", || viewer.json("api/now")["lanes"][0]["owner_pid"].is_null());
         assert_eq!(viewer.traces("")[0]["waiting"], 3 + round);
