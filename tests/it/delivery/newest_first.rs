@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spanspool::{BatchTraceProcessor, Stats};
 use testkit::TempDir;
@@ -14,7 +14,7 @@ use testkit::client::{
     wait_for_requests,
 };
 use testkit::ingest::{Answer, Ingest, items_of};
-use testkit::wait::{PATIENCE, eventually};
+use testkit::wait::{PATIENCE, eventually, until};
 
 const BATCH: u64 = 10;
 const BACKLOG: u64 = 500;
@@ -190,13 +190,16 @@ fn the_backlog_gets_its_share_of_requests_while_there_are_new_items() {
         // All of them are there at once: forty batches.
         let first = BACKLOG..BACKLOG + 40 * BATCH;
         enqueue(&client, first.clone());
-        client.flush(PATIENCE).unwrap();
-        let requests = ingest.requests();
         let is_new = |request: &testkit::ingest::Request| {
             items_of(request).iter().any(|it| first.contains(&testkit::client::number_of(it)))
         };
-        let begin = requests.iter().position(is_new).unwrap();
-        let old = requests[begin..].iter().take(40).filter(|request| !is_new(request)).count();
+        let requests =
+            until(Instant::now() + PATIENCE, "forty requests come since the first new item", || {
+                let requests = ingest.requests();
+                let begin = requests.iter().position(is_new)?;
+                requests.get(begin..begin + 40).map(<[_]>::to_vec)
+            });
+        let old = requests.iter().filter(|request| !is_new(request)).count();
         assert!(expected.contains(&old), "share {share}: {old} of 40 requests were the backlog's");
     }
 }
