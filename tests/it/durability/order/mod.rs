@@ -55,19 +55,24 @@ fn a_segment_gives_way_to_the_next_in_order() {
 
 #[test]
 fn a_segment_that_a_dead_owner_settled_goes_in_order() {
-    let Some(mut scene) = Scene::new("order_reopened") else { return };
-    let settings = ["journal_bytes=128KiB", QUIET[0], QUIET[1]];
-    let mut host = scene.start(&settings);
-    scene.ingest_is(503);
-    assert_eq!(host.ask("enqueue a 200 1000 -"), "0");
-    scene.ingest_is(200);
-    assert_eq!(host.ask("flush 60000"), "0");
-    // At its end it would sync the header and remove the segment.
-    scene.order(Orders { die_at_header: 1, ..Orders::default() });
-    scene.let_die(&mut host);
-    scene.order(Orders::default());
-    scene.start(&settings).end();
-    scene.judge(&["passed"]);
+    for _ in 0..10 {
+        let Some(mut scene) = Scene::new("order_reopened") else { return };
+        let settings = ["journal_bytes=128KiB", QUIET[0], QUIET[1]];
+        let mut host = scene.start(&settings);
+        scene.ingest_is(503);
+        assert_eq!(host.ask("enqueue a 200 1000 -"), "0");
+        scene.ingest_is(200);
+        assert_eq!(host.ask("flush 60000"), "0");
+        // At its end it would sync the header and remove the segment. It may have done so already.
+        scene.order(Orders { die_at_header: 1, ..Orders::default() });
+        if scene.dies(&mut host) {
+            scene.order(Orders::default());
+            scene.start(&settings).end();
+            scene.judge(&["passed"]);
+            return;
+        }
+    }
+    panic!("it never died with its segment there");
 }
 
 #[test]
