@@ -555,7 +555,7 @@ spanspool_status spanspool_set_named_key(const spanspool_client* handle, const c
 /**
  * Sends nothing until spanspool_wake, on a metered network or a low battery: items are taken and durable as before, but
  * no request begins. One that is under way goes on. Meanwhile spanspool_flush waits as in an outage, for spanspool_wake
- * or its timeout. spanspool_shutdown does not wait: nobody can end the pause any more. A child of fork begins paused if
+ * or its timeout. spanspool_shutdown does not wait: no call can end the pause after it. A child of fork begins paused if
  * its parent was. The pause is kept in memory only: the next process sends again.
  *
  * handle: yours.

@@ -806,29 +806,26 @@ class metric_encoder {
   public:
     metric_encoder(message& out, const sdk::metrics::MetricData& metric) : out_(out), metric_(metric) {}
 
-    /** Whether its points are of a kind that came with a later SDK. */
-    bool is_unknown() const noexcept {
-        if (metric_.point_data_attr_.empty()) return false;
-        const auto& first = metric_.point_data_attr_.front().point_data;
-        return !(api::nostd::holds_alternative<gauge_point>(first) ||
-                 api::nostd::holds_alternative<sum_point>(first) ||
-                 api::nostd::holds_alternative<histogram_point>(first) ||
-                 api::nostd::holds_alternative<sdk::metrics::DropPointData>(first));
+    /** Whether the SDK has nothing to tell of it. */
+    bool is_empty() const noexcept {
+        return metric_.point_data_attr_.empty() || api::nostd::holds_alternative<sdk::metrics::DropPointData>(
+                                                       metric_.point_data_attr_.front().point_data);
     }
 
-    /** Appends the metric, or nothing if OTLP has no such points. */
-    void append(unsigned field) {
+    /** Appends the metric; false and nothing if its points are of no kind that is known here. */
+    bool append(unsigned field) {
         const auto before = out_.size();
         const auto start = out_.begin(field);
         const auto& described = metric_.instrument_descriptor;
         out_.some_text(1, described.name_);
         out_.some_text(2, described.description_);
         out_.some_text(3, described.unit_);
-        if (points()) {
-            out_.end(start);
-        } else {
+        if (!points()) {
             out_.erase(before, out_.size());
+            return false;
         }
+        out_.end(start);
+        return true;
     }
 
   private:
@@ -1126,8 +1123,7 @@ class metric_exporter final : public detail::plugged<::opentelemetry::sdk::metri
         while (next < scope.metric_data_.size() && metrics.size() < most) {
             const auto& metric = scope.metric_data_[next++];
             detail::metric_encoder encoder(metrics, metric);
-            encoder.append(2);
-            if (encoder.is_unknown()) result = plug_.unknown(metric.instrument_descriptor.name_);
+            if (!encoder.append(2) && !encoder.is_empty()) result = plug_.unknown(metric.instrument_descriptor.name_);
         }
         if (metrics.size() == 0) return result;
         const auto stored = plug_.store(metrics, resource, scope.scope_);

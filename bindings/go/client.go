@@ -105,7 +105,7 @@ func (c *Client) Sync() error {
 }
 
 // Pause sends nothing until Wake: items are taken and durable as before, but no request begins. Meanwhile Flush waits as
-// in an outage, for Wake or ctx. Shutdown does not wait: nobody can end the pause any more.
+// in an outage, for Wake or ctx. Shutdown does not wait: no call can end the pause after it.
 func (c *Client) Pause() error {
 	defer runtime.KeepAlive(c)
 	c.spool.paused.Store(true)

@@ -148,7 +148,7 @@ func TestNothingIsSentBetweenPauseAndWake(t *testing.T) {
 		t.Fatal(err)
 	}
 	enqueue(t, client, item("paused", 1))
-	// Nobody can wake it any more, so it does not wait, although the context has no end.
+	// No call can wake it after this one, so it does not wait, although the context has no end.
 	if err := client.Shutdown(context.Background()); !errors.Is(err, spanspool.ErrTimeout) {
 		t.Errorf("the shutdown while paused: %v", err)
 	}

@@ -57,7 +57,6 @@ pub struct Client {
     pub policy: Policy,
     /// When item 0 was made, after `-since`.
     phase: f64,
-    order: Order,
     /// The next item of the backlog, and the item after its last.
     backlog: (u32, u32),
     /// The next item of what is new, once there is a backlog apart from it.
@@ -97,7 +96,6 @@ impl Client {
         let mut client = Self {
             policy,
             phase,
-            order,
             backlog: (0, u32::MAX),
             fresh: u32::MAX,
             again: Vec::new(),
@@ -182,7 +180,7 @@ impl Client {
         self.newest = self.newest.max(Some(batch.end - 1));
         let failed_for = self.failed_at.take().map_or(0, |at| now - at);
         let has_backlog = self.fresh != u32::MAX && self.backlog.0 < self.backlog.1;
-        if failed_for >= OUTAGE && self.order != Order::OldestFirst && !has_backlog {
+        if failed_for >= OUTAGE && self.streams.is_some() && !has_backlog {
             let made = self.made(making, now);
             self.backlog = (if self.fresh == u32::MAX { self.backlog.0 } else { self.fresh }, made);
             self.fresh = made;

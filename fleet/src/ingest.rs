@@ -1,7 +1,7 @@
 //! Ingest: a model of what receives. Work is done one after the other at the capacity's speed; what comes waits for it.
 //!
 //! What it can't take in time it refuses (503), which costs a part of what taking it would. An ingest without such a limit
-//! does all the work, also what nobody waits for any more.
+//! does all the work, also for requests that were given up.
 
 use crate::events::Ms;
 use crate::export::random::Random;

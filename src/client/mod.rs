@@ -247,7 +247,7 @@ impl Client {
         if let Some(deadline) = deadline {
             self.own.end_by(deadline);
         }
-        // Nobody can end a pause from here on.
+        // No call can end a pause from here on.
         let is_in_vain = timeout.is_zero() || self.is_paused.load(Acquire);
         let outcome = if is_in_vain && self.stats().pending > 0 {
             Err(self.with_pending(Error::new(ErrorKind::Timeout, "there was no time to deliver")))

@@ -56,7 +56,7 @@ impl OwnLane {
 }
 
 impl OwnLanes {
-    /// Takes a lane of `settings`, and starts its threads.
+    /// The lanes of a client that has one so far, which takes its new items.
     pub(super) fn new(newest: Arc<OwnLane>, config: &Config) -> Self {
         let kin = Arc::new(Kin::default());
         let lanes = match config.order {

@@ -132,8 +132,8 @@ impl BatchTraceProcessor {
     /// "The network costs now", or "the battery is low": items are taken and durable as before, but no request begins until
     /// `wake`. One that is under way goes on.
     ///
-    /// Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: nobody can end the pause
-    /// any more. A child of `fork` begins paused if its parent was. A new client does not: the pause is kept in memory only.
+    /// Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: no call can end the pause
+    /// after it. A child of `fork` begins paused if its parent was. A new client does not: the pause is kept in memory only.
     pub fn pause(&self) -> Result<()> {
         self.client()?.pause();
         Ok(())

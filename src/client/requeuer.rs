@@ -83,10 +83,9 @@ impl Requeuer {
             let outcome = lane.requeue(|name| exporter.has_named_key(name));
             self.work.tell(outcome.inspect_err(|_| lane.note_late_key()));
         }
-        let backlogs = own.all();
-        // Each is asked.
+        // Each backlog is asked.
         let is_late = |late, it: &Arc<OwnLane>| it.lane.take_late_key() || late;
-        if backlogs.iter().filter(|it| !Arc::ptr_eq(it, &newest)).fold(false, is_late) {
+        if own.all().iter().filter(|it| !Arc::ptr_eq(it, &newest)).fold(false, is_late) {
             self.requeue_late_elsewhere();
         }
     }

@@ -65,11 +65,10 @@ impl Lane {
     /// What this lane may take on disk: what the others of the client leave of `max_spool_bytes`, and without the room
     /// that is kept for the next lane.
     pub(in crate::spool) fn max_spool_bytes(&self) -> u64 {
-        let Some(kin) = self.kin.get() else { return self.settings.max_spool_bytes };
-        let beside = kin.beside(self);
-        let taken: u64 = beside.iter().map(|lane| lane.counter(HeaderCounter::DiskBytes)).sum();
-        let kept = if beside.is_empty() { self.settings.next_lane_bytes } else { 0 };
-        self.settings.max_spool_bytes.saturating_sub(taken + kept)
+        let beside = self.beside();
+        let is_alone_of_several = self.kin.get().is_some() && beside.is_empty();
+        let kept = if is_alone_of_several { self.settings.next_lane_bytes } else { 0 };
+        self.settings.max_spool_bytes.saturating_sub(disk_bytes(&beside) + kept)
     }
 
     /// Whether `max_spool_bytes` has room for another lane.
@@ -85,30 +84,35 @@ impl Lane {
 
     /// What the client's lanes take on disk, as it was counted last.
     pub(super) fn disk_bytes_with_kin(&self) -> u64 {
-        let beside = self.kin.get().map(|kin| kin.beside(self)).unwrap_or_default();
-        let beside: u64 = beside.iter().map(|lane| lane.counter(HeaderCounter::DiskBytes)).sum();
-        self.counter(HeaderCounter::DiskBytes) + beside
+        self.counter(HeaderCounter::DiskBytes) + disk_bytes(&self.beside())
     }
 
     /// How many items the client's other lanes have pending.
     pub(super) fn pending_beside(&self) -> u64 {
-        let beside = self.kin.get().map(|kin| kin.beside(self)).unwrap_or_default();
-        beside.iter().map(|lane| lane.tail_seq().saturating_sub(lane.stores.journal().cursor())).sum()
+        self.beside().iter().map(|lane| lane.tail_seq().saturating_sub(lane.stores.journal().cursor())).sum()
     }
 
     /// Drops the oldest batch of the oldest backlog that has one, if `is_wanted` says so. `false`: there is none.
     pub(super) fn drop_from_backlog(&self, is_wanted: &dyn Fn() -> bool) -> bool {
-        let before = self.kin.get().map(|kin| kin.before(self)).unwrap_or_default();
-        before.iter().any(|lane| lane.stats().pending > 0 && lane.drop_own_oldest(is_wanted))
+        self.before().iter().any(|lane| lane.stats().pending > 0 && lane.drop_own_oldest(is_wanted))
     }
 
     /// The oldest backlog whose oldest items are in a segment: dropping these makes room on the disk.
     pub(in crate::spool) fn backlog_in_segments(&self) -> Option<Arc<Lane>> {
-        let before = self.kin.get().map(|kin| kin.before(self)).unwrap_or_default();
-        before.into_iter().find(|lane| {
+        self.before().into_iter().find(|lane| {
             let checkpoint = lane.stores.journal().checkpoint();
             checkpoint.cursor < checkpoint.head.seq
         })
+    }
+
+    /// The client's other lanes.
+    fn beside(&self) -> Vec<Arc<Self>> {
+        self.kin.get().map(|kin| kin.beside(self)).unwrap_or_default()
+    }
+
+    /// The client's lanes that are older than this one, the oldest first.
+    fn before(&self) -> Vec<Arc<Self>> {
+        self.kin.get().map(|kin| kin.before(self)).unwrap_or_default()
     }
 
     /// Runs `work`, which moves items from one ledger to another, so that no sum over the client's lanes is read meanwhile.
@@ -116,4 +120,9 @@ impl Lane {
         let _ledger = self.kin.get().map(|kin| kin.lock_ledger());
         work();
     }
+}
+
+/// What lanes take on disk, as it was counted last.
+fn disk_bytes(lanes: &[Arc<Lane>]) -> u64 {
+    lanes.iter().map(|lane| lane.counter(HeaderCounter::DiskBytes)).sum()
 }
