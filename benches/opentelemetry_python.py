@@ -5,8 +5,8 @@
     python benches/opentelemetry_python.py    # in a venv with bindings/python/tests/requirements.txt
 
 Prices are of a span with 10 string attributes from its start to its end(), in alternating rounds. The ratio is the
-median of the rounds' ratios to the SDK with nothing exported. The peer is the SDK's SimpleSpanProcessor with its own encoder, and
-nothing that sends.
+median of the rounds' ratios to the SDK with nothing exported. The peer is the SDK's SimpleSpanProcessor with its own
+encoder, and nothing that sends.
 
 Losses are those of a program that makes 1,000 spans a second and is killed after 12 seconds, with the defaults of the
 SDK's BatchSpanProcessor, its OTLPSpanExporter and the spool, after another process has opened the spool.

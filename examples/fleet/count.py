@@ -1,7 +1,7 @@
 """Counts what arrived: count.py TOLD ARRIVED
 
-TOLD has the name of each span that a host finished, one a line. ARRIVED has the messages of the topic, one a line, each an
-OTLP request in JSON. Exit status 1 if a span is missing, or there is none.
+TOLD has the name of each span that a host finished, one a line. ARRIVED has the messages of the topic, one a line, each
+an OTLP request in JSON. Exit status 1 if a span is missing, or there is none.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 use std::fs;
 
 use spanspool::config::SETTINGS;
+use testkit::host::files_below;
 
 fn read(path: &str) -> String {
     fs::read_to_string(testkit::root().join(path)).unwrap()
@@ -93,6 +94,21 @@ fn the_readme_and_the_map_are_short_and_lines_are_narrow() {
             // A row of a table cannot be wrapped.
             let fits = line.chars().count() <= 120 || line.starts_with('|');
             assert!(fits, "{page}:{}: more than 120 columns", n + 1);
+        }
+    }
+}
+
+/// The formatter wraps code and leaves docstrings alone.
+#[test]
+fn lines_of_python_are_narrow() {
+    for folder in ["bindings/python/src", "bindings/python/tests", "examples", "tests"] {
+        let files = files_below(&testkit::root().join(folder)).into_iter();
+        for file in files.filter(|file| file.extension().is_some_and(|end| end == "py")) {
+            let text = fs::read_to_string(&file).unwrap();
+            // What a checker is told stands behind its line.
+            let code = |line: &str| line.split("  # type: ").next().unwrap_or(line).chars().count();
+            let wide = text.lines().position(|line| code(line) > 120);
+            assert_eq!(wide, None, "{}: more than 120 columns in this line (from 0)", file.display());
         }
     }
 }

@@ -131,8 +131,8 @@ class Client:
     def pause(self) -> None:
         """Sends nothing until `wake`: items are taken and durable as before, but no request begins.
 
-        Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: no call can end the
-        pause after it.
+        Meanwhile `flush` waits as in an outage, for `wake` or its timeout. `shutdown` does not wait: no call can end
+        the pause after it.
         """
         self._check(LIBRARY.spanspool_pause(self._handle))
 
