@@ -152,24 +152,14 @@ impl Dispatch {
 
     /// What to do now.
     pub(super) fn next(&mut self, now: Instant, accepted: u64) -> Task {
-        if self.trial.is_settled_by(accepted) {
-            self.end_doubt(now);
+        if let Some(task) = self.due_task(now, accepted) {
+            return task;
         }
-        self.end_delays(now);
-        self.release_keys(now);
-        if let Some(job) = self.done.pop_front().or_else(|| self.unstored.take_due(now)) {
-            self.in_hand.insert(job.first(), false);
-            return Task::Settle(job);
-        }
-        let is_passable = self.passage.wait(now).is_none();
-        if is_passable && let Some(job) = self.candidate(now) {
-            return self.look(job);
-        }
-        if self.may_take(is_passable) {
+        if self.may_take(self.is_passable(now)) {
             self.taking += 1;
             return Task::Take { beyond: self.has_waiting() };
         }
-        self.without_another(now, accepted, is_passable)
+        self.without_another(now, accepted)
     }
 
     /// Adds the batch that a thread took; it is to be looked at.
@@ -179,10 +169,10 @@ impl Dispatch {
         Job::new(stored, self.limits.most_piece_bytes)
     }
 
-    /// There is no batch to take.
+    /// There is no batch to take. While the lane was asked, something else may have become due.
     pub(super) fn took_nothing(&mut self, now: Instant, accepted: u64) -> Task {
         self.give_up_taking();
-        self.without_another(now, accepted, self.passage.wait(now).is_none())
+        self.due_task(now, accepted).unwrap_or_else(|| self.without_another(now, accepted))
     }
 
     /// A thread asks the lane for a batch no more.
@@ -303,6 +293,26 @@ impl Dispatch {
         self.wakes
     }
 
+    /// What is to be done now with a batch that is there.
+    fn due_task(&mut self, now: Instant, accepted: u64) -> Option<Task> {
+        if self.trial.is_settled_by(accepted) {
+            self.end_doubt(now);
+        }
+        self.end_delays(now);
+        self.release_keys(now);
+        if let Some(job) = self.done.pop_front().or_else(|| self.unstored.take_due(now)) {
+            self.in_hand.insert(job.first(), false);
+            return Some(Task::Settle(job));
+        }
+        let job = if self.is_passable(now) { self.candidate(now) } else { None };
+        job.map(|job| self.look(job))
+    }
+
+    /// Whether the endpoint's gate lets a request pass.
+    fn is_passable(&self, now: Instant) -> bool {
+        self.passage.wait(now).is_none()
+    }
+
     /// The batch to look at next, if the endpoint's gate lets it pass.
     fn candidate(&mut self, now: Instant) -> Option<Job> {
         if let Some(suspect) = self.trial.suspect() {
@@ -339,7 +349,8 @@ impl Dispatch {
     }
 
     /// What to do when no other batch can be taken.
-    fn without_another(&mut self, now: Instant, accepted: u64, is_passable: bool) -> Task {
+    fn without_another(&mut self, now: Instant, accepted: u64) -> Task {
+        let is_passable = self.is_passable(now);
         let is_idle = self.in_hand.is_empty() && self.taking == 0;
         if is_passable && is_idle && self.trial.is_in_doubt() {
             self.hold(now, accepted);
@@ -359,9 +370,7 @@ impl Dispatch {
 
     /// When there is something to do at the latest, as far as that is known.
     fn due(&self, now: Instant) -> Option<Instant> {
-        // A key may have become due since the batches were looked at; under a test its turn comes with the test's end.
-        let due_key = Some(now).filter(|_| self.trial.suspect().is_none());
-        let keys = self.due_of_keys(now, due_key);
+        let keys = self.due_of_keys(now);
         let delays = self.delayed.values().filter_map(|job| job.not_before);
         let to_send = self.passage.wait(now).or_else(|| keys.into_iter().chain(delays).min());
         to_send.into_iter().chain(self.unstored.due(now)).min()

@@ -46,11 +46,11 @@ impl Dispatch {
         Some(job)
     }
 
-    /// When a batch that waits for its key may be sent at the latest. `due_key`: what holds for one that may be already.
-    pub(super) fn due_of_keys(&self, now: Instant, due_key: Option<Instant>) -> Option<Instant> {
+    /// When a batch that waits for its key may be sent at the latest.
+    pub(super) fn due_of_keys(&self, now: Instant) -> Option<Instant> {
         let keys = self.passage.keys();
         let waiting = self.at_keys.iter().filter(|(_, jobs)| !jobs.is_empty());
-        waiting.filter_map(|(name, _)| keys.wait(name, now).or(due_key)).min()
+        waiting.filter_map(|(name, _)| keys.wait(name, now)).min()
     }
 
     /// The ingest refuses the key. Gives the batch back if it is a named one.

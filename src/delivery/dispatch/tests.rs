@@ -3,7 +3,14 @@
 #![allow(clippy::single_range_in_vec_init, reason = "the parts of a batch are ranges, often one")]
 #![allow(clippy::unwrap_used)]
 
+mod lanes;
+mod rate;
+mod sim;
+mod table;
+
 use std::ops::Range;
+
+use sim::{Ingest, LATENCY, Request, Sim};
 
 use super::*;
 use crate::batch::Batch;
@@ -13,19 +20,6 @@ use crate::spool::ExportState;
 
 const BASE: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(30);
-/// How long a request takes.
-const LATENCY: Duration = Duration::from_millis(5);
-
-/// A request as the pretended ingest sees it.
-struct Request<'a> {
-    items: Range<u64>,
-    key: &'a str,
-    /// Since the start.
-    time: Duration,
-    bytes: usize,
-}
-
-type Ingest<'a> = &'a dyn Fn(&Request) -> Outcome;
 
 fn accepted() -> Outcome {
     Outcome::Accepted { status: 200 }
@@ -45,162 +39,6 @@ fn retry(status: u16, after: Option<Duration>) -> Outcome {
 
 fn hold(status: u16) -> Outcome {
     Outcome::Hold { status, reason: format!("HTTP {status}") }
-}
-
-/// So many simulated threads, and a lane with batches.
-struct Sim {
-    dispatch: Dispatch,
-    gates: Gates,
-    threads: usize,
-    start: Instant,
-    now: Instant,
-    lane: VecDeque<Arc<StoredBatch>>,
-    accepted: u64,
-    under_way: Vec<(Instant, Sending)>,
-    /// First item and number of items of each request, when it began, and whether the ingest refused it.
-    requests: Vec<(Duration, Range<u64>, char)>,
-    events: Vec<String>,
-    settled: Vec<(u64, u64, usize)>,
-    set_aside: Vec<(u64, String)>,
-}
-
-impl Sim {
-    fn wake(&mut self) {
-        self.gates.wake(self.now);
-        self.dispatch.wake();
-    }
-
-    fn new(threads: usize, batches: impl IntoIterator<Item = (Range<u64>, &'static str)>) -> Self {
-        let limits = Limits {
-            most_piece_bytes: None,
-            backoff: Backoff::new(BASE, MAX, 0.0),
-            max_delay: MAX,
-            max_retries: 0,
-            max_in_flight: threads,
-        };
-        let (now, gates) = (Instant::now(), Gates::new(&limits));
-        let stored = |(items, key): (Range<u64>, &str)| {
-            let mut batch = Batch::new("lane", items.start, key);
-            items.for_each(|n| batch.push(format!("{{\"n\":{n}}}").as_bytes()));
-            Arc::new(StoredBatch { batch, bytes_before: 0, newest_unix_ms: 0, oldest_unix_ms: 0 })
-        };
-        Self {
-            dispatch: Dispatch::new(limits, gates.clone()),
-            gates,
-            threads,
-            start: now,
-            now,
-            lane: batches.into_iter().map(stored).collect(),
-            accepted: 0,
-            under_way: Vec::new(),
-            requests: Vec::new(),
-            events: Vec::new(),
-            settled: Vec::new(),
-            set_aside: Vec::new(),
-        }
-    }
-
-    fn settle(&mut self, job: Job) {
-        self.events.push(format!("settled {}/{}", job.delivered, job.bad_items.len()));
-        self.dispatch.finish(job.first());
-        self.settled.push((job.first(), job.delivered, job.bad_items.len()));
-    }
-
-    fn aside(&mut self, aside: SetAside) {
-        self.events.push(format!("aside {}", aside.reason));
-        self.dispatch.finish(aside.job.first());
-        self.set_aside.push((aside.job.first(), aside.reason));
-    }
-
-    fn begin(&mut self, job: Job) {
-        match self.dispatch.begin(job, self.now, self.accepted) {
-            Begin::Send(sending) => self.under_way.push((self.now + LATENCY, sending)),
-            Begin::SetAside(aside) => self.aside(aside),
-            Begin::Wait => {}
-        }
-    }
-
-    /// Lets a free thread do something; until when it waits if it can't.
-    fn step(&mut self) -> Result<(), Option<Instant>> {
-        let mut task = self.dispatch.next(self.now, self.accepted);
-        if let Task::Take { .. } = task {
-            task = match self.lane.pop_front() {
-                Some(stored) => Task::Look(self.dispatch.took(stored)),
-                None => self.dispatch.took_nothing(self.now, self.accepted),
-            };
-        }
-        match task {
-            Task::Look(job) => self.begin(job),
-            Task::Settle(job) => self.settle(job),
-            Task::Wait(until) => return Err(until),
-            Task::Take { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, ingest: Ingest) {
-        let at = (0..self.under_way.len()).min_by_key(|at| self.under_way[*at].0).unwrap();
-        let (time, sending) = self.under_way.remove(at);
-        self.now = self.now.max(time);
-        let (first, len) = (sending.job.part().first(), sending.job.part().len() as u64);
-        let request = Request {
-            items: first..first + len,
-            key: sending.job.key_name(),
-            time: self.now - self.start,
-            bytes: sending.job.part().body().len(),
-        };
-        let outcome = ingest(&request);
-        let sign = match &outcome {
-            Outcome::Accepted { .. } => '+',
-            Outcome::Refused(_) | Outcome::TooLarge(_) => '-',
-            _ => '!',
-        };
-        self.accepted += u64::from(sign == '+');
-        self.events.push(format!("{sign}{first}..{}", first + len));
-        self.requests.push((self.now - LATENCY - self.start, first..first + len, sign));
-        let was_shut = self.dispatch.passage.why().is_some();
-        if let Some(aside) = self.dispatch.report(sending, outcome, self.now, self.accepted) {
-            self.aside(aside);
-        }
-        if !was_shut && matches!(self.dispatch.passage.why(), Some((Why::Hold(_), _))) {
-            self.events.push("hold".into());
-        }
-    }
-
-    /// Runs until nothing is left or so much time has passed.
-    fn run(&mut self, time: Duration, ingest: Ingest) {
-        let end = self.start + time;
-        while self.now < end {
-            let mut waits = None;
-            while self.under_way.len() < self.threads {
-                let open = self.dispatch.passage.why().is_none();
-                match self.step() {
-                    Ok(()) => {}
-                    Err(until) => {
-                        if open && self.dispatch.passage.why().is_some() {
-                            self.events.push("hold".into());
-                        }
-                        waits = until;
-                        break;
-                    }
-                }
-            }
-            let next_answer = self.under_way.iter().map(|(time, _)| *time).min();
-            match (next_answer, waits.filter(|_| self.under_way.len() < self.threads)) {
-                (Some(at), until) if until.is_none_or(|until| at <= until) => self.answer(ingest),
-                (_, Some(until)) => self.now = until.max(self.now),
-                _ => return,
-            }
-        }
-    }
-
-    fn delivered(&self) -> u64 {
-        self.settled.iter().map(|(_, delivered, _)| delivered).sum()
-    }
-
-    fn requests_between(&self, from: Duration, to: Duration) -> usize {
-        self.requests.iter().filter(|(time, ..)| (from..to).contains(time)).count()
-    }
 }
 
 fn batches(
@@ -336,9 +174,17 @@ fn a_key_that_becomes_due_while_the_lane_is_asked_is_not_slept_over() {
     let due = sim.step().unwrap_err().unwrap();
     let before = due - Duration::from_millis(1);
     assert!(matches!(sim.dispatch.next(before, sim.accepted), Task::Take { .. }));
-    let task = sim.dispatch.took_nothing(due, sim.accepted);
-    assert!(matches!(task, Task::Wait(Some(until)) if until <= due));
-    assert!(matches!(sim.dispatch.next(due, sim.accepted), Task::Look(_)));
+    assert!(matches!(sim.dispatch.took_nothing(due, sim.accepted), Task::Look(_)));
+}
+
+#[test]
+fn a_gate_that_becomes_due_while_the_lane_is_asked_is_not_slept_over() {
+    for threads in [1, 2, 8] {
+        let mut sim = Sim::new(threads, [(0..1, "")]);
+        sim.asking = BASE * 2;
+        sim.run(MAX * 10, &|request| if request.time < MAX * 2 { retry(503, None) } else { accepted() });
+        assert_eq!(sim.delivered(), 1, "{threads} threads: {:?}", sim.events);
+    }
 }
 
 #[test]
@@ -417,7 +263,10 @@ fn a_random_ingest_loses_nothing() {
             *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (*state >> 33) % limit
         };
-        let mut sim = Sim::new(threads, batches(60, 4, |n| ["", "a", "b"][n as usize % 3]));
+        let count = 1 + below(60);
+        let mut sim = Sim::new(threads, batches(count, 4, |n| ["", "a", "b"][n as usize % 3]));
+        // Meanwhile a gate may become due.
+        sim.asking = BASE * below(3) as u32;
         sim.run(MAX * (1 + below(10) as u32), &|request| match below(14) {
             0 => refused(),
             1 => Outcome::TooLarge(answer(413)),
@@ -436,13 +285,8 @@ fn a_random_ingest_loses_nothing() {
         let mut firsts: Vec<u64> = sim.settled.iter().map(|(first, ..)| *first).collect();
         firsts.extend(sim.set_aside.iter().map(|(first, _)| *first));
         firsts.sort_unstable();
-        assert!(firsts.iter().copied().eq((0..60).map(|n| n * 4)), "seed {seed}: {firsts:?}");
+        assert!(firsts.iter().copied().eq((0..count).map(|n| n * 4)), "seed {seed}: {firsts:?}");
         assert_eq!(kept, 4 * sim.settled.len() as u64, "seed {seed}");
         assert_eq!(sim.dispatch.waiting_bytes(), 0, "seed {seed}");
     }
 }
-
-mod table;
-
-mod lanes;
-mod rate;
