@@ -708,7 +708,7 @@ void spanspool_free(spanspool_client* handle);
  *       longest backoff, and the time between probes while on hold
  *       allowed: 1 to 86400000
  *   jitter = 0.1
- *       share of a backoff that is added at random
+ *       share of a backoff that is added at random; unless 0, the first of max_delay_ms is any time from base_delay_ms on
  *       allowed: 0 to 1
  *   connect_timeout_ms = 5000
  *       longest wait for a connection, the lookup of the host's name included

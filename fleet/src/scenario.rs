@@ -94,15 +94,12 @@ impl Scenario {
         let newest = Order::NewestFirst(0.5);
         vec![
             usual(),
-            of("jitter of 0.3", &|s| s.settings.jitter = 0.3),
+            of("no jitter", &|s| s.settings.jitter = 0.0),
             of("newest first", &|s| s.order = newest),
             of("1,000 clients", &|s| s.clients = 1_000),
             of("10,000 clients", &|s| s.clients = 10_000),
             of("1,000 clients, a small ingest", &|s| (s.clients, s.ingest.capacity) = (1_000, 400.0)),
             of("outage of 1 minute", &|s| s.outage = 60_000),
-            of("outage of 1 minute, jitter of 0.3", &|s| {
-                (s.outage, s.settings.jitter) = (60_000, 0.3);
-            }),
             of("outage of 1 hour", &|s| s.outage = 3_600_000),
             of("outage of 1 hour, newest first", &|s| (s.outage, s.order) = (3_600_000, newest)),
             of("staggered", &|s| s.start = Start::Staggered),

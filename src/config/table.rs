@@ -60,7 +60,7 @@ settings! {
         "longest backoff, and the time between probes while on hold",
         |c, v| millis(v, 1).map(|d| c.max_delay = d);
     "jitter", "0.1", "0 to 1",
-        "share of a backoff that is added at random",
+        "share of a backoff that is added at random; unless 0, the first of max_delay_ms is any time from base_delay_ms on",
         |c, v| ratio(v, true).map(|r| c.jitter = r);
     "connect_timeout_ms", "5000", "1 to 86400000",
         "longest wait for a connection, the lookup of the host's name included",

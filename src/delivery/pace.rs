@@ -18,13 +18,10 @@ use std::time::{Duration, Instant};
 const SLOW_START: u32 = 32;
 /// Those refused in a crowd make requests as many times as far apart as a slow start's: at full speed again at once,
 /// they would only be refused once more.
-const ASIDE: u32 = 2;
+const ASIDE: u32 = 3;
 /// A further refusal in a crowd makes requests as many times as far apart. Twice leaves those behind that are refused
 /// by chance.
 const FALL: f64 = 1.5;
-/// Whoever is refused in a crowd waits for as many intervals before the next request: there is one refusal for each
-/// client that comes, and this keeps those that come again apart from them.
-const PAUSE: u32 = 3;
 /// With so many answers in a row a crowd is over. Half as many double the refusals.
 const TRUST: u32 = 32;
 /// Time between requests after an outage at most, and however many fail while others are accepted.
@@ -79,7 +76,7 @@ impl Pace {
     /// How long a client that was refused in a crowd stays away; `turn` as for [`Pace::next`].
     pub(super) fn pause(&self, turn: f64) -> Duration {
         match self.step {
-            Some(_) => (self.spacing * PAUSE).mul_f64(turn).min(self.max_delay),
+            Some(_) => self.spacing.mul_f64(turn).min(self.max_delay),
             None => Duration::ZERO,
         }
     }
@@ -194,11 +191,11 @@ mod tests {
             pace.refused(Instant::now());
             let spacing = pace.spacing;
             assert_eq!(spacing, MAX_DELAY / SLOW_START * ASIDE);
-            assert_eq!(pace.pause(1.0), spacing * PAUSE);
+            assert_eq!(pace.pause(1.0), spacing);
             pace.answered(Instant::now());
             assert!((0.9..1.0).contains(&pace.spacing.div_duration_f64(spacing)), "{:?}", pace.spacing);
             let (answers, time) = recovery(&mut pace);
-            assert!(answers < TRUST && time < MAX_DELAY * 5 / 4, "{answers} answers in {time:?}");
+            assert!(answers < TRUST && time < MAX_DELAY * 7 / 4, "{answers} answers in {time:?}");
             // The crowd is over: a failure costs what it does at any time.
             pace.refused(Instant::now() + MAX_DELAY);
             assert!(pace.spacing <= IDLE * 2 && pace.pause(1.0).is_zero(), "{:?}", pace.spacing);

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use super::random::Random;
 
-/// Delays that double from `base` to `max`, each with a random share of itself, at most `jitter`, added.
+/// Delays that double from `base` to `max`, each with a random share of itself, at most `jitter`, added. With jitter, the
+/// first of the longest is any time from `base` on: clients that an outage befell together are spread over all of it from
+/// then on.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     base: Duration,
     max: Duration,
     jitter: f64,
     delay: Duration,
+    /// The delay before.
+    last: Duration,
     random: Random,
 }
 
@@ -18,14 +22,17 @@ impl Backoff {
     /// `jitter` is 0 to 1.
     pub(crate) fn new(base: Duration, max: Duration, jitter: f64) -> Self {
         let base = base.min(max);
-        Self { base, max, jitter, delay: base, random: Random::seeded() }
+        Self { base, max, jitter, delay: base, last: base, random: Random::seeded() }
     }
 
     /// The wait before the next attempt.
     pub(crate) fn next(&mut self) -> Duration {
-        let wait = self.delay + self.delay.mul_f64(self.jitter * self.random.fraction());
+        let is_first_of_longest = self.delay == self.max && self.last < self.max;
+        let shortest = if is_first_of_longest && self.jitter > 0.0 { self.base } else { self.delay };
+        let longest = self.delay.mul_f64(1.0 + self.jitter);
+        self.last = self.delay;
         self.delay = self.delay.saturating_mul(2).min(self.max);
-        wait
+        shortest + (longest - shortest).mul_f64(self.random.fraction())
     }
 
     /// A wait that the ingest asked for, times a random 1 to 2: not all clients that were told the same come back in the
@@ -51,7 +58,7 @@ impl Backoff {
 
     /// Starts again at `base`: an attempt succeeded.
     pub(crate) fn reset(&mut self) {
-        self.delay = self.base;
+        (self.delay, self.last) = (self.base, self.base);
     }
 }
 
@@ -77,6 +84,24 @@ mod tests {
         let waits: Vec<Duration> = (0..1000).map(|_| backoff.next()).collect();
         assert!(waits.iter().all(|w| (BASE..BASE.mul_f64(1.5)).contains(w)));
         assert!(waits.iter().any(|w| *w < BASE.mul_f64(1.1)) && waits.iter().any(|w| *w > BASE.mul_f64(1.4)));
+    }
+
+    #[test]
+    fn the_first_of_the_longest_delays_is_any_time_within_it() {
+        let firsts: Vec<Duration> = (0..1000)
+            .map(|_| {
+                let mut backoff = Backoff::new(BASE, MAX, 0.1);
+                let waits: Vec<Duration> = (0..6).map(|_| backoff.next()).collect();
+                let is_long = |wait: &Duration| (MAX..MAX.mul_f64(1.1)).contains(wait);
+                assert!(waits[2] < BASE * 5 && waits[4..].iter().all(is_long), "{waits:?}");
+                waits[3]
+            })
+            .collect();
+        assert!(firsts.iter().all(|wait| (BASE..MAX.mul_f64(1.1)).contains(wait)));
+        for part in 1..5 {
+            let count = firsts.iter().filter(|wait| (BASE * part..BASE * (part + 1)).contains(wait)).count();
+            assert!((150..350).contains(&count), "{count} waits of {part} s");
+        }
     }
 
     #[test]

@@ -322,9 +322,10 @@ pub fn open(dir: &TempDir, spool: &Path, url: &str, way: &Way) -> Host {
     client
 }
 
-/// How many attempts the backoff has room for, the first included; jitter only makes it fewer.
+/// How many attempts the backoff has room for: the first, one after the first of the longest delays, which may be as short
+/// as the shortest, and those that the others leave room for; jitter only makes it fewer.
 pub fn attempts_within(time: Duration) -> usize {
-    let (mut attempts, mut delay, mut left) = (1, BASE_DELAY, time);
+    let (mut attempts, mut delay, mut left) = (2, BASE_DELAY, time);
     while let Some(rest) = left.checked_sub(delay) {
         (left, delay, attempts) = (rest, (delay * 2).min(MAX_DELAY), attempts + 1);
     }
