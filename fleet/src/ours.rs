@@ -73,6 +73,11 @@ impl Ours {
         Self { gate: Gate::new(backoff.another(), max_delay), epoch, backoff, budget, accepted: 0 }
     }
 
+    /// The process before this one waited so long.
+    pub fn remember_outage(&mut self, time: Ms) {
+        self.gate.remember_outage(Duration::from_millis(time));
+    }
+
     /// Until when no request may begin; `None`: one may.
     pub fn wait(&self, now: Ms) -> Option<Ms> {
         let instant = self.epoch.instant(now);

@@ -66,6 +66,13 @@ impl Policy {
         }
     }
 
+    /// A process that starts again: the one before it waited so long. Only ours reads that in the spool.
+    pub fn remember_outage(&mut self, time: Ms) {
+        if let Self::Ours(ours) = self {
+            ours.remember_outage(time);
+        }
+    }
+
     /// Until when no request may begin; `None`: one may.
     pub fn wait(&self, now: Ms) -> Option<Ms> {
         match self {

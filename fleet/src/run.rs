@@ -72,7 +72,10 @@ impl<'a> Run<'a> {
         for n in 0..scenario.clients {
             let (share, other) = scenario.others;
             let kind = if random.fraction() < share { other } else { kind };
-            let policy = Policy::new(kind, &scenario.settings, epoch);
+            let mut policy = Policy::new(kind, &scenario.settings, epoch);
+            if matches!(scenario.start, Start::Restarted) {
+                policy.remember_outage(scenario.outage);
+            }
             let phase = random.fraction() * making.gap.max(making.schedule_delay as f64);
             let mut client = Client::new(policy, phase, scenario.order, &making, up_at, epoch);
             let begins = random.fraction();

@@ -129,6 +129,11 @@ impl Gate {
         Self { epoch: epoch + 1, ..self }
     }
 
+    /// A process before this one waited so long in vain, and others may have. What this one hears itself counts more.
+    pub(super) fn remember_outage(&mut self, time: Duration) {
+        self.pace.remember(time);
+    }
+
     /// Until when no request may pass; `None`: one may.
     pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
         match &self.state {

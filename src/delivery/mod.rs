@@ -103,6 +103,9 @@ impl Delivery {
         outlet.add(&lane);
         let signal = outlet.exporter().destination().signal();
         let mut dispatch = Dispatch::new(outlet::limits(config, signal), outlet.gates().clone());
+        if let Some(time) = lane.outage_before() {
+            outlet.gates().endpoint().remember_outage(time);
+        }
         if !is_new {
             dispatch.set_stream(Stream::Backlog(lane.id().to_owned()));
         }

@@ -125,6 +125,13 @@ impl Pace {
         self.set(slow_start(wait));
     }
 
+    /// Before the first answer: somebody else has waited so long in an outage that may be over.
+    pub(super) fn remember(&mut self, time: Duration) {
+        if self.last_answer.is_none() && time > self.waited {
+            self.start_slowly(time);
+        }
+    }
+
     /// Whether clients that waited as long may come for the first time.
     fn others_come(&self, now: Instant) -> bool {
         self.well_since.is_none_or(|since| now.saturating_duration_since(since) < self.waited)
@@ -200,6 +207,21 @@ mod tests {
             pace.refused(Instant::now() + MAX_DELAY);
             assert!(pace.spacing <= IDLE * 2 && pace.pause(1.0).is_zero(), "{:?}", pace.spacing);
         }
+    }
+
+    #[test]
+    fn an_outage_that_is_remembered_counts_until_there_is_an_answer() {
+        let mut pace = Pace::new(MAX_DELAY);
+        pace.remember(MAX_DELAY * 100);
+        pace.remember(MAX_DELAY / 2);
+        assert_eq!(pace.next(None, 1.0), None, "the first request is made at once");
+        assert_eq!(pace.spacing, slow_start(MAX_DELAY));
+        let mut refused = Pace { ..pace };
+        refused.refused(Instant::now());
+        assert!(refused.pause(1.0) > Duration::ZERO, "others may come as well");
+        recovery(&mut pace);
+        pace.remember(MAX_DELAY * 100);
+        assert_eq!(pace.spacing, Duration::ZERO);
     }
 
     #[test]

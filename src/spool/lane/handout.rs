@@ -40,9 +40,15 @@ pub(crate) struct HandOut {
     ended: AtomicBool,
     trouble: Mutex<ReadTrouble>,
     short_of_memory: AtomicBool,
+    /// The last owner waited for an endpoint that failed.
+    was_failing: bool,
 }
 
 impl HandOut {
+    pub(super) fn new(was_failing: bool) -> Self {
+        Self { was_failing, ..Self::default() }
+    }
+
     pub(crate) fn wake(&self) {
         self.wakeup.raise();
     }
@@ -77,6 +83,12 @@ impl Lane {
     /// What delivery threads wait for.
     pub(crate) fn delivery_wakeup(&self) -> &Wakeup {
         &self.hand_out.wakeup
+    }
+
+    /// How long the last owner waited at most for an endpoint that failed; `None`: when it ended, it did not.
+    pub(crate) fn outage_before(&self) -> Option<Duration> {
+        let oldest = || Duration::from_millis(self.stats().oldest_pending_age_ms);
+        self.hand_out.was_failing.then(oldest)
     }
 
     /// The next batch to send, or what to wait for. The delivery wakeup is to be noted before the call.

@@ -41,6 +41,7 @@ impl Lane {
             Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
         let rejected = RejectedStore::new(id, dir.join("rejected"), checkpoint.cursor);
         journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
+        let was_failing = journal.counter(HeaderCounter::ExportState) == u64::from(ExportState::Backoff);
         // What the last owner waited for is not known to hold for this one.
         journal.set_counter(HeaderCounter::ExportState, ExportState::Idle.into());
         let queue = Queue::open(id, segments, &journal, checkpoint);
@@ -62,7 +63,7 @@ impl Lane {
             stores,
             intake: Intake::new(settings),
             mover: Mover::default(),
-            hand_out: HandOut::default(),
+            hand_out: HandOut::new(was_failing),
             requeue: Requeue::default(),
             elsewhere: Elsewhere::default(),
             settings: settings.clone(),

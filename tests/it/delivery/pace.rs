@@ -42,6 +42,27 @@ fn a_backoff_begins_again_after_an_answer() {
     assert!(again < grown, "{again:?} after one failure, {grown:?} after eight in a row");
 }
 
+/// All processes of a fleet may start again when the power is back.
+#[test]
+fn a_process_goes_on_slowly_where_the_last_one_waited() {
+    let dir = TempDir::new("pace");
+    let spool = dir.join("spool");
+    let settings = [("max_batch_size", "1"), ("max_delay_ms", "30000"), ("adopt", "any")];
+    let (ingest, _) = failing(|_| true);
+    let client = open(&spool, &ingest.url(), &settings);
+    enqueue(&client, 0..20);
+    let waited = || client.stats().unwrap().oldest_pending_age_ms > 2000;
+    eventually("the items are two seconds old", || client.stats().unwrap().retries > 0 && waited());
+    client.shutdown(Duration::ZERO).unwrap_err();
+    let (ingest, times) = failing(|_| false);
+    let client = open(&spool, &ingest.url(), &settings);
+    eventually("all are delivered", || times.lock().unwrap().len() == 20);
+    drop(client);
+    let times = times.lock().unwrap().clone();
+    // A 64th of two seconds, less a half at random.
+    assert!(times[1] - times[0] >= Duration::from_micros(15_600), "{:?}", times[1] - times[0]);
+}
+
 #[test]
 fn an_ingest_that_is_down_is_probed_once_for_all_lanes() {
     let dir = TempDir::new("pace");
