@@ -120,7 +120,7 @@ impl Ingest {
 
     /// Closes the listener and all connections at once and frees the port. A second call does nothing.
     pub fn stop(&self) {
-        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let acceptor = lock(&self.acceptor).take();
         let Some(acceptor) = acceptor else { return };
         let open = {
             let mut state = self.shared.lock();
@@ -167,9 +167,14 @@ fn listen_on(port: u16) -> io::Result<TcpListener> {
     }
 }
 
+/// What is under these locks is whole after each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {

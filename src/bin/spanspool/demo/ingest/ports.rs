@@ -6,7 +6,9 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::Range;
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use super::lock;
 
 /// Below those that Linux gives to connections by default (`ip_local_port_range`).
 const FIRST: u16 = 20_000;
@@ -21,7 +23,7 @@ struct Ports {
 /// A port that no other process takes; `None`: all are taken.
 pub fn next() -> Option<u16> {
     static PORTS: Mutex<Ports> = Mutex::new(Ports { left: 0..0, claims: Vec::new() });
-    let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ports = lock(&PORTS);
     if ports.left.is_empty() {
         let (claim, block) = (0..BLOCKS).find_map(claim)?;
         ports.claims.push(claim);
