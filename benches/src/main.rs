@@ -7,6 +7,7 @@
 //! `benches/plots`, one line of JSON to `benches/history.jsonl`. The exit status is 1 if a section failed.
 
 mod child;
+mod drain;
 mod figure;
 mod history;
 mod items;

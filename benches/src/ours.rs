@@ -63,9 +63,18 @@ pub fn with_exporter(
 
 /// A client that posts to `url`.
 pub fn online(dir: &Path, url: &str, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    Ok(BatchTraceProcessor::open(config_for(dir, url, settings)?)?)
+}
+
+/// A client that leaves its items to another one that posts to `url`.
+pub fn waiting(dir: &Path, url: &str, settings: &[(&str, &str)]) -> Result<BatchTraceProcessor> {
+    Ok(BatchTraceProcessor::open_offline(config_for(dir, url, settings)?)?)
+}
+
+fn config_for(dir: &Path, url: &str, settings: &[(&str, &str)]) -> Result<Config> {
     let mut config = config(dir, settings)?;
     config.set("endpoint", url)?.set("api_key", "sk-bench")?;
-    Ok(BatchTraceProcessor::open(config)?)
+    Ok(config)
 }
 
 /// Enqueues `count` items, cycling through `items`. The first refusal is an error.

@@ -40,6 +40,12 @@ impl Inode {
         look(folder.as_raw_fd(), &name, libc::AT_SYMLINK_NOFOLLOW).map(|(inode, _)| inode)
     }
 
+    /// Of what `path` leads to, through links.
+    pub(crate) fn found_at(path: &Path) -> io::Result<Self> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        look(libc::AT_FDCWD, &path, 0).map(|(inode, _)| inode)
+    }
+
     /// Whether `fd` is still open on this, as far as that can be known now.
     pub(crate) fn is_of(self, fd: RawFd) -> bool {
         match Self::of(fd) {

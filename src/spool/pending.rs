@@ -2,13 +2,51 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::config::Destination;
+use crate::error::{Error, ErrorKind, Result};
+use crate::item;
 use crate::spool::checkpoint::Checkpoint;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{JournalView, Records, ViewedRecord};
 use crate::spool::segments::Segments;
 use crate::spool::segments::reading::Found;
+use crate::spool::set_aside::rejected_files::RejectedFiles;
+
+/// The journal of the lane in `dir`. That is damaged, too, where it says that anybody may have the items, as it does of
+/// JSON, and they are of another form: zeros on the disk read like that.
+pub(crate) fn journal_of(lane: &str, dir: &HeldPath) -> Result<JournalView> {
+    let path = dir.join("journal");
+    let journal = JournalView::open(&path)?;
+    if journal.destination() == Destination::anybody()
+        && let Some(item) = any_item(lane, dir, &journal)?
+        && item::signal_of(&item).is_some()
+    {
+        let what = format!("journal {path}: it does not say any more where its items go");
+        return Err(Error::new(ErrorKind::Corrupt, what));
+    }
+    Ok(journal)
+}
+
+/// Some item of the lane, of what is soonest read.
+fn any_item(lane: &str, dir: &HeldPath, journal: &JournalView) -> Result<Option<Vec<u8>>> {
+    let in_journal = journal.records(journal.checkpoint().head).find_map(|record| match record {
+        ViewedRecord::Whole { json, .. } => Some(json),
+        ViewedRecord::Damaged { .. } => None,
+    });
+    if in_journal.is_some() {
+        return Ok(in_journal);
+    }
+    for part in Pending::new(lane, dir, journal) {
+        match part? {
+            Part::Batch(stored) => return Ok(stored.batch.item(0).map(<[u8]>::to_vec)),
+            Part::Item { json, .. } => return Ok(Some(json)),
+            Part::Unavailable { why, .. } => return Err(why),
+            Part::LostInSegments { .. } | Part::LostInJournal { .. } => {}
+        }
+    }
+    RejectedFiles::new(lane, dir.join("rejected")).any_item()
+}
 
 /// A part of what is pending.
 pub(crate) enum Part {

@@ -15,7 +15,7 @@ use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_ver
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
-use crate::spool::pending::{Part, Pending};
+use crate::spool::pending::{Part, Pending, journal_of};
 use crate::spool::segments::Segments;
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
@@ -61,8 +61,8 @@ pub(crate) enum Unreadable {
 }
 
 impl Unreadable {
-    /// Why the journal of the lane in `dir` can't be read. `None`: it can, or the lane was never in use.
-    pub(crate) fn of(dir: &HeldPath) -> Option<Self> {
+    /// Why the journal of the lane `id` in `dir` can't be read. `None`: it can, or the lane was never in use.
+    pub(crate) fn of(id: &str, dir: &HeldPath) -> Option<Self> {
         let path = dir.join("journal");
         let look = |e| Some(Self::Unavailable(Error::io(format!("look for {path}"), e)));
         match path.exists() {
@@ -73,7 +73,7 @@ impl Unreadable {
             }
             Err(e) => return look(e),
         }
-        let why = JournalView::open(&path).err()?;
+        let why = journal_of(id, dir).err()?;
         let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();
         Some(if damaged { Self::Damaged(why) } else { Self::Unavailable(why) })
     }
@@ -97,7 +97,7 @@ impl DamagedLane {
     /// Locks the lane that is called `named` when nobody owns it and its journal is damaged.
     pub(super) fn find(id: &str, named: &HeldPath) -> Result<Option<Self>> {
         let Some(dir) = lock::hold(named)? else { return Ok(None) };
-        let damage = || Unreadable::of(&dir).filter(Unreadable::is_damage);
+        let damage = || Unreadable::of(id, &dir).filter(Unreadable::is_damage);
         if damage().is_none() {
             return Ok(None);
         }
@@ -197,7 +197,7 @@ impl DamagedLane {
 pub(crate) fn recorded_in(id: &str, dir: &HeldPath, asking: &Destination) -> Result<Recorded> {
     let mut recorded = destination::recorded(&dir.join("journal"))?;
     // In a damaged journal nothing may be what is left of something.
-    if recorded.destination == Destination::anybody() && Unreadable::of(dir).is_some() {
+    if recorded.destination == Destination::anybody() && Unreadable::of(id, dir).is_some() {
         recorded.destination = match any_item(id, dir)? {
             Some(item) => Destination::anybody_of(item::signal_of(&item)),
             None => asking.without_address(),

@@ -213,6 +213,13 @@ pub fn accepting() -> Ingest {
     Ingest::start(|_| Answer::status(200)).unwrap()
 }
 
+/// An ingest that is down: `Ingest::start_on` makes it come up on its port.
+pub fn down() -> Ingest {
+    let ingest = accepting();
+    ingest.stop();
+    ingest
+}
+
 /// An ingest that takes a request and never answers it.
 pub fn silent() -> Ingest {
     Ingest::start(|_| Answer::status(200).fault(Fault::Hang(Duration::from_secs(600)))).unwrap()

@@ -1,4 +1,5 @@
-/* power COUNTERS FIRST THREADS PAUSE_US SYNC_MS [KEY=VALUE]...: THREADS threads enqueue until the process is killed.
+/* power COUNTERS FIRST THREADS PAUSE_US SYNC_MS [KEY=VALUE]...: THREADS threads enqueue until the process is killed, or
+ * whoever started it ends.
  *
  * Thread t, counted from FIRST, keeps numbers in the mapped file COUNTERS: how many items it ever handed to enqueue,
  * stored before the call, and after which of them the newest OK stands, stored after it. A later process goes on after
@@ -11,7 +12,9 @@
 #include "settings.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +72,7 @@ static void *enqueue_forever(void *argument) {
 
 int main(int argc, char **argv) {
     if (argc < 6) return 2;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL)) return perror("prctl"), 2;
     unsigned first = (unsigned)atoi(argv[2]), threads = (unsigned)atoi(argv[3]);
     long sync_ms = atol(argv[5]);
     if (threads < 1 || first + threads > 64) return 2;

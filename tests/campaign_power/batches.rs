@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::disk::{Disk, Kind, can_make};
+use super::mounts;
 use super::witness::{Mood, Witness};
 use testkit::client::{NEVER_MS, item, open};
 use testkit::form::Form;
@@ -20,6 +21,7 @@ fn a_batch_that_was_sent_is_the_same_batch_after_a_power_cut() {
     if !can_make(Kind::Ext4, "campaign_power") {
         return;
     }
+    mounts::keep_own();
     let disk = Disk::new(Kind::Ext4, true);
     let ingest = Witness::start();
     ingest.set_mood(Mood::Down);
@@ -52,6 +54,7 @@ fn a_number_that_a_power_cut_took_comes_back_under_another_key() {
     if !can_make(Kind::Ext4, "campaign_power") {
         return;
     }
+    mounts::keep_own();
     let disk = Disk::new(Kind::Ext4, true);
     let ingest = Witness::start();
     let settings = [("sync_interval_ms", NEVER_MS), ("adopt", "any")];

@@ -1,17 +1,20 @@
-//! Fuse: a folder of files that this process serves through /dev/fuse: the few requests that mkfs and a loop device
-//! make. One thread answers them, one after the other.
+//! Fuse: a folder of files that a process serves through /dev/fuse: the few requests that mkfs and a loop device make. One
+//! thread answers them, one after the other.
 
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::env;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 /// A file that is served.
 pub trait Served: Send + Sync {
@@ -27,6 +30,9 @@ const MAX_WRITE: usize = 1 << 20;
 const REQUEST_BYTES: usize = MAX_WRITE + 4096;
 
 const ROOT: u64 = 1;
+
+/// In the environment: the number of the device's descriptor.
+const DEVICE: &str = "SPANSPOOL_FUSE_DEVICE";
 
 // From linux/fuse.h.
 const LOOKUP: u32 = 1;
@@ -55,66 +61,83 @@ struct Files {
     newest: u64,
 }
 
-/// The mounted folder, unmounted when dropped.
-pub struct Folder {
-    path: PathBuf,
-    files: Arc<Mutex<Files>>,
-    server: Option<JoinHandle<()>>,
+/// Mounts a folder at `path`, which is made. Who has the device that is returned serves it; when nobody has it any more,
+/// it gives errors.
+pub fn mount(path: &Path) -> File {
+    fs::create_dir_all(path).unwrap();
+    let device = OpenOptions::new().read(true).write(true).open("/dev/fuse").unwrap();
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
+    let (target, options) = (c_path(path), CString::new(options).unwrap());
+    // SAFETY: all four are strings that end with a zero and outlive the call.
+    let answer = unsafe {
+        libc::mount(c"power".as_ptr(), target.as_ptr(), c"fuse".as_ptr(), 0, options.as_ptr().cast())
+    };
+    assert_eq!(answer, 0, "mount {}: {}", path.display(), io::Error::last_os_error());
+    device
 }
 
-impl Folder {
-    /// Mounts it at `path`, which is made.
-    pub fn mount(path: PathBuf) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let device = OpenOptions::new().read(true).write(true).open("/dev/fuse").unwrap();
-        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
-        let (target, options) = (c_path(&path), CString::new(options).unwrap());
-        // SAFETY: all four are strings that end with a zero and outlive the call.
-        let answer = unsafe {
-            libc::mount(c"power".as_ptr(), target.as_ptr(), c"fuse".as_ptr(), 0, options.as_ptr().cast())
-        };
-        assert_eq!(answer, 0, "mount {}: {}", path.display(), std::io::Error::last_os_error());
-        let files = Arc::new(Mutex::new(Files { newest: ROOT, ..Files::default() }));
-        let server = thread::spawn({
-            let files = files.clone();
-            move || serve(device, &files)
-        });
-        Self { path, files, server: Some(server) }
-    }
-
-    /// Adds a file under a name that was never in use before: what the kernel has cached is of one file only.
-    pub fn add(&self, name: &str, file: Arc<dyn Served>) -> PathBuf {
-        let mut files = self.files.lock().unwrap();
-        files.newest += 1;
-        let node = files.newest;
-        files.by_node.insert(node, file);
-        files.by_name.insert(name.to_owned(), node);
-        self.path.join(name)
-    }
-
-    /// The file is not opened any more.
-    pub fn remove(&self, name: &str) {
-        let mut files = self.files.lock().unwrap();
-        if let Some(node) = files.by_name.remove(name) {
-            files.by_node.remove(&node);
-        }
-    }
+/// Unmounts what is mounted at `path`. Lazily: a loop device may let go of its file a moment after its own file system is
+/// unmounted.
+pub fn unmount(path: &Path) {
+    let target = c_path(path);
+    // SAFETY: a string that ends with a zero and outlives the call.
+    unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let target = c_path(&self.path);
-        // SAFETY: a string that ends with a zero and outlives the call. Lazily: a loop device may let go of its file
-        // a moment after its own file system is unmounted.
-        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
-        if let Some(server) = self.server.take() {
-            let _ = server.join();
-        }
-    }
+/// Lets what `command` starts have the device, which must be open then, as `inherited`.
+pub fn hand_down(device: &File, command: &mut Command) {
+    let device = device.as_raw_fd();
+    command.env(DEVICE, device.to_string());
+    let keep = move || {
+        // SAFETY: the call gets numbers only.
+        let answer = unsafe { libc::fcntl(device, libc::F_SETFD, 0) };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: a system call is all that it makes between fork and exec.
+    unsafe { command.pre_exec(keep) };
+}
+
+/// The device that `hand_down` has left to this process, if one has.
+pub fn inherited() -> Option<File> {
+    let device = env::var(DEVICE).ok()?.parse().unwrap();
+    // SAFETY: it was opened for this process, which takes it once.
+    Some(unsafe { File::from_raw_fd(device) })
 }
 
 fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// What a mounted folder holds.
+pub struct Folder(Arc<Mutex<Files>>);
+
+impl Folder {
+    /// The folder of `device`, served by a thread from now on.
+    pub fn serve(device: File) -> Self {
+        let files = Arc::new(Mutex::new(Files { newest: ROOT, ..Files::default() }));
+        thread::spawn({
+            let files = files.clone();
+            move || serve(device, &files)
+        });
+        Self(files)
+    }
+
+    /// Adds a file under a name that was never in use before: what the kernel has cached is of one file only.
+    pub fn add(&self, name: &str, file: Arc<dyn Served>) {
+        let mut files = self.0.lock().unwrap();
+        files.newest += 1;
+        let node = files.newest;
+        files.by_node.insert(node, file);
+        files.by_name.insert(name.to_owned(), node);
+    }
+
+    /// The file is not opened any more.
+    pub fn remove(&self, name: &str) {
+        let mut files = self.0.lock().unwrap();
+        if let Some(node) = files.by_name.remove(name) {
+            files.by_node.remove(&node);
+        }
+    }
 }
 
 /// Answers requests until the folder is unmounted.

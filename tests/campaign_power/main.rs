@@ -14,14 +14,15 @@
 mod batches;
 mod disk;
 mod fuse;
+mod mounts;
 mod program;
 mod recorded;
+mod server;
 mod stopwatch;
 mod verdict;
 mod volatile;
 mod witness;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -54,13 +55,6 @@ impl Durability {
     fn name(self) -> &'static str {
         if self == Self::Power { "power" } else { "process" }
     }
-}
-
-/// Keeps other tests from running. This process serves disks by FUSE and maps files on them: the more of it goes on at
-/// once, the likelier a thread that serves waits for memory that a thread which waits for the disk has locked.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One run of the processes on a disk of its own.
@@ -159,7 +153,7 @@ fn campaign(
     if !can_make(kind, &test) || !have(&tool("CC", "cc"), "--version", &test) {
         return None;
     }
-    let _alone = alone();
+    mounts::keep_own();
     let title = format!("power: {} durability={} {preload:?}", kind.name(), durability.name());
     let seed = testkit::campaign::seed(&title);
     let mut noise = Noise::new(seed ^ kind as u64 ^ (durability as u64) << 8);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::stopwatch::{self, Stopwatch};
 use testkit::wait::eventually;
@@ -69,7 +69,7 @@ pub fn unix_ns() -> u64 {
 }
 
 /// How far each thread has come at some instant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Progress {
     pub handed: Vec<u64>,
     /// After which item the newest OK stands.

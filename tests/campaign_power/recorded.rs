@@ -1,22 +1,22 @@
 //! Recorded: cuts of a disk with a volatile cache, after the fact. While processes enqueue, the disk (`volatile`) keeps
 //! the record of what it was told, and with each entry what was acknowledged by then. Afterwards images are made of
 //! cuts after every flush of that run and at random, several for each, and what is in them is held against what was
-//! owed at that instant.
+//! owed at that instant. A process of its own (`server`) plays the disk and all images.
 //!
 //! `SPANSPOOL_IMAGES=900 cargo test --test campaign_power volatile -- --nocapture` looks at 900 images for each file
 //! system and durability; without it, at a few.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use super::Durability;
 use super::disk::Kind;
-use super::fuse::Folder;
-use super::program::{self, Crew, Name, Preload, Progress};
+use super::mounts;
+use super::program::{self, Crew, Name, Preload};
+use super::server::{Event, Sample, Server, Sources};
 use super::verdict::{Before, Findings, judge};
-use super::volatile::{Image, Record, Volatile};
 use super::witness::{Mood, Seen, Witness};
 use testkit::client::Noise;
 use testkit::form::Form;
@@ -36,15 +36,9 @@ const WORKERS: usize = 4;
 /// How long an image of a disk that lies is given.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is owed at an instant, and what the ingest had.
-struct Sample {
-    requests: usize,
-    progress: Progress,
-}
-
-/// A run of the processes, over and done, and the record of its disk.
+/// A run of the processes, over and done, and what reached its disk.
 struct Run {
-    record: Record<Sample>,
+    events: Vec<Event>,
     requests: Vec<Seen>,
     crew: Crew,
     durability: Durability,
@@ -61,17 +55,17 @@ impl Run {
         durability: Durability,
         form: Form,
         honest: bool,
-        folder: &Folder,
+        server: &Server,
         noise: &mut Noise,
     ) -> Self {
         let dir = TempDir::new("power-recorded");
         let name = format!("live-{}", dir.path().file_name().unwrap().to_str().unwrap());
-        let disk = Arc::new(Volatile::new(DISK_BYTES));
-        let device = folder.add(&name, disk.clone());
+        let device = server.add_disk(&name, DISK_BYTES);
         make_file_system(kind, &device);
         let live = Mount::new(&device, "loop", dir.join("live"));
 
-        let ingest = Arc::new(Witness::start());
+        let requests = dir.join("requests");
+        let ingest = Witness::counting(&requests);
         let in_flight = ["1", "4"][noise.below(2) as usize];
         let mut settings = vec![("exporter", form.exporter()), ("durability", durability.name())];
         settings.push(("journal_bytes", "192 KiB"));
@@ -90,10 +84,7 @@ impl Run {
         crew.sync_ms = if durability == Durability::Process { 15 } else { 0 };
 
         succeed(std::process::Command::new("sync").arg("-f").arg(live.path()));
-        disk.begin_record({
-            let (ingest, counters) = (ingest.clone(), crew.counters());
-            move || Sample { requests: ingest.record().len(), progress: program::read(&counters) }
-        });
+        server.begin_record(Sources { counters: crew.counters(), requests });
         ingest.set_mood(Mood::Down);
         crew.start(0);
         crew.start(1);
@@ -109,17 +100,17 @@ impl Run {
         crew.rest(true);
         pause(noise);
         pause(noise);
-        let record = disk.end_record(honest);
+        let events = server.end_record(honest);
         (0..program::PROCESSES).for_each(|which| crew.kill(which));
         drop(live);
-        folder.remove(&name);
+        server.remove(&name);
         let requests = ingest.record().clone();
-        Self { record, requests, crew, durability, form, settings, _dir: dir }
+        Self { events, requests, crew, durability, form, settings, _dir: dir }
     }
 
     /// What was owed just before event `cut` came.
     fn before(&self, cut: usize) -> Before {
-        let Sample { requests, progress } = self.record.sample(cut);
+        let Sample { requests, progress } = &self.events[cut].sample;
         let owed_ends = match self.durability {
             Durability::Power => &progress.acknowledged,
             Durability::Process => &progress.synced,
@@ -140,17 +131,22 @@ impl Run {
         }
     }
 
+    /// The events that are flushes.
+    fn flushes(&self) -> impl Iterator<Item = usize> {
+        (0..self.events.len()).filter(|at| self.events[*at].is_flush)
+    }
+
     /// Where to cut, in order, and how many sectors in a hundred are lost: for each flush, once just after it, and
     /// twice just before it, when most is in the cache; and as often at random.
     fn cuts(&self, images: usize, noise: &mut Noise) -> Vec<(usize, u64)> {
         let mut cuts = Vec::new();
-        for flush in self.record.flushes() {
+        for flush in self.flushes() {
             cuts.push((flush + 1, 0));
             cuts.extend((0..2).map(|_| (flush, 1 + noise.below(99))));
-            let anywhere = noise.below(self.record.len() as u64) as usize;
+            let anywhere = noise.below(self.events.len() as u64) as usize;
             cuts.push((anywhere, [0, 10, 50, 90, 100][noise.below(5) as usize]));
         }
-        cuts.retain(|(cut, _)| *cut < self.record.len());
+        cuts.retain(|(cut, _)| *cut < self.events.len());
         for at in (1..cuts.len()).rev() {
             cuts.swap(at, noise.below(at as u64 + 1) as usize);
         }
@@ -191,16 +187,13 @@ fn kernel_log() -> String {
 /// Looks at what a cut left.
 fn look(
     kind: Kind,
-    image: Arc<Image>,
+    image: &Path,
     before: &Before,
     settings: &[(&str, &str)],
-    folder: &Folder,
     dir: &Path,
     patience: Duration,
 ) -> Findings {
-    let name = dir.file_name().unwrap().to_str().unwrap();
-    let device = folder.add(name, image);
-    let mount = Mount::try_new(&device, kind.options_of_copy(), dir.to_path_buf());
+    let mount = Mount::try_new(image, kind.options_of_copy(), dir.to_path_buf());
     let found = match &mount {
         Ok(mount) => judge(&mount.path().join(SPOOL), settings, before, patience),
         Err(why) => {
@@ -208,7 +201,6 @@ fn look(
         }
     };
     drop(mount);
-    folder.remove(name);
     let _ = std::fs::remove_dir(dir);
     found
 }
@@ -220,26 +212,26 @@ fn campaign(kind: Kind, durability: Durability, honest: bool, images: u64) -> Op
     if !can || !Path::new("/dev/fuse").exists() && !skip(&test, "/dev/fuse") {
         return None;
     }
-    let _alone = super::alone();
+    mounts::keep_own();
     let title = format!("volatile disk: {} durability={} honest={honest}", kind.name(), durability.name());
     let seed = campaign::seed(&title);
     let mut noise = Noise::new(seed ^ kind as u64 ^ (durability as u64) << 8);
     let patience = if honest { PATIENCE } else { SHORT_PATIENCE };
     let dir = TempDir::new("power-volatile");
-    let folder = Folder::mount(dir.join("files"));
+    let server = Server::start(dir.join("files"));
     let all = Mutex::new(Findings::default());
     let (mut events, mut flushes, mut runs) = (0, 0, 0);
     while all.lock().unwrap().cuts < images {
         let form = Form::nth(kind as usize + durability as usize + runs);
-        let mut run = Run::new(kind, durability, form, honest, &folder, &mut noise);
-        events += run.record.len();
-        flushes += run.record.flushes().len();
+        let mut run = Run::new(kind, durability, form, honest, &server, &mut noise);
+        events += run.events.len();
+        flushes += run.flushes().count();
         runs += 1;
         let left = images - all.lock().unwrap().cuts;
         let cuts = if honest {
             run.cuts(left.min(IMAGES_A_RUN) as usize, &mut noise)
         } else {
-            (0..left).map(|n| ((n + 1) as usize * (run.record.len() - 1) / left as usize, 50)).collect()
+            (0..left).map(|n| ((n + 1) as usize * (run.events.len() - 1) / left as usize, 50)).collect()
         };
         assert!(!cuts.is_empty(), "nothing was flushed");
         let mut settings = run.settings.clone();
@@ -252,11 +244,12 @@ fn campaign(kind: Kind, durability: Durability, honest: bool, images: u64) -> Op
                     let mut queue = queue.lock().unwrap();
                     let (cuts, run, noise) = &mut *queue;
                     let Some((number, (cut, lost))) = cuts.next() else { return };
-                    let (image, before) =
-                        (run.record.image(*cut, *lost, sector_bytes(kind), noise), run.before(*cut));
+                    let name = format!("cut-{runs}-{number}");
+                    let image = server.add_image(&name, *cut, *lost, sector_bytes(kind), noise);
+                    let before = run.before(*cut);
                     drop(queue);
-                    let folder_of_image = dir.join(&format!("cut-{runs}-{number}"));
-                    let found = look(kind, image, &before, &settings, &folder, &folder_of_image, patience);
+                    let found = look(kind, &image, &before, &settings, &dir.join(&name), patience);
+                    server.remove(&name);
                     if honest {
                         let what = format!("{title}, seed {seed}, run {runs}, cut {cut}, lost {lost} %");
                         found.assert_promise_kept(&what, durability == Durability::Power);

@@ -130,19 +130,10 @@ pub struct Record<S> {
 }
 
 impl<S> Record<S> {
-    /// The number of events.
-    pub fn len(&self) -> usize {
-        self.events.len()
-    }
-
-    /// The events that are flushes.
-    pub fn flushes(&self) -> Vec<usize> {
-        (0..self.events.len()).filter(|at| self.events[*at].write.is_none()).collect()
-    }
-
-    /// What was sampled when event `cut` came: it is the state of the world at a cut just before it.
-    pub fn sample(&self, cut: usize) -> &S {
-        &self.events[cut].sample
+    /// Of each event whether it is a flush, and what was sampled when it came: the state of the world at a cut just
+    /// before it.
+    pub fn events(&self) -> impl Iterator<Item = (bool, &S)> {
+        self.events.iter().map(|event| (event.write.is_none(), &event.sample))
     }
 
     /// What a cut just before event `cut` may leave: of the sectors that are not certain, each stays as it was with

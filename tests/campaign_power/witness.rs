@@ -1,7 +1,10 @@
 //! Witness: an ingest that keeps the record of what came and what it took.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -43,11 +46,23 @@ pub struct Witness {
 
 impl Witness {
     pub fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    /// The same, with the number of requests so far in a file, see `count_in`: it has each before it is answered.
+    pub fn counting(file: &Path) -> Self {
+        let file = File::create(file).unwrap();
+        let note = move |requests: usize| file.write_all_at(&requests.to_ne_bytes(), 0).unwrap();
+        note(0);
+        Self::start_with(note)
+    }
+
+    fn start_with(note: impl Fn(usize) + Send + Sync + 'static) -> Self {
         let mood = Arc::new(AtomicU64::new(Mood::Up as u64));
         let record = Arc::new(Mutex::new(Vec::new()));
         let ingest = Ingest::start({
             let (mood, record) = (mood.clone(), record.clone());
-            move |request| answer(request, mood.load(Ordering::Relaxed), &record)
+            move |request| answer(request, mood.load(Ordering::Relaxed), &record, &note)
         });
         Self { ingest: ingest.unwrap(), mood, record }
     }
@@ -65,6 +80,11 @@ impl Witness {
     pub fn record(&self) -> MutexGuard<'_, Vec<Seen>> {
         self.record.lock().unwrap()
     }
+}
+
+/// The number of requests that stands in the file of `Witness::counting`.
+pub fn count_in(file: &Path) -> usize {
+    usize::from_ne_bytes(fs::read(file).unwrap().try_into().unwrap())
 }
 
 /// Items that the ingest took in these requests.
@@ -87,7 +107,7 @@ pub fn keys_in(record: &[Seen]) -> HashMap<&str, u64> {
     record.iter().map(|seen| (seen.key.as_str(), seen.hash)).collect()
 }
 
-fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>) -> Answer {
+fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>, note: &impl Fn(usize)) -> Answer {
     let texts = texts_of(request);
     let items: Vec<Name> = texts.iter().filter_map(|text| Name::of(text)).collect();
     let offends = items.iter().any(|name| name.is_offensive());
@@ -104,6 +124,7 @@ fn answer(request: &Request, mood: u64, record: &Mutex<Vec<Seen>>) -> Answer {
     };
     let mut record = record.lock().unwrap();
     record.push(seen);
+    note(record.len());
     // Nobody can tell a lone offender from an endpoint that refuses everything, so a batch of one would be put on hold.
     let came_with_others =
         |name: &Name| record.iter().any(|seen| seen.items.len() > 1 && seen.items.contains(name));

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use spanspool::BatchTraceProcessor;
 
+use crate::drain::{self, Spent};
 use crate::figure::{ns, rate};
 use crate::latency::median;
-use crate::machine::cpu_s;
 use crate::ours::{self, PATIENCE};
 use crate::peers::post_all;
 use crate::server::{Manners, Server};
@@ -28,21 +28,6 @@ const OFTEN: [(&str, &str); 2] = [("base_delay_ms", "1000"), ("max_delay_ms", "1
 /// About 1 GiB.
 const OUTAGE_BATCHES: usize = 16_000;
 
-/// How long a delivery took, and how much CPU time of this process.
-#[derive(Clone, Copy)]
-struct Spent {
-    wall_s: f64,
-    cpu_s: f64,
-}
-
-impl Spent {
-    fn by<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Self)> {
-        let (begin, cpu_before) = (Instant::now(), cpu_s());
-        let made = work()?;
-        Ok((made, Self { wall_s: begin.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before }))
-    }
-}
-
 /// Measures and reports.
 pub fn run(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     at_full_speed(sheet, dir)?;
@@ -57,7 +42,7 @@ fn at_full_speed(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let bodies: Vec<Vec<u8>> = spans.chunks(BATCH_ITEMS).map(body).collect();
     let mut rounds = Vec::new();
     for n in 0..ROUNDS {
-        let ours = ours_once(&dir.join(n.to_string()), &server.url(), &spans, &[])?;
+        let ours = drain::once(&dir.join(n.to_string()), &server.url(), &spans, &[])?;
         let ((), theirs) = Spent::by(|| post_all(&server.url(), &bodies))?;
         rounds.push((ours, theirs));
     }
@@ -91,7 +76,7 @@ fn with_a_slow_ingest(sheet: &mut Sheet, dir: &Path) -> Result<()> {
         let spans = items::spans(batches * BATCH_ITEMS);
         let spool = dir.join(format!("in-flight-{in_flight}"));
         let in_flight = ("max_in_flight", &*in_flight.to_string());
-        let spent = ours_once(&spool, &server.url(), &spans, &[in_flight])?;
+        let spent = drain::once(&spool, &server.url(), &spans, &[in_flight])?;
         Ok::<_, Box<dyn std::error::Error>>(spans.len() as f64 / spent.wall_s)
     };
     let (eight, one) = (rate_of(8, 480)?, rate_of(1, 60)?);
@@ -111,13 +96,13 @@ fn with_failures(sheet: &mut Sheet, dir: &Path) -> Result<()> {
             let manners = Manners { delay_ms: BUSY_DELAY_MS, fails_one_in, ..Manners::default() };
             let server = Server::start(manners)?;
             let spool = dir.join(format!("failures-{n}"));
-            fill(&spool, &spans)?;
+            drain::fill(&spool, &server.url(), &spans, &[])?;
             let (client, spent) = Spent::by(|| {
                 let client = ours::online(&spool, &server.url(), &[("max_in_flight", "8")])?;
                 wait_for(&client, counted)?;
                 Ok(client)
             })?;
-            delivered(client, &spool, &spans)?;
+            drain::delivered(client, &spool, &spans)?;
             Ok::<_, Box<dyn std::error::Error>>(counted as f64 / spent.wall_s)
         };
         rounds.push((rate_with(FAILS_ONE_IN)?, rate_with(0)?));
@@ -136,11 +121,11 @@ fn after_an_outage(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let mut rounds = Vec::new();
     for n in 0..ROUNDS {
         let (server, spool) = (outage()?, dir.join(format!("outage-{n}")));
-        fill(&spool, &spans)?;
+        drain::fill(&spool, &server.url(), &spans, &[])?;
         let client = ours::online(&spool, &server.url(), &OFTEN)?;
         wait_for(&client, 1)?;
         let ((), ours) = Spent::by(|| Ok(client.flush(PATIENCE)?))?;
-        delivered(client, &spool, &spans)?;
+        drain::delivered(client, &spool, &spans)?;
         // The loop has an outage of its own: after a wait, everything is slower for a while.
         let (first, rest) = bodies.split_at(1);
         let server = outage()?;
@@ -163,38 +148,6 @@ fn wait_for(client: &BatchTraceProcessor, requests: u64) -> Result<()> {
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(())
-}
-
-/// From opening a spool with `spans` until all of them are delivered.
-fn ours_once(spool: &Path, url: &str, spans: &[Vec<u8>], settings: &[(&str, &str)]) -> Result<Spent> {
-    fill(spool, spans)?;
-    let (client, spent) = Spent::by(|| {
-        let client = ours::online(spool, url, settings)?;
-        client.flush(PATIENCE)?;
-        Ok(client)
-    })?;
-    delivered(client, spool, spans)?;
-    Ok(spent)
-}
-
-fn fill(spool: &Path, spans: &[Vec<u8>]) -> Result<()> {
-    let client = ours::offline(spool, &[])?;
-    ours::fill(&client, spans, spans.len())?;
-    client.sync()?;
-    Ok(())
-}
-
-/// Sees to it that all items were delivered, and removes the spool.
-fn delivered(client: BatchTraceProcessor, spool: &Path, spans: &[Vec<u8>]) -> Result<()> {
-    client.flush(PATIENCE)?;
-    let delivered = client.stats()?.delivered;
-    drop(client);
-    std::fs::remove_dir_all(spool)?;
-    if delivered == spans.len() as u64 {
-        Ok(())
-    } else {
-        Err(format!("only {delivered} of {} items were delivered", spans.len()).into())
-    }
 }
 
 fn body(items: &[Vec<u8>]) -> Vec<u8> {

@@ -1,11 +1,12 @@
 //! OTLP: what an item costs that is a request of OTLP, next to one of JSON, to prepared requests, and to the SDK's exporter.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use spanspool::BatchTraceProcessor;
 use spanspool_opentelemetry::SpoolSpanProcessor;
 
+use crate::drain::{self, Spent};
 use crate::figure::{ns, rate};
 use crate::latency::Latencies;
 use crate::ours::{self, PATIENCE};
@@ -22,8 +23,6 @@ const ITEMS: usize = 256;
 const BATCH_ITEMS: usize = 128;
 const BATCHES: usize = 8_000;
 const SPANS: usize = 200_000;
-/// Longer than it takes to fill a spool.
-const OUTAGE: Duration = Duration::from_secs(10);
 const EXPORTER: [(&str, &str); 1] = [("exporter", "otlp")];
 
 /// Measures and reports.
@@ -61,23 +60,12 @@ fn delivery(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let bodies: Vec<Vec<u8>> = requests.chunks(BATCH_ITEMS).map(<[_]>::concat).collect();
     let mut rounds = Vec::new();
     for n in 0..ROUNDS {
-        let spool = dir.join(format!("drain-{n}"));
-        // The spool is filled while the ingest fails, and delivered once it is well.
-        let server = Server::start(Manners { down_ms: OUTAGE.as_millis() as u64, ..Manners::default() })?;
-        let client = ours::online(&spool, &server.url(), &EXPORTER)?;
-        ours::fill(&client, &requests, requests.len())?;
-        client.sync()?;
-        drop(client);
-        std::thread::sleep(OUTAGE);
-        let begin = Instant::now();
-        let client = ours::online(&spool, &server.url(), &EXPORTER)?;
-        client.flush(PATIENCE)?;
-        let ours = requests.len() as f64 / begin.elapsed().as_secs_f64();
-        drop(client);
-        std::fs::remove_dir_all(&spool)?;
-        let begin = Instant::now();
-        post_all_with(&[("Content-Type", "application/x-protobuf")], &server.url(), &bodies)?;
-        rounds.push((ours, requests.len() as f64 / begin.elapsed().as_secs_f64()));
+        let server = Server::start(Manners::default())?;
+        let ours = drain::once(&dir.join(format!("drain-{n}")), &server.url(), &requests, &EXPORTER)?;
+        let kind = [("Content-Type", "application/x-protobuf")];
+        let ((), theirs) = Spent::by(|| post_all_with(&kind, &server.url(), &bodies))?;
+        let rate_of = |spent: Spent| requests.len() as f64 / spent.wall_s;
+        rounds.push((rate_of(ours), rate_of(theirs)));
     }
     let what = "delivery of requests of OTLP, 128 a batch, vs bare ureq";
     sheet.rounds(what, &rounds, rate, Reach::AtLeast(0.95));

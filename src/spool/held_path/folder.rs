@@ -1,6 +1,6 @@
 //! Folder: a folder that is held by its descriptor.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
 use crate::os::descriptors::above_standard;
+use crate::os::inode::Inode;
 use crate::os::kept::Kept;
 use crate::os::lock::Unpoison;
 
@@ -87,15 +88,16 @@ impl HeldFolder {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        let held = self.descriptor().and_then(|held| Ok(rustix::fs::fstat(held)?));
-        let Ok(held) = held else { return Standing::Here };
-        if held.st_nlink == 0 {
-            return Standing::Deleted;
-        }
-        match rustix::fs::stat(&self.path) {
-            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Standing::Here,
-            Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Standing::Moved,
+        let held = match self.descriptor().and_then(|held| Inode::of_named(held.as_fd())) {
+            Ok(Some(held)) => held,
+            Ok(None) => return Standing::Deleted,
             // It can't be known now.
+            Err(_) => return Standing::Here,
+        };
+        match Inode::found_at(&self.path) {
+            Ok(found) if found == held => Standing::Here,
+            Ok(_) => Standing::Moved,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Standing::Moved,
             Err(_) => Standing::Here,
         }
     }
@@ -104,16 +106,14 @@ impl HeldFolder {
     pub(super) fn route(&self, below: &Path) -> Result<Route> {
         let not_found = |e| Error::io(format!("find {}", self.path.display()), e);
         let descriptor = self.descriptor().map_err(not_found)?;
-        let through = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()));
-        let leads_there = |path: &Path| match (rustix::fs::stat(path), rustix::fs::fstat(&descriptor)) {
-            (Ok(there), Ok(held)) => (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino),
-            _ => false,
-        };
-        let roots = [through, self.path.clone()];
-        let root = roots.into_iter().find(|root| leads_there(root)).ok_or_else(|| {
+        let held = descriptor.as_fd().as_raw_fd();
+        let inode = Inode::of(held).map_err(not_found)?;
+        let roots = [PathBuf::from(format!("/proc/self/fd/{held}")), self.path.clone()];
+        let leads_there = |root: &PathBuf| Inode::found_at(root).is_ok_and(|found| found == inode);
+        let root = roots.into_iter().find(leads_there).ok_or_else(|| {
             let why = "its path does not lead there (it was moved, or this process has another root), and there is no /proc \
                        to reach it by";
-            not_found(io::Error::new(io::ErrorKind::NotFound, why))
+            not_found(io::Error::new(ErrorKind::NotFound, why))
         })?;
         Ok(Route { path: root.join(below), _descriptor: descriptor })
     }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::spool::format::seq_name::seq_name;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{HeaderCounter, JournalView};
-use crate::spool::pending::{Part, Pending};
+use crate::spool::pending::{Part, Pending, journal_of};
 use crate::spool::recovery::{Unreadable, recorded_in};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
@@ -63,10 +63,10 @@ impl LaneCheck {
             quarantine_bytes: quarantine.bytes_on_disk(),
             ..Self::default()
         };
-        if let Some(unreadable) = Unreadable::of(dir) {
+        if let Some(unreadable) = Unreadable::of(id, dir) {
             check.find("journal", unreadable.why().message());
             check.repairable &= unreadable.is_repairable();
-        } else if let Ok(journal) = JournalView::open(&dir.join("journal")) {
+        } else if let Ok(journal) = journal_of(id, dir) {
             let unaccounted = journal.checkpoint().unaccounted();
             if unaccounted > 0 {
                 check.ledger_is_off = true;

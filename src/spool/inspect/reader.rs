@@ -9,6 +9,7 @@ use crate::spool::held_path::HeldPath;
 use crate::spool::inspect::view::{SpoolView, destination_of};
 use crate::spool::journal::{JournalView, ViewedRecord};
 use crate::spool::lane::lock::is_owned;
+use crate::spool::pending::journal_of;
 use crate::spool::segments::Segments;
 use crate::spool::segments::reading;
 use crate::spool::set_aside::rejected_files::{RejectedFiles, Stamp};
@@ -237,7 +238,7 @@ impl LaneReader {
     }
 
     fn journal(&self) -> Result<JournalView> {
-        JournalView::open(&self.dir.join("journal"))
+        journal_of(&self.lane, &self.dir)
     }
 
     fn look(&self) -> Result<Segments> {

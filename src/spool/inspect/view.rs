@@ -12,7 +12,7 @@ use crate::spool::lane::Lane;
 use crate::spool::lane::directory::LANES;
 use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::is_owned;
-use crate::spool::pending::{Part, Pending};
+use crate::spool::pending::{Part, Pending, journal_of};
 use crate::spool::recovery::{Unreadable, recorded_in};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 use crate::spool::set_aside::rejection::RejectedItem;
@@ -85,7 +85,7 @@ impl SpoolView {
     pub fn lanes(&self) -> Result<Vec<LaneStatus>> {
         let mut lanes = Vec::new();
         for (id, path) in self.lane_dirs()? {
-            if let Ok(journal) = JournalView::open(&path.join("journal")) {
+            if let Ok(journal) = journal_of(&id, &path) {
                 lanes.push(status_of(id, &path, &journal));
             }
         }
@@ -97,7 +97,7 @@ impl SpoolView {
         let mut unreadable = Vec::new();
         for (id, path) in self.lane_dirs()? {
             // The process that recovers it holds its lock: it is unreadable until that is done.
-            if let Some(it) = Unreadable::of(&path)
+            if let Some(it) = Unreadable::of(&id, &path)
                 && path.is_folder()
             {
                 let (reason, damaged) = (it.why().message().to_owned(), it.is_damage());
@@ -123,7 +123,7 @@ impl SpoolView {
     /// Items that are delivered meanwhile may show or not.
     pub fn pending(&self, each: &mut dyn FnMut(&Destination, &[u8]) -> bool) -> Result<()> {
         for (id, path) in self.lane_dirs()? {
-            let Ok(journal) = JournalView::open(&path.join("journal")) else { continue };
+            let Ok(journal) = journal_of(&id, &path) else { continue };
             let destination = journal.destination();
             for part in Pending::new(&id, &path, &journal) {
                 let more = match part? {

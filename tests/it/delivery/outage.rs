@@ -7,6 +7,7 @@ use testkit::client::{
     BACKOFF, HOLD, NEVER_MS, Received, arrived, assert_all_delivered, batch_id, enqueue, open,
     wait_for_requests, wait_for_state,
 };
+use testkit::host::down;
 use testkit::ingest::{Answer, Fault, Ingest, Request};
 use testkit::script::scripted;
 use testkit::wait::{PATIENCE, eventually};
@@ -35,8 +36,7 @@ fn survives(failure: Answer) {
 #[test]
 fn ingest_that_comes_up_late_gets_everything() {
     let dir = TempDir::new("outage");
-    let down = Ingest::start(|_| Answer::status(200)).unwrap();
-    down.stop();
+    let down = down();
     let client = open(&dir.join("spool"), &down.url(), &[]);
     enqueue(&client, 0..1000);
     eventually("a few attempts fail", || client.stats().unwrap().retries >= 3);
@@ -190,8 +190,7 @@ fn flush_and_wake_try_at_once_in_a_long_backoff() {
 #[test]
 fn flush_ends_at_its_deadline_and_loses_nothing() {
     let dir = TempDir::new("outage");
-    let down = Ingest::start(|_| Answer::status(200)).unwrap();
-    down.stop();
+    let down = down();
     let client = open(&dir.join("spool"), &down.url(), &[]);
     enqueue(&client, 0..3);
     let error = client.flush(Duration::from_millis(50)).unwrap_err();

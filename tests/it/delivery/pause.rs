@@ -7,15 +7,11 @@ use testkit::TempDir;
 use testkit::client::{
     HOLD, arrived, assert_all_delivered, enqueue, lanes, open, wait_for_requests, wait_for_state,
 };
-use testkit::ingest::{Answer, Ingest};
+use testkit::host::accepting;
 use testkit::wait::{PATIENCE, eventually};
 
 /// In this time a client that is not paused sends what it has, many times over.
 const LONG: Duration = Duration::from_millis(400);
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
-}
 
 #[test]
 fn nothing_is_sent_between_pause_and_wake() {

@@ -11,7 +11,7 @@ use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually};
 
 use super::delivery::base;
-use super::{item, open, otlp_config, times};
+use super::{item, names_in, open, otlp_config, times};
 
 /// Where the journal says where its items go, and the bytes that this takes here.
 const DESTINATION: (u64, usize) = (4096, 60);
@@ -22,6 +22,11 @@ fn leave_damaged(spool: &Path, change: impl Fn(&mut [u8])) {
     let client = BatchTraceProcessor::open_offline(config).unwrap();
     ["a", "b", "c"].iter().for_each(|name| client.enqueue(&item(name)).unwrap());
     drop(client);
+    damage(spool, change);
+}
+
+/// Lets `change` damage what the spool's only lane says of where its items go.
+fn damage(spool: &Path, change: impl Fn(&mut [u8])) {
     let journal = lane_dir(spool).join("journal");
     let journal = File::options().read(true).write(true).open(journal).unwrap();
     let (at, len) = DESTINATION;
@@ -32,27 +37,65 @@ fn leave_damaged(spool: &Path, change: impl Fn(&mut [u8])) {
     journal.write_all_at(&bytes, at).unwrap();
 }
 
+/// What may become of the part that says where the items go: a bit of it turns, or its block is lost.
+const DAMAGES: [fn(&mut [u8]); 2] = [|bytes| bytes[20] ^= 1, |bytes| bytes.fill(0)];
+
 #[test]
 fn items_of_a_damaged_journal_go_to_a_client_for_such_items_only() {
-    let dir = TempDir::new("otlp-damage");
-    leave_damaged(dir.path(), |bytes| bytes[20] ^= 1);
+    for damage in DAMAGES {
+        let dir = TempDir::new("otlp-damage");
+        leave_damaged(dir.path(), damage);
+        assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
+        assert!(testkit::client::lanes(dir.path()).is_empty());
+        let receiver = Ingest::start(|_| Answer::status(200)).unwrap();
+        let adopting = [("adopt", "any"), ("adopt_interval_ms", "10")];
+        // One for JSON, and one for logs, look around and leave it alone.
+        let json = testkit::client::open(dir.path(), &receiver.url(), &adopting);
+        let logs = open(dir.path(), &base(&receiver), &[&adopting[..], &[("signal", "logs")]].concat());
+        enqueue(&json, [7]);
+        json.flush(PATIENCE).unwrap();
+        logs.flush(PATIENCE).unwrap();
+        assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
+        let traces = open(dir.path(), &base(&receiver), &[("adopt_interval_ms", "10")]);
+        eventually("they are delivered", || traces.stats().unwrap().delivered == 3);
+        assert_all_delivered(&json, 1);
+        let requests = receiver.requests();
+        assert_eq!(times(requests.iter().filter(|request| request.path == "/v1/traces")).len(), 3);
+        assert_eq!(requests.iter().flat_map(items_of).count(), 1);
+        assert_eq!(rejected(dir.path()).len(), 0);
+    }
+}
+
+/// Where the journal has no item that tells what it is.
+#[test]
+fn items_outside_the_journal_tell_it_as_well() {
+    let dir = TempDir::new("otlp-damage-outside");
+    let picky = Ingest::start(|request| match names_in(request).iter().any(|name| name == "bad") {
+        true => Answer::status(400),
+        false => Answer::status(200),
+    })
+    .unwrap();
+    let small = [("journal_bytes", "128 KiB")];
+    let client = open(dir.path(), &base(&picky), &small);
+    ["good", "bad"].iter().for_each(|name| client.enqueue(&item(name)).unwrap());
+    client.flush(PATIENCE).unwrap();
+    drop(client);
+    damage(dir.path(), |bytes| bytes.fill(0));
+    assert_eq!(rejected(dir.path())[0].destination.as_str(), "otlp traces");
     assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
-    let receiver = Ingest::start(|_| Answer::status(200)).unwrap();
-    let adopting = [("adopt", "any"), ("adopt_interval_ms", "10")];
-    // One for JSON, and one for logs, look around and leave it alone.
-    let json = testkit::client::open(dir.path(), &receiver.url(), &adopting);
-    let logs = open(dir.path(), &base(&receiver), &[&adopting[..], &[("signal", "logs")]].concat());
-    enqueue(&json, [7]);
+
+    let dir = TempDir::new("otlp-damage-outside");
+    let client = BatchTraceProcessor::open_offline(otlp_config(dir.path(), &base(&picky), &small)).unwrap();
+    let oversize = "x".repeat(100_000);
+    client.enqueue(&item(&oversize)).unwrap();
+    drop(client);
+    damage(dir.path(), |bytes| bytes.fill(0));
+    let json = testkit::client::open(dir.path(), &picky.url(), &[("adopt_interval_ms", "10")]);
     json.flush(PATIENCE).unwrap();
-    logs.flush(PATIENCE).unwrap();
     assert_eq!(view(dir.path()).unreadable().unwrap().len(), 1);
-    let traces = open(dir.path(), &base(&receiver), &[("adopt_interval_ms", "10")]);
-    eventually("they are delivered", || traces.stats().unwrap().delivered == 3);
-    assert_all_delivered(&json, 1);
-    let requests = receiver.requests();
-    assert_eq!(times(requests.iter().filter(|request| request.path == "/v1/traces")).len(), 3);
-    assert_eq!(requests.iter().flat_map(items_of).count(), 1);
-    assert_eq!(rejected(dir.path()).len(), 0);
+    let traces = open(dir.path(), &base(&picky), &[("adopt_interval_ms", "10")]);
+    eventually("it is delivered", || traces.stats().unwrap().delivered == 1);
+    assert_eq!(times(&picky.requests()).get(&oversize), Some(&1));
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod item;
 pub mod json;
 pub mod key_file;
 pub mod ledger;
+pub mod lock;
 pub mod named_keys;
 pub mod outcome;
 pub mod progress;

@@ -1,12 +1,13 @@
 //! Progress: a bar on a terminal, a plain line every few seconds elsewhere; both on standard error.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::human::count;
+use crate::cli::lock::lock;
 
 /// How far a piece of work has come. Threads may share it.
 pub struct Progress {
@@ -49,7 +50,7 @@ impl Progress {
             }
             Kind::Lines(last) => {
                 let line = format!("  {} {} of {}  {note}", self.what, count(done), count(total));
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut last = lock(last);
                 let due = last.as_ref().is_none_or(|(at, old)| at.elapsed() >= LINE_INTERVAL && *old != line);
                 if due {
                     warn(line.trim_end());

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxhttp::model::{Body, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -18,6 +18,7 @@ use serde_json::json;
 use super::api::{self, Answer, Refusal};
 use super::page::{self, File};
 use super::spool::Spool;
+use crate::cli::lock::lock;
 
 /// What the page may load and run: its own files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -95,7 +96,7 @@ impl Server {
     pub fn invite(&self) -> io::Result<String> {
         let token = random()?;
         let address = format!("http://127.0.0.1:{}/{token}/", self.gate.port);
-        *self.gate.invitation.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *lock(&self.gate.invitation) = Some(token);
         Ok(address)
     }
 
@@ -138,7 +139,7 @@ impl Gate {
 
     /// Whether `path` is the invitation, which is used up then.
     fn accepts(&self, path: &str) -> bool {
-        let mut invitation = self.invitation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut invitation = lock(&self.invitation);
         let token = path.strip_prefix('/').and_then(|path| path.strip_suffix('/'));
         let is_it = token.zip(invitation.as_deref()).is_some_and(|(token, it)| is_same(token, it));
         if is_it {

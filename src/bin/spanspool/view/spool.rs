@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::items::Items;
 use super::loader::{Loader, Progress};
 use super::rejected::RejectedRows;
 use super::watch::{self, Watch};
+use crate::cli::lock::lock;
 
 /// The most memory for the list of traces. What else is needed is a fraction of it.
 const MOST_INDEX_BYTES: usize = 96 << 20;
@@ -112,9 +113,4 @@ impl Spool {
     pub fn items(&self) -> MutexGuard<'_, Items> {
         lock(&self.items)
     }
-}
-
-/// What is behind these locks is whole after each step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

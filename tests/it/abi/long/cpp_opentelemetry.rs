@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
-use testkit::host::Host;
-use testkit::ingest::{Answer, Ingest};
+use testkit::host::{Host, accepting};
+use testkit::ingest::Ingest;
 use testkit::{TempDir, caller, have, lib_dir, root, skip, succeed, tool};
 
 use crate::abi::long::shop::shop_is_killed_and_goes_on;
@@ -49,10 +49,6 @@ pub fn build(source: &str, dir: &TempDir, libraries: &[&str]) -> PathBuf {
 
 fn url(ingest: &Ingest) -> String {
     format!("http://127.0.0.1:{}", ingest.port())
-}
-
-fn accepting() -> Ingest {
-    Ingest::start(|_| Answer::status(200)).unwrap()
 }
 
 /// The messages of all requests to `path`.

@@ -9,6 +9,7 @@ use testkit::TempDir;
 use testkit::client::{
     BACKOFF, assert_all_delivered, enqueue, lanes, long_item, number_of, open, wait_for_state,
 };
+use testkit::host::down;
 use testkit::ingest::{Answer, Ingest, Request, items_of};
 use testkit::wait::{PATIENCE, eventually};
 
@@ -62,8 +63,7 @@ fn no_more_is_uploaded_than_so_many_bytes_a_second() {
 #[test]
 fn attempts_that_upload_nothing_cost_nothing() {
     let dir = TempDir::new("budget-down");
-    let down = Ingest::start(|_| Answer::status(200)).unwrap();
-    down.stop();
+    let down = down();
     let client = open(&dir.join("spool"), &down.url(), &[("max_bytes_per_s", "100")]);
     enqueue(&client, 0..3);
     eventually("many attempts fail", || client.stats().unwrap().retries >= 20);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use testkit::TempDir;
 use testkit::client::{BACKOFF, assert_ledger, long_item, open, wait_for_state};
+use testkit::host::down;
 use testkit::ingest::{Answer, Ingest};
 use testkit::wait::until;
 
@@ -46,8 +47,7 @@ struct Measured {
 
 fn measure(order: &str, items: u64, latency: Duration, settling: Duration) -> Measured {
     let dir = TempDir::new("newest-long");
-    let down = Ingest::start(|_| Answer::status(200)).unwrap();
-    down.stop();
+    let down = down();
     let settings = [
         ("order", order),
         ("max_spool_bytes", "64GiB"),

@@ -7,21 +7,18 @@
 #![allow(dead_code)]
 
 mod message;
+mod ports;
 mod wire;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use message::{Answer, Fault, Request, items_of};
 
-/// Below those that Linux gives to connections by default (`ip_local_port_range`).
-const PORTS: Range<u16> = 20_000..32_000;
 /// For how long a port that somebody else has is waited for, and how often it is tried.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
 const PORT_INTERVAL: Duration = Duration::from_millis(10);
@@ -123,7 +120,7 @@ impl Ingest {
 
     /// Closes the listener and all connections at once and frees the port. A second call does nothing.
     pub fn stop(&self) {
-        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let acceptor = lock(&self.acceptor).take();
         let Some(acceptor) = acceptor else { return };
         let open = {
             let mut state = self.shared.lock();
@@ -147,12 +144,8 @@ impl Drop for Ingest {
     }
 }
 
-/// Takes each port once per process, so that a client which retries an ingest that was stopped can't reach another one.
 fn listen_anywhere() -> io::Result<TcpListener> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    for _ in 0..PORTS.len() {
-        let n = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = PORTS.start + (n % PORTS.len() as u32) as u16;
+    while let Some(port) = ports::next() {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Err(e) if e.kind() == ErrorKind::AddrInUse => {}
             listener => return listener,
@@ -174,9 +167,14 @@ fn listen_on(port: u16) -> io::Result<TcpListener> {
     }
 }
 
+/// What is under these locks is whole after each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
