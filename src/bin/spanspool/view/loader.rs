@@ -108,6 +108,10 @@ impl Loader {
         }
         let Some(followed) = self.lanes.get_mut(&lane.id) else { return Ok(()) };
         let cursor = followed.reader.parts()?.first().map_or(0, |part| part.start);
+        let dropped = [lane.stats.dropped_overflow, lane.stats.dropped_expired, lane.stats.dropped_corrupt]
+            .iter()
+            .sum::<u64>();
+        self.spool.index().set_has_dropped(followed.slot, dropped > 0);
         self.spool.index().set_cursor(followed.slot, cursor);
         followed.older.retain(|part| part.end > cursor);
         let found = followed.read(&self.spool, followed.next..u64::MAX)?;

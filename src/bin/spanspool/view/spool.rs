@@ -15,7 +15,7 @@ use super::rejected::RejectedRows;
 use super::watch::{self, Watch};
 
 /// The most memory for the list of traces. What else is needed is a fraction of it.
-const MOST_INDEX_BYTES: usize = 96 << 20;
+const MOST_INDEX_BYTES: usize = 112 << 20;
 
 /// Locks are taken one at a time, but for the index, under which `rejected` is not taken.
 pub struct Spool {

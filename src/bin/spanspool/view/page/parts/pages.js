@@ -4,6 +4,8 @@ import { Retry } from './retry.js';
 
 /** Pages further from the view are forgotten, so that a walk through millions of rows takes no more memory. */
 const MOST_KEPT = 40;
+/** A page is fetched when the reader is so many rows away from it. */
+const AHEAD = 80;
 
 export class Pages {
     /** The rows that there are; `null` until the first page is there. */
@@ -67,9 +69,11 @@ export class Pages {
      * when they are asked for after a wait.
      */
     want(first, last) {
-        const [from, to] = [Math.floor(first / this.#size), Math.floor(last / this.#size)];
+        const pageOf = (index) => Math.floor(index / this.#size);
+        const [from, to] = [pageOf(first), pageOf(last)];
         this.#inView = [from, to];
-        for (let page = from; page <= to; page += 1) {
+        const [ahead, end] = [Math.max(0, first - AHEAD), Math.min(last + AHEAD, (this.total ?? 1) - 1)];
+        for (let page = pageOf(ahead); page <= Math.max(to, pageOf(end)); page += 1) {
             const isThere = this.#pages.has(page) && !this.#stale.has(page);
             const isAwaited = this.#underWay.has(page) || this.#failed.get(page)?.retry.isDue === false;
             if (!isThere && !isAwaited) this.#fetch(page);

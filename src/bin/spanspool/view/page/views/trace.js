@@ -110,16 +110,16 @@ export class TraceView {
     #show(spans) {
         const isFirst = this.#head.querySelector('h1') === null;
         this.#waterfall.show(spans);
-        const { trouble, delivered = 0 } = this.#trace;
-        const gone = 'Its spans were delivered, and are no longer in the spool.';
+        const { trouble, delivered = 0, gone = 0 } = this.#trace;
+        const why = `Its spans were ${gone > 0 ? 'delivered or dropped' : 'delivered'}, and are no longer in the spool.`;
         replace(
             this.#head,
             backLink(this.#back),
             traceTitle(this.#trace, () => this.#openItem()),
-            traceFacts(spans, delivered, this.#waterfall.extent),
+            traceFacts(spans, { delivered, gone }, this.#waterfall.extent),
             traceShares(this.#waterfall.longest(MOST_SHARES), (node) => this.#select(node)),
             trouble && h('p', { class: 'note bad', dir: 'auto' }, trouble),
-            spans.length === 0 && h('p', { class: 'note' }, gone),
+            spans.length === 0 && h('p', { class: 'note' }, why),
         );
         if (isFirst) this.#greet(spans);
     }

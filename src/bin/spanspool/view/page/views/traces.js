@@ -90,6 +90,8 @@ export class TracesView {
 
     async #load(offset, limit) {
         const { total, traces, version } = await this.#source.traces({ ...this.#filter.query, offset, limit });
+        // These rows don't follow upon those that are there.
+        if (offset > 0 && version !== this.#version) this.#newer.hidden = false;
         this.#version = version;
         return { total, rows: traces };
     }
@@ -121,7 +123,8 @@ export class TracesView {
     #filtered() {
         note(this.address);
         this.#isAnnounced = false;
-        this.#list.active = -1;
+        this.#newer.hidden = true;
+        this.#list.goToTop();
         this.#pages.reset();
     }
 
