@@ -22,6 +22,9 @@ pub struct Loader {
     rejected: BTreeMap<String, LaneReader>,
 }
 
+/// The most older items that are read in one go, oldest first.
+const MOST_OLDER: u64 = 1 << 15;
+
 /// A lane that is followed.
 struct Followed {
     reader: LaneReader,
@@ -29,7 +32,7 @@ struct Followed {
     signal: Option<Signal>,
     /// The next item of the journal.
     next: u64,
-    /// The parts in segments that were not read yet, oldest first.
+    /// The parts in segments that were not read yet, oldest first. A segment may have a million items.
     older: Vec<Range<u64>>,
 }
 
@@ -100,8 +103,9 @@ impl Loader {
         if !known {
             let Some(slot) = self.spool.index().lane(&lane.id) else { return Ok(()) };
             let (reader, signal) = (view.reader(&lane.id)?, lane.destination.signal());
-            let mut older = reader.parts()?;
-            let next = older.pop().map_or(0, |journal| journal.start);
+            let mut parts = reader.parts()?;
+            let next = parts.pop().map_or(0, |journal| journal.start);
+            let older = parts.into_iter().flat_map(in_small_parts).collect();
             self.lanes.insert(lane.id.clone(), Followed { reader, slot, signal, next, older });
             let mut progress = self.spool.progress();
             progress.of_items += lane.stats.pending;
@@ -162,6 +166,11 @@ impl Loader {
         self.spool.rejected().insert(id.to_owned(), rows);
         Ok(())
     }
+}
+
+fn in_small_parts(part: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let starts = part.clone().step_by(MOST_OLDER as usize);
+    starts.map(move |start| start..part.end.min(start + MOST_OLDER))
 }
 
 impl Followed {

@@ -271,7 +271,8 @@ impl Index {
         let kept: BTreeSet<u32> = self.order[..self.order.len() / 4 * 3].iter().copied().collect();
         let names = std::mem::take(&mut self.names);
         self.names.name("");
-        let (traces, before) = (std::mem::take(&mut self.traces), self.traces.len());
+        let traces = std::mem::take(&mut self.traces);
+        let before = traces.len();
         self.by_key.clear();
         self.order.clear();
         self.bytes = 0;
