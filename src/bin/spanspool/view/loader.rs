@@ -195,13 +195,14 @@ impl Followed {
     }
 }
 
-/// Adds a chunk to the index. For new items the oldest traces make room. Returns whether there is room for more.
+/// Adds a chunk to the index. For new items the oldest traces make room first. Returns whether there is room for more.
 fn add(spool: &Spool, slot: LaneSlot, chunk: &mut Vec<(u64, Vec<Record>)>, is_new: bool) -> bool {
     let mut index = spool.index();
+    let must_make_room = is_new && !chunk.is_empty() && index.is_full();
+    let forgotten = if must_make_room { index.forget_oldest() } else { 0 };
     for (seq, records) in chunk.iter() {
         index.add(slot, *seq, records);
     }
-    let forgotten = if is_new && index.is_full() { index.forget_oldest() } else { 0 };
     let has_room = !index.is_full();
     drop(index);
     let mut progress = spool.progress();

@@ -52,5 +52,6 @@ fn older_traces_are_left_out_when_the_list_takes_all_the_memory_that_it_may() {
         let note = viewer.json("api/now")["loading"]["note"].clone();
         total() < listed && counts(&note) == TRACES + 1 - total()
     });
+    assert!(is_listed(TRACES), "the new one is still listed");
     drop(client);
 }
