@@ -71,6 +71,20 @@ def test_filters_choose_and_are_in_the_address(watched, long_list):
     expect(linked.get_by_label("Shortest duration")).to_have_attribute("aria-invalid", "true")
 
 
+def test_an_address_with_filters_is_followed_in_the_same_tab(watched, long_list):
+    page = watched.open(f"{long_list}#/traces?errors=1")
+    found = page.locator(".found")
+    expect(found).to_have_text("500 traces")
+    page.goto(f"{long_list}#/traces?q=run+25")
+    expect(found).to_have_text("111 traces")
+    expect(page.get_by_label("Search")).to_have_value("run 25")
+    # The way back to the list leads to the one that was left.
+    page.get_by_role("link", name="Now", exact=True).click()
+    page.get_by_role("link", name="Traces", exact=True).click()
+    expect(found).to_have_text("111 traces")
+    assert page.url.endswith("#/traces?q=run+25")
+
+
 def test_what_is_found_is_shown_from_its_first_row_on(watched, long_list):
     page = watched.open(f"{long_list}#/traces")
     expect(row(page, "run 4999")).to_be_visible()
