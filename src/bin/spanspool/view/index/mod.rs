@@ -249,8 +249,8 @@ impl Index {
         }
     }
 
-    /// Items that were refused while the rejected store can't be written go to the end of the queue again and again. Only
-    /// the newest of the trace at `at` are kept.
+    /// Items that were refused while the rejected store can't be written go to the end of the queue again and again.
+    /// Of those of the trace at `at` only the newest are kept.
     fn remove_repeated(&mut self, at: u32) {
         let trace = &mut self.traces[at as usize];
         let mut places = std::mem::take(&mut trace.places);

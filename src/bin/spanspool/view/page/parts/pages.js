@@ -34,8 +34,8 @@ export class Pages {
     }
 
     /**
-     * What can't be had of that which is looked at, or `null`: `rows` (the first and the last, from 1 on; `null` as long
-     * as nothing is known), `isOld` (old ones are shown instead) and `error`.
+     * What can't be had of that which is looked at, or `null`: `rows` (the first and the last, from 1 on; `null` as
+     * long as nothing is known), `isOld` (old ones are shown instead) and `error`.
      */
     get missing() {
         const [from, to] = this.#inView;
@@ -65,8 +65,8 @@ export class Pages {
     }
 
     /**
-     * Fetches the rows from `first` to `last`, as far as they are not there. Those that could not be had are tried again
-     * when they are asked for after a wait.
+     * Fetches the rows from `first` to `last`, as far as they are not there. Those that could not be had are tried
+     * again when they are asked for after a wait.
      */
     want(first, last) {
         const pageOf = (index) => Math.floor(index / this.#size);

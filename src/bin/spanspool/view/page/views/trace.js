@@ -111,7 +111,7 @@ export class TraceView {
         const isFirst = this.#head.querySelector('h1') === null;
         this.#waterfall.show(spans);
         const { trouble, delivered = 0, gone = 0 } = this.#trace;
-        const why = `Its spans were ${gone > 0 ? 'delivered or dropped' : 'delivered'}, and are no longer in the spool.`;
+        const fate = gone > 0 ? 'delivered or dropped' : 'delivered';
         replace(
             this.#head,
             backLink(this.#back),
@@ -119,7 +119,7 @@ export class TraceView {
             traceFacts(spans, { delivered, gone }, this.#waterfall.extent),
             traceShares(this.#waterfall.longest(MOST_SHARES), (node) => this.#select(node)),
             trouble && h('p', { class: 'note bad', dir: 'auto' }, trouble),
-            spans.length === 0 && h('p', { class: 'note' }, why),
+            spans.length === 0 && h('p', { class: 'note' }, `Its spans were ${fate}, and are no longer in the spool.`),
         );
         if (isFirst) this.#greet(spans);
     }
