@@ -1,7 +1,9 @@
 """A browser whose pages are watched: whatever a span made happen that it must not fails the test."""
 
 import os
+import re
 import shutil
+import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -115,6 +117,23 @@ def address(spool):
     """Where the viewer of `spool` is."""
     with spool.view() as address:
         yield address
+
+
+def fail_first(page, address, times, kind="503"):
+    """Lets the first `times` requests for `address` fail. Returns a list that gets the time of each request."""
+    asked = []
+
+    def answer(route):
+        asked.append(time.monotonic())
+        if len(asked) > times:
+            route.continue_()
+        elif kind == "abort":
+            route.abort()
+        else:
+            route.fulfill(status=503, json={"error": "the disk is slow"})
+
+    page.route(re.compile(address), answer)
+    return asked
 
 
 @contextmanager

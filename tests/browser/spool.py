@@ -58,12 +58,18 @@ class Spool:
     @contextmanager
     def view(self, *more):
         """The viewer while the block runs; gives its address."""
+        with self.running(*more) as (_, address):
+            yield address
+
+    @contextmanager
+    def running(self, *more):
+        """The same; gives its process, too."""
         command = [PROGRAM, "view", "--spool-dir", str(self.path), *more]
         viewer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
         try:
             address = viewer.stdout.readline().split()[-1]
             assert address.startswith("http://127.0.0.1:"), address
-            yield address
+            yield viewer, address
         finally:
             viewer.kill()
             viewer.wait()

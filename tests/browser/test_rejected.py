@@ -4,7 +4,7 @@ import shlex
 
 from playwright.sync_api import expect
 
-from conftest import row, rows
+from conftest import fail_first, row, rows
 from items import REFUSED_ITEM, span
 from spool import Ingest, run
 
@@ -34,3 +34,13 @@ def test_why_it_was_refused_and_how_to_send_it_again(watched, tmp_path):
     expect(page.get_by_text("Nothing was rejected.")).to_be_visible()
     page.get_by_role("link", name="Traces", exact=True).click()
     expect(row(page, "refund").locator(".states")).to_contain_text("1 waiting")
+
+
+def test_rejected_items_that_could_not_be_read_are_tried_again(watched, address):
+    page = watched.open(f"{address}#/now", allowed=["503"])
+    fail_first(page, "api/rejected", 1)
+    page.get_by_role("link", name="Rejected").click()
+    missing = page.locator(".note", has_text="Rejected items are not loaded, and are tried again: the disk is slow")
+    expect(missing).to_be_visible()
+    expect(rows(page)).to_have_count(1)
+    expect(missing).to_be_hidden()

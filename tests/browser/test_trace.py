@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from conftest import open_span, open_trace, row, rows, viewing
+from conftest import fail_first, open_span, open_trace, row, rows, viewing
 from items import broken_tree, span, trace
 
 
@@ -98,6 +98,15 @@ def test_a_trace_and_a_span_can_be_linked(watched, address):
     expect(linked.locator(".panel h2")).to_have_text("GET carrier")
     expect(row(linked, "GET carrier")).to_have_attribute("aria-selected", "true")
     linked.go_back()
+
+
+def test_a_trace_that_could_not_be_read_is_tried_again(watched, address):
+    page = watched.open(f"{address}#/traces", allowed=["503"])
+    fail_first(page, r"api/trace\?", 2)
+    row(page, "POST /chat").click()
+    expect(page.get_by_text("the disk is slow")).to_be_visible()
+    expect(rows(page)).to_have_count(7)
+    expect(page.get_by_text("the disk is slow")).to_be_hidden()
 
 
 def test_a_trace_that_grows_grows_on_the_page(watched, tmp_path):

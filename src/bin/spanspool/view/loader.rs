@@ -22,6 +22,9 @@ pub struct Loader {
     rejected: BTreeMap<String, LaneReader>,
 }
 
+/// The most older items that are read in one go, oldest first.
+const MOST_OLDER: u64 = 1 << 15;
+
 /// A lane that is followed.
 struct Followed {
     reader: LaneReader,
@@ -29,7 +32,7 @@ struct Followed {
     signal: Option<Signal>,
     /// The next item of the journal.
     next: u64,
-    /// The parts in segments that were not read yet, oldest first.
+    /// The parts in segments that were not read yet, oldest first. A segment may have a million items.
     older: Vec<Range<u64>>,
 }
 
@@ -100,14 +103,19 @@ impl Loader {
         if !known {
             let Some(slot) = self.spool.index().lane(&lane.id) else { return Ok(()) };
             let (reader, signal) = (view.reader(&lane.id)?, lane.destination.signal());
-            let mut older = reader.parts()?;
-            let next = older.pop().map_or(0, |journal| journal.start);
+            let mut parts = reader.parts()?;
+            let next = parts.pop().map_or(0, |journal| journal.start);
+            let older = parts.into_iter().flat_map(in_small_parts).collect();
             self.lanes.insert(lane.id.clone(), Followed { reader, slot, signal, next, older });
             let mut progress = self.spool.progress();
             progress.of_items += lane.stats.pending;
         }
         let Some(followed) = self.lanes.get_mut(&lane.id) else { return Ok(()) };
         let cursor = followed.reader.parts()?.first().map_or(0, |part| part.start);
+        let dropped = [lane.stats.dropped_overflow, lane.stats.dropped_expired, lane.stats.dropped_corrupt]
+            .iter()
+            .sum::<u64>();
+        self.spool.index().set_has_dropped(followed.slot, dropped > 0);
         self.spool.index().set_cursor(followed.slot, cursor);
         followed.older.retain(|part| part.end > cursor);
         let found = followed.read(&self.spool, followed.next..u64::MAX)?;
@@ -160,6 +168,11 @@ impl Loader {
     }
 }
 
+fn in_small_parts(part: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let starts = part.clone().step_by(MOST_OLDER as usize);
+    starts.map(move |start| start..part.end.min(start + MOST_OLDER))
+}
+
 impl Followed {
     /// Adds the items of `seqs` to the index. Of those in segments, as many as it has memory for.
     fn read(&mut self, spool: &Spool, seqs: Range<u64>) -> Result<Found> {
@@ -182,13 +195,14 @@ impl Followed {
     }
 }
 
-/// Adds a chunk to the index. For new items the oldest traces make room. Returns whether there is room for more.
+/// Adds a chunk to the index. For new items the oldest traces make room first. Returns whether there is room for more.
 fn add(spool: &Spool, slot: LaneSlot, chunk: &mut Vec<(u64, Vec<Record>)>, is_new: bool) -> bool {
     let mut index = spool.index();
+    let must_make_room = is_new && !chunk.is_empty() && index.is_full();
+    let forgotten = if must_make_room { index.forget_oldest() } else { 0 };
     for (seq, records) in chunk.iter() {
         index.add(slot, *seq, records);
     }
-    let forgotten = if is_new && index.is_full() { index.forget_oldest() } else { 0 };
     let has_room = !index.is_full();
     drop(index);
     let mut progress = spool.progress();

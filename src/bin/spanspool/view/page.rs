@@ -60,6 +60,8 @@ pub static FILES: &[File] = files! {
     Script "parts/keys.js",
     Script "parts/list.js",
     Script "parts/long-text.js",
+    Script "parts/missing.js",
+    Script "parts/retry.js",
     Script "parts/pages.js",
     Script "parts/panel.js",
     Script "parts/pulse.js",

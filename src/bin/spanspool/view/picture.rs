@@ -63,7 +63,7 @@ impl Picture {
     /// The trace with this id alone. `None`: there is no such trace.
     pub fn of_trace(spool: &Spool, id: &str) -> Result<Option<Self>, String> {
         let row = {
-            let index = spool.index();
+            let mut index = spool.index();
             index.key(id).and_then(|key| index.row(key))
         };
         let Some(row) = row else { return Ok(None) };

@@ -16,7 +16,7 @@ use super::watch::{self, Watch};
 use crate::cli::lock::lock;
 
 /// The most memory for the list of traces. What else is needed is a fraction of it.
-const MOST_INDEX_BYTES: usize = 96 << 20;
+const MOST_INDEX_BYTES: usize = 112 << 20;
 
 /// Locks are taken one at a time, but for the index, under which `rejected` is not taken.
 pub struct Spool {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use testkit::TempDir;
-use testkit::client::{lanes, long_item, open, open_offline};
+use testkit::client::{lane_dir, lanes, long_item, open, open_offline};
 use testkit::host::{Host, settings};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually, until};
@@ -87,6 +87,49 @@ fn new_items_are_listed_and_those_that_left_are_counted() {
 }
 
 #[test]
+fn an_item_that_goes_to_the_end_of_the_queue_again_and_again_is_counted_once() {
+    let dir = TempDir::new("view-put-off");
+    let spool = dir.join("spool");
+    let ingest = Ingest::start(|request| {
+        let is_bad = items_of(request).iter().any(|item| item.contains("step bad"));
+        Answer::status(if is_bad { 422 } else { 200 })
+    })
+    .unwrap();
+    let client = open(&spool, &ingest.url(), &[("max_delay_ms", "10")]);
+    let enqueue = |item: String| client.enqueue(item.as_bytes()).unwrap();
+    enqueue(agents_span("trace_first", "first", None, 0));
+    eventually("one is accepted", || client.stats().unwrap().delivered == 1);
+    // Refused items have no place to go to.
+    let rejected = lane_dir(&spool).join("rejected");
+    let _ = std::fs::remove_dir(&rejected);
+    std::fs::write(&rejected, "in the way").unwrap();
+    let viewer = Viewer::of(&spool);
+    viewer.loaded();
+    let bad = agents_span("trace_a", "bad", None, 1);
+    enqueue(bad.replace("\"error\":null", "\"error\":{\"message\":\"no\",\"data\":null}"));
+    enqueue(agents_trace("trace_a", "Refunds"));
+
+    let is_one = |trace: &serde_json::Value| trace["spans"] == 1 && trace["errors"] == 1;
+    let mut places = std::collections::BTreeSet::new();
+    eventually("it had another place, and another one", || {
+        let traces = viewer.traces("");
+        let spans = traces.first().map(|trace| viewer.spans_of(trace)).unwrap_or_default();
+        places.extend(spans.iter().map(|span| span["ref"].to_string()));
+        places.len() >= 4
+    });
+    let trace = viewer.traces_when("it is one span that waits", |traces| {
+        traces.len() == 1 && is_one(&traces[0]) && traces[0]["waiting"] == 1
+    });
+    assert_eq!((&trace[0]["name"], &trace[0]["delivered"]), (&json!("Refunds"), &json!(0)));
+
+    std::fs::remove_file(&rejected).unwrap();
+    viewer.traces_when("it is one span that was rejected", |traces| {
+        traces.len() == 1 && is_one(&traces[0]) && traces[0]["rejected"] == 1 && traces[0]["waiting"] == 0
+    });
+    drop(client);
+}
+
+#[test]
 fn an_item_that_was_delivered_is_gone_and_its_place_says_so() {
     let dir = TempDir::new("view-gone");
     let spool = dir.join("spool");
@@ -103,6 +146,27 @@ fn an_item_that_was_delivered_is_gone_and_its_place_says_so() {
     assert!(viewer.span(&row).text().contains("delivered"), "{}", viewer.span(&row).text());
     let raw = viewer.get(&format!("api/raw?ref={}", row["ref"].as_str().unwrap()));
     assert_eq!(raw.status, 404);
+    drop(client);
+}
+
+#[test]
+fn an_item_that_may_have_been_dropped_is_not_said_to_be_delivered() {
+    let dir = TempDir::new("view-dropped");
+    let spool = dir.join("spool");
+    let small = [("max_spool_bytes", "256KiB"), ("overflow", "drop_oldest")];
+    let client = open_offline(&spool, &small);
+    client.enqueue(agents_span("trace_a", "one", None, 1).as_bytes()).unwrap();
+    let viewer = Viewer::of(&spool);
+    viewer.traces_when("it waits", |traces| traces.len() == 1 && traces[0]["waiting"] == 1);
+    let mut n = 0..;
+    eventually("the oldest are dropped", || {
+        client.enqueue(long_item(n.next().unwrap(), 10_000).as_bytes()).unwrap();
+        client.stats().unwrap().dropped_overflow > 0
+    });
+    let is_gone = |trace: &serde_json::Value| trace["id"] == "trace_a" && trace["gone"] == 1;
+    let traces = viewer.traces_when("it is gone", |traces| traces.iter().any(is_gone));
+    let trace = traces.iter().find(|trace| is_gone(trace)).unwrap();
+    assert_eq!((&trace["delivered"], &trace["waiting"]), (&json!(0), &json!(0)));
     drop(client);
 }
 

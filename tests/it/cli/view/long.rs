@@ -6,9 +6,11 @@ use std::time::Instant;
 use testkit::TempDir;
 use testkit::client::{PATIENT, open_offline};
 use testkit::run::LONG;
+use testkit::succeed;
 use testkit::wait::until;
 
 use super::Viewer;
+use crate::cli::long::browser_tests;
 
 const SPANS: u32 = 3_000_000;
 const SPANS_PER_TRACE: u32 = 10;
@@ -77,5 +79,8 @@ fn three_million_spans_take_little_memory_and_the_page_is_there_at_once() {
     let peak = peak_mib(viewer.host.pid());
     println!("{peak} MiB of memory at most");
     assert!(peak <= 200, "{peak} MiB");
-    drop(client);
+    drop((viewer, client));
+    let Some(mut tests) = browser_tests("a backlog in a browser", &dir) else { return };
+    tests.args(["-s", "test_backlog.py"]).env("SPANSPOOL_BACKLOG", &spool);
+    println!("{}", String::from_utf8_lossy(&succeed(&mut tests).stdout));
 }

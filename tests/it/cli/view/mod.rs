@@ -1,6 +1,7 @@
 //! `spanspool view`: what a browser is given, and what nobody is.
 
 mod items;
+mod limit;
 mod living;
 mod long;
 mod picture;

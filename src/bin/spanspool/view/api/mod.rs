@@ -34,7 +34,7 @@ fn refuse(status: u16, text: impl Into<String>) -> Refusal {
 }
 
 fn gone() -> Refusal {
-    refuse(404, "it was delivered, and is no longer in the spool")
+    refuse(404, "it was delivered or dropped, and is no longer in the spool")
 }
 
 /// The most rows of a page.

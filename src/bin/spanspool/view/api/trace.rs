@@ -31,7 +31,7 @@ struct Row<'a> {
 
 /// The trace `key` with its spans from `offset` on, `limit` at most. `None`: there is no such trace.
 pub fn trace(spool: &Spool, key: Key, offset: usize, limit: usize) -> Result<Option<Value>, Refusal> {
-    let index = spool.index();
+    let mut index = spool.index();
     let (Some(row), Some(places)) = (index.row(key), index.places(key)) else { return Ok(None) };
     drop(index);
     let view = spool.view().map_err(|error| refuse(500, error.message()))?;
@@ -66,6 +66,7 @@ pub fn trace(spool: &Spool, key: Key, offset: usize, limit: usize) -> Result<Opt
         "start_us": row.start_us,
         "end_us": row.end_us,
         "delivered": row.delivered,
+        "gone": row.gone,
         "trouble": Some(troubles.join("; ")).filter(|trouble| !trouble.is_empty()),
         "total": spans.len(),
         "spans": rows,

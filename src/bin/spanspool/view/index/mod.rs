@@ -22,7 +22,7 @@ pub struct Key(u64);
 /// What a trace takes besides its texts and places, in bytes: the entry, its share of the table and of the order.
 const TRACE_BYTES: usize = size_of::<Trace>() + 80;
 /// A place, with the room that its list has for more.
-const PLACE_BYTES: usize = 12;
+const PLACE_BYTES: usize = 18;
 
 pub struct Index {
     hasher: RandomState,
@@ -39,19 +39,30 @@ pub struct Index {
     most_bytes: usize,
 }
 
+#[derive(Default)]
 struct Lane {
     id: String,
     /// Items before it are settled; all of them once the lane is gone.
     cursor: u64,
+    /// Some of them were dropped.
+    has_dropped: bool,
     read: Seqs,
     rejected: BTreeMap<u64, Vec<Refused>>,
+}
+
+/// What became of an item.
+enum Fate {
+    Waiting,
+    Rejected,
+    Delivered,
+    /// Delivered or dropped.
+    Gone,
 }
 
 /// A record of a rejected item.
 struct Refused {
     key: Key,
-    is_trace: bool,
-    is_error: bool,
+    place: Place,
 }
 
 /// Which traces are asked for.
@@ -80,6 +91,8 @@ pub struct Row {
     pub waiting: u32,
     pub rejected: u32,
     pub delivered: u32,
+    /// What was delivered or dropped: the lane did both.
+    pub gone: u32,
     pub lanes: usize,
 }
 
@@ -119,8 +132,7 @@ impl Index {
         let known = self.lanes.iter().position(|lane| lane.id == id);
         let slot = known.unwrap_or(self.lanes.len());
         if known.is_none() {
-            let (read, rejected) = (Seqs::default(), BTreeMap::new());
-            self.lanes.push(Lane { id: id.to_owned(), cursor: 0, read, rejected });
+            self.lanes.push(Lane { id: id.to_owned(), ..Lane::default() });
         }
         (slot < MOST_LANES).then_some(slot as LaneSlot)
     }
@@ -131,8 +143,7 @@ impl Index {
             return;
         }
         for record in records {
-            let place = Place::new(lane, seq, record.is_trace);
-            self.add_record(record, place);
+            self.add_record(record, self.place(lane, seq, record));
         }
         self.version += 1;
     }
@@ -153,6 +164,10 @@ impl Index {
         trace
     }
 
+    fn place(&self, lane: LaneSlot, seq: u64, record: &Record) -> Place {
+        Place::new(lane, seq, record, self.hasher.hash_one(record) as u32)
+    }
+
     fn key_of(&self, trace_id: &str) -> Key {
         Key(self.hasher.hash_one(trace_id))
     }
@@ -166,6 +181,12 @@ impl Index {
     pub fn set_cursor(&mut self, lane: LaneSlot, cursor: u64) {
         let before = std::mem::replace(&mut self.lanes[usize::from(lane)].cursor, cursor);
         self.version += u64::from(before != cursor);
+    }
+
+    /// Says whether any item of `lane` was dropped.
+    pub fn set_has_dropped(&mut self, lane: LaneSlot, has_dropped: bool) {
+        let before = std::mem::replace(&mut self.lanes[usize::from(lane)].has_dropped, has_dropped);
+        self.version += u64::from(before != has_dropped);
     }
 
     /// Says that of all lanes only those called `ids` are there.
@@ -191,7 +212,7 @@ impl Index {
         }
         self.lanes[usize::from(lane)].rejected = now;
         self.version += u64::from(!before.is_empty());
-        self.remove_rejected(lane, before);
+        self.remove_rejected(before);
     }
 
     fn add_rejected(&mut self, lane: LaneSlot, seq: u64, records: &[Record]) -> Vec<Refused> {
@@ -199,30 +220,27 @@ impl Index {
         let was_read = self.lanes[usize::from(lane)].read.contains(seq);
         let mut refused = Vec::new();
         for record in records {
-            let (key, place) = (self.key_of(&record.trace_id), Place::new(lane, seq, record.is_trace));
+            let (key, place) = (self.key_of(&record.trace_id), self.place(lane, seq, record));
             let known = self.by_key.get(&key).copied().filter(|_| was_read);
             let trace = match known {
                 Some(at) => &mut self.traces[at as usize],
                 None => self.add_record(record, place),
             };
             trace.rejected += u32::from(!record.is_trace);
-            refused.push(Refused { key, is_trace: record.is_trace, is_error: record.error.is_some() });
+            refused.push(Refused { key, place });
         }
         refused
     }
 
     /// Items that were put back on their way have another seq there, and purged ones are nowhere.
-    fn remove_rejected(&mut self, lane: LaneSlot, gone: BTreeMap<u64, Vec<Refused>>) {
+    fn remove_rejected(&mut self, gone: BTreeMap<u64, Vec<Refused>>) {
         let mut of_traces: BTreeMap<Key, BTreeSet<Place>> = BTreeMap::new();
-        for (seq, refused) in gone {
-            for Refused { key, is_trace, is_error } in refused {
-                let Some(at) = self.by_key.get(&key) else { continue };
-                let trace = &mut self.traces[*at as usize];
-                trace.rejected = trace.rejected.saturating_sub(u32::from(!is_trace));
-                trace.spans = trace.spans.saturating_sub(u32::from(!is_trace));
-                trace.errors = trace.errors.saturating_sub(u32::from(is_error));
-                of_traces.entry(key).or_default().insert(Place::new(lane, seq, is_trace));
-            }
+        for Refused { key, place } in gone.into_values().flatten() {
+            let Some(at) = self.by_key.get(&key) else { continue };
+            let trace = &mut self.traces[*at as usize];
+            trace.rejected = trace.rejected.saturating_sub(u32::from(!place.is_trace()));
+            trace.uncount(place);
+            of_traces.entry(key).or_default().insert(place);
         }
         for (key, places) in of_traces {
             if let Some(at) = self.by_key.get(&key) {
@@ -231,13 +249,30 @@ impl Index {
         }
     }
 
+    /// Items that were refused while the rejected store can't be written go to the end of the queue again and again.
+    /// Of those of the trace at `at` only the newest are kept.
+    fn remove_repeated(&mut self, at: u32) {
+        let trace = &mut self.traces[at as usize];
+        let mut places = std::mem::take(&mut trace.places);
+        places.sort_unstable_by_key(|place| place.key_of_equals());
+        places.dedup_by(|older, newer| {
+            let is_repeated = older.is_repeated_by(*newer) && fate(&self.lanes, *older).has_left();
+            if is_repeated {
+                trace.uncount(*older);
+            }
+            is_repeated
+        });
+        trace.places = places;
+    }
+
     /// Forgets the oldest quarter of the traces. Returns how many.
     pub fn forget_oldest(&mut self) -> usize {
         self.sort();
         let kept: BTreeSet<u32> = self.order[..self.order.len() / 4 * 3].iter().copied().collect();
         let names = std::mem::take(&mut self.names);
         self.names.name("");
-        let (traces, before) = (std::mem::take(&mut self.traces), self.traces.len());
+        let traces = std::mem::take(&mut self.traces);
+        let before = traces.len();
         self.by_key.clear();
         self.order.clear();
         self.bytes = 0;
@@ -272,33 +307,36 @@ impl Index {
     pub fn list(&mut self, filter: &Filter, offset: usize, limit: usize) -> (usize, Vec<Row>) {
         self.sort();
         let mut total = 0;
-        let mut rows = Vec::new();
+        let mut shown = Vec::new();
         for at in &self.order {
-            let trace = &self.traces[*at as usize];
-            if !filter.passes(trace, &self.names) {
+            if !filter.passes(&self.traces[*at as usize], &self.names) {
                 continue;
             }
-            if total >= offset && rows.len() < limit {
-                rows.push(self.row_of(trace));
+            if total >= offset && shown.len() < limit {
+                shown.push(*at);
             }
             total += 1;
         }
-        (total, rows)
+        (total, shown.into_iter().map(|at| self.row_at(at)).collect())
     }
 
-    pub fn row(&self, key: Key) -> Option<Row> {
-        self.by_key.get(&key).map(|at| self.row_of(&self.traces[*at as usize]))
+    pub fn row(&mut self, key: Key) -> Option<Row> {
+        let at = *self.by_key.get(&key)?;
+        Some(self.row_at(at))
     }
 
-    fn row_of(&self, trace: &Trace) -> Row {
-        let (mut waiting, mut rejected, mut delivered) = (0, 0, 0);
+    fn row_at(&mut self, at: u32) -> Row {
+        self.remove_repeated(at);
+        let trace = &self.traces[at as usize];
+        let (mut waiting, mut rejected, mut delivered, mut gone) = (0, 0, 0, 0);
         let mut lanes = BTreeSet::new();
         for place in trace.places.iter().filter(|place| !place.is_trace() || trace.spans == 0) {
             lanes.insert(place.lane());
-            *(match self.lanes.get(usize::from(place.lane())) {
-                Some(lane) if lane.rejected.contains_key(&place.seq()) => &mut rejected,
-                Some(lane) if lane.cursor <= place.seq() => &mut waiting,
-                _ => &mut delivered,
+            *(match fate(&self.lanes, *place) {
+                Fate::Rejected => &mut rejected,
+                Fate::Waiting => &mut waiting,
+                Fate::Delivered => &mut delivered,
+                Fate::Gone => &mut gone,
             }) += 1;
         }
         Row {
@@ -317,6 +355,7 @@ impl Index {
             waiting,
             rejected,
             delivered,
+            gone,
             lanes: lanes.len(),
         }
     }
@@ -327,7 +366,7 @@ impl Index {
         let mut places = Places::new();
         for place in &trace.places {
             if let Some(lane) = self.lanes.get(usize::from(place.lane()))
-                && (lane.cursor <= place.seq() || lane.rejected.contains_key(&place.seq()))
+                && !fate(&self.lanes, *place).has_left()
             {
                 places.entry(lane.id.clone()).or_default().push(place.seq());
             }
@@ -337,6 +376,23 @@ impl Index {
             seqs.dedup();
         }
         Some(places)
+    }
+}
+
+impl Fate {
+    /// The item is nowhere in the spool.
+    fn has_left(&self) -> bool {
+        matches!(self, Self::Delivered | Self::Gone)
+    }
+}
+
+/// What became of the item at `place`.
+fn fate(lanes: &[Lane], place: Place) -> Fate {
+    match lanes.get(usize::from(place.lane())) {
+        Some(lane) if lane.rejected.contains_key(&place.seq()) => Fate::Rejected,
+        Some(lane) if lane.cursor <= place.seq() => Fate::Waiting,
+        Some(lane) if lane.has_dropped => Fate::Gone,
+        _ => Fate::Delivered,
     }
 }
 

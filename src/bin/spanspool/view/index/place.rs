@@ -2,36 +2,59 @@
 
 use std::ops::Range;
 
-/// The place of an item, and whether what was seen there is a span.
+use crate::view::record::Record;
+
+/// The place of an item, what was seen there, and a mark of what it said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place(u64);
+#[repr(C, packed(4))]
+pub struct Place {
+    at: u64,
+    mark: u32,
+}
 
 /// A lane's position among the lanes that were seen.
 pub type LaneSlot = u16;
 
 /// Seqs of adopted items begin at 2^48.
 const SEQ_BITS: u32 = 49;
+const IS_ERROR: u64 = 1 << 62;
 const IS_TRACE: u64 = 1 << 63;
 /// As many lanes have a slot.
-pub const MOST_LANES: usize = 1 << (63 - SEQ_BITS);
+pub const MOST_LANES: usize = 1 << (62 - SEQ_BITS);
 
 impl Place {
-    pub fn new(lane: LaneSlot, seq: u64, is_trace: bool) -> Self {
-        let flag = if is_trace { IS_TRACE } else { 0 };
-        Self(flag | u64::from(lane) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1))
+    /// Of two records, `mark` tells whether they are equal.
+    pub fn new(lane: LaneSlot, seq: u64, record: &Record, mark: u32) -> Self {
+        let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
+        let flags = flag(record.is_trace, IS_TRACE) | flag(record.error.is_some(), IS_ERROR);
+        Self { at: flags | u64::from(lane) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1), mark }
     }
 
     pub fn lane(self) -> LaneSlot {
-        ((self.0 & !IS_TRACE) >> SEQ_BITS) as LaneSlot
+        ((self.at & !(IS_TRACE | IS_ERROR)) >> SEQ_BITS) as LaneSlot
     }
 
     pub fn seq(self) -> u64 {
-        self.0 & ((1 << SEQ_BITS) - 1)
+        self.at & ((1 << SEQ_BITS) - 1)
     }
 
     /// Whether what is there describes the trace.
     pub fn is_trace(self) -> bool {
-        self.0 & IS_TRACE != 0
+        self.at & IS_TRACE != 0
+    }
+
+    pub fn is_error(self) -> bool {
+        self.at & IS_ERROR != 0
+    }
+
+    /// By this key, what says the same in the same lane comes together, the newest first.
+    pub fn key_of_equals(self) -> (LaneSlot, u32, std::cmp::Reverse<u64>) {
+        (self.lane(), self.mark, std::cmp::Reverse(self.seq()))
+    }
+
+    /// Whether `newer` says the same, and came later into the same lane.
+    pub fn is_repeated_by(self, newer: Self) -> bool {
+        self.lane() == newer.lane() && self.mark == newer.mark && self.seq() < newer.seq()
     }
 }
 
@@ -73,13 +96,15 @@ mod tests {
 
     #[test]
     fn a_place_keeps_all_that_it_is_made_of() {
-        for (lane, seq) in [(0, 0), (16383, (1 << 49) - 1), (1, 1 << 48), (700, 3_000_000)] {
-            for is_trace in [false, true] {
-                let place = Place::new(lane, seq, is_trace);
-                assert_eq!((place.lane(), place.seq(), place.is_trace()), (lane, seq, is_trace));
+        for (lane, seq) in [(0, 0), (8191, (1 << 49) - 1), (1, 1 << 48), (700, 3_000_000)] {
+            for (is_trace, is_error) in [(false, false), (true, false), (false, true)] {
+                let error = is_error.then(String::new);
+                let place = Place::new(lane, seq, &Record { is_trace, error, ..Record::default() }, 7);
+                assert_eq!((place.lane(), place.seq()), (lane, seq));
+                assert_eq!((place.is_trace(), place.is_error()), (is_trace, is_error));
             }
         }
-        assert_eq!(MOST_LANES, 16384);
+        assert_eq!((MOST_LANES, size_of::<Place>()), (8192, 12));
     }
 
     #[test]

@@ -93,4 +93,10 @@ impl Trace {
         self.places.push(place);
         bytes
     }
+
+    /// What is at `place` counts no longer.
+    pub fn uncount(&mut self, place: Place) {
+        self.spans = self.spans.saturating_sub(u32::from(!place.is_trace()));
+        self.errors = self.errors.saturating_sub(u32::from(place.is_error()));
+    }
 }

@@ -2,7 +2,7 @@
 
 import { listenForKeys } from './parts/keys.js';
 import { startPulse } from './parts/pulse.js';
-import { follow, parseRoute, routeTo } from './parts/route.js';
+import { follow, note, parseRoute, routeTo } from './parts/route.js';
 import { openSource } from './parts/source.js';
 import { makeFrame } from './views/frame.js';
 import { makeNowView } from './views/now.js';
@@ -19,10 +19,18 @@ let latest = null;
 
 const MAKERS = {
     now: () => makeNowView(),
-    traces: (route) => (traces ??= new TracesView(source, route)),
+    traces: (route) => tracesAt(route),
     trace: (route) => new TraceView(source, route, traces?.address ?? routeTo('traces')),
     rejected: (route) => new RejectedView(source, route),
 };
+
+/** The list that is kept, unless the address asks for another one. */
+function tracesAt(route) {
+    const wanted = routeTo('traces', '', Object.fromEntries(route.params));
+    if (!traces || (route.params.size > 0 && wanted !== traces.address)) traces = new TracesView(source, route);
+    note(traces.address);
+    return traces;
+}
 
 function show() {
     const route = parseRoute(location.hash || source.start);

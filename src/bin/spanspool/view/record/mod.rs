@@ -15,7 +15,7 @@ use crate::otlp::{OtlpSpan, spans};
 pub const MOST_CHARS: usize = 256;
 
 /// A span, or what describes a trace.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Empty when it names none.
     pub trace_id: String,

@@ -59,6 +59,13 @@ export class VirtualList {
         this.#measure();
     }
 
+    /** Goes to the first row, and makes none the active one. */
+    goToTop() {
+        this.active = -1;
+        this.#top = 0;
+        this.#alignScrollbar();
+    }
+
     /** Makes the row at `index` the active one and brings it into view. With `focus` it gets the focus, too. */
     activate(index, { focus = true } = {}) {
         if (this.#total === 0) return;

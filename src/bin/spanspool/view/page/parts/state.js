@@ -3,7 +3,8 @@
 import { h } from './dom.js';
 import { count } from './format.js';
 
-const STATES = ['rejected', 'waiting', 'delivered'];
+/** An item is `gone` when it was delivered or dropped, and nobody can tell which. */
+const STATES = ['rejected', 'waiting', 'delivered', 'gone'];
 
 /** "3 rejected, 12 waiting": the counts that are not zero. */
 export function stateCounts(counts) {

@@ -4,6 +4,7 @@ import { announce } from '../parts/announce.js';
 import { h, said, setText } from '../parts/dom.js';
 import { counted, time } from '../parts/format.js';
 import { VirtualList } from '../parts/list.js';
+import { MissingNote } from '../parts/missing.js';
 import { Pages } from '../parts/pages.js';
 import { Panel } from '../parts/panel.js';
 import { follow, note, routeTo } from '../parts/route.js';
@@ -21,13 +22,14 @@ export class RejectedView {
     #list = new VirtualList(
         this.#scroller,
         (index) => this.#row(index),
-        (first, last) => this.#pages.want(first, last),
+        (first, last) => this.#want(first, last),
     );
     #pages = new Pages(
         PAGE_REJECTED,
         (offset, limit) => this.#source.rejected(offset, limit),
-        (error) => this.#show(error),
+        () => this.#show(),
     );
+    #missing = new MissingNote('Rejected items');
     #panel = new Panel('Rejected item');
     #split = h('div', { class: 'split' }, this.#scroller, this.#panel.element);
     #rejected = null;
@@ -39,6 +41,7 @@ export class RejectedView {
         { class: 'view' },
         h('h1', { class: 'only-heard' }, 'Rejected'),
         h('div', { class: 'toolbar' }, this.#found),
+        this.#missing.element,
         this.#split,
     );
 
@@ -68,16 +71,24 @@ export class RejectedView {
     update({ lanes }) {
         const rejected = lanes.reduce((sum, lane) => sum + lane.ledger.rejected, 0);
         if (this.#rejected !== null && rejected !== this.#rejected) this.#pages.renew(...this.#list.view);
+        else this.#want(...this.#list.view);
         this.#rejected = rejected;
     }
 
-    /** Shows the rows that are there; `error` is why some can't be. */
-    #show(error) {
-        const total = this.#pages.total ?? 0;
-        setText(this.#found, error ? `The rejected items can't be read: ${error.message}` : foundText(total));
-        this.#scroller.setAttribute('aria-rowcount', total);
-        this.#list.show(total);
-        if (!this.#isAnnounced && !error) announce(counted(total, 'rejected item'));
+    #want(first, last) {
+        this.#pages.want(first, last);
+        this.#missing.show(this.#pages.missing);
+    }
+
+    /** Shows the rows that are there. */
+    #show() {
+        const { total } = this.#pages;
+        setText(this.#found, total === null ? '' : foundText(total));
+        this.#scroller.setAttribute('aria-rowcount', total ?? -1);
+        this.#list.show(total ?? 0);
+        this.#missing.show(this.#pages.missing);
+        if (total === null) return;
+        if (!this.#isAnnounced) announce(counted(total, 'rejected item'));
         this.#isAnnounced = true;
         this.#openLinked();
     }

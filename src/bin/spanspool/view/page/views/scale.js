@@ -14,11 +14,16 @@ export class Scale {
         return this.to - this.from;
     }
 
+    /** Where a time is: 0 at the beginning of the stretch, 1 at its end. */
+    partAt(us) {
+        return (us - this.from) / this.length;
+    }
+
     /** Places `element` from one time to another, as far as they are in the stretch. `null` if they are not. */
     place(element, from, to) {
         if (to < this.from || from > this.to) return null;
         const [left, right] = [Math.max(from, this.from), Math.min(to, this.to)];
-        element.style.left = `${((left - this.from) / this.length) * 100}%`;
+        element.style.left = `${this.partAt(left) * 100}%`;
         element.style.width = `${((right - left) / this.length) * 100}%`;
         return element;
     }

@@ -29,8 +29,8 @@ export function traceTitle(trace, openItem) {
     );
 }
 
-/** When it began, how long it was, and how many spans it has. `delivered` are those that are gone. */
-export function traceFacts(spans, delivered, { from, to }) {
+/** When it began, how long it was, and how many spans it has. `left` says what became of those that left. */
+export function traceFacts(spans, left, { from, to }) {
     const errors = spans.filter((span) => span.error).length;
     const rejected = spans.filter((span) => span.state === 'rejected').length;
     const exact = exactTime(from);
@@ -41,7 +41,7 @@ export function traceFacts(spans, delivered, { from, to }) {
         h('b', {}, duration(to - from)),
         h('span', {}, counted(spans.length, 'span')),
         errors > 0 && h('span', { class: 'bad-text' }, counted(errors, 'error')),
-        h('span', { class: 'states' }, stateCounts({ rejected, waiting: spans.length - rejected, delivered })),
+        h('span', { class: 'states' }, stateCounts({ rejected, waiting: spans.length - rejected, ...left })),
     );
 }
 

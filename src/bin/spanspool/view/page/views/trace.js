@@ -3,6 +3,7 @@
 import { announce } from '../parts/announce.js';
 import { h, replace } from '../parts/dom.js';
 import { count, counted } from '../parts/format.js';
+import { Retry } from '../parts/retry.js';
 import { follow, note, routeTo } from '../parts/route.js';
 import { clip, plain } from '../parts/text.js';
 import { SpanPanel } from './span.js';
@@ -30,6 +31,7 @@ export class TraceView {
     #trace = null;
     #version = null;
     #isReading = false;
+    #retry = null;
     #isClosed = false;
 
     title = 'Trace';
@@ -57,12 +59,13 @@ export class TraceView {
         this.#read();
     }
 
-    /** A trace may still grow, and its spans may be delivered. */
+    /** A trace may still grow, and its spans may be delivered. What could not be read is tried again. */
     update({ version }) {
         const hasChanged = this.#version !== null && version !== this.#version;
         this.#version = version;
         const isSmall = this.#trace !== null && this.#trace.total <= MOST_READ_AGAIN;
-        if (hasChanged && isSmall && !this.#isReading) this.#read();
+        const isDue = this.#retry === null ? hasChanged && isSmall : this.#retry.isDue;
+        if (isDue && !this.#isReading) this.#read();
     }
 
     focus() {
@@ -77,8 +80,11 @@ export class TraceView {
         this.#isReading = true;
         try {
             const spans = await this.#readSpans();
+            this.#retry = null;
             if (!this.#isClosed) this.#show(spans);
         } catch (error) {
+            this.#retry ??= new Retry();
+            this.#retry.failed();
             this.#showProblem(error);
         }
         this.#isReading = false;
@@ -104,16 +110,16 @@ export class TraceView {
     #show(spans) {
         const isFirst = this.#head.querySelector('h1') === null;
         this.#waterfall.show(spans);
-        const { trouble, delivered = 0 } = this.#trace;
-        const gone = 'Its spans were delivered, and are no longer in the spool.';
+        const { trouble, delivered = 0, gone = 0 } = this.#trace;
+        const fate = gone > 0 ? 'delivered or dropped' : 'delivered';
         replace(
             this.#head,
             backLink(this.#back),
             traceTitle(this.#trace, () => this.#openItem()),
-            traceFacts(spans, delivered, this.#waterfall.extent),
+            traceFacts(spans, { delivered, gone }, this.#waterfall.extent),
             traceShares(this.#waterfall.longest(MOST_SHARES), (node) => this.#select(node)),
             trouble && h('p', { class: 'note bad', dir: 'auto' }, trouble),
-            spans.length === 0 && h('p', { class: 'note' }, gone),
+            spans.length === 0 && h('p', { class: 'note' }, `Its spans were ${fate}, and are no longer in the spool.`),
         );
         if (isFirst) this.#greet(spans);
     }

@@ -1,9 +1,10 @@
 // Traces: all that are in the spool, newest first, with search and filters.
 
 import { announce } from '../parts/announce.js';
-import { h, replace, setText } from '../parts/dom.js';
+import { h, setText } from '../parts/dom.js';
 import { counted } from '../parts/format.js';
 import { VirtualList } from '../parts/list.js';
+import { MissingNote } from '../parts/missing.js';
 import { Pages } from '../parts/pages.js';
 import { follow, note, routeTo } from '../parts/route.js';
 import { TraceFilter } from './filter.js';
@@ -22,13 +23,14 @@ export class TracesView {
     #list = new VirtualList(
         this.#scroller,
         (index) => this.#row(index),
-        (first, last) => this.#pages.want(first, last),
+        (first, last) => this.#want(first, last),
     );
     #pages = new Pages(
         PAGE_TRACES,
         (offset, limit) => this.#load(offset, limit),
-        (error) => this.#show(error),
+        () => this.#show(),
     );
+    #missing = new MissingNote('Traces');
     #version = null;
     #isAnnounced = false;
 
@@ -56,6 +58,7 @@ export class TracesView {
             { class: 'view' },
             h('h1', { class: 'only-heard' }, 'Traces'),
             h('div', { class: 'toolbar' }, this.#filter.element, this.#found, this.#newer),
+            this.#missing.element,
             h(
                 'div',
                 { class: 'traces-head', 'aria-hidden': 'true' },
@@ -79,7 +82,7 @@ export class TracesView {
 
     /** Rows don't move under a reader who is further down; who is at the top sees what is new. */
     update({ version }) {
-        if (version === this.#version || this.#version === null) return;
+        if (version === this.#version || this.#version === null) return this.#want(...this.#list.view);
         const isReading = !this.#list.isAtTop || this.#list.active > 0;
         if (isReading) this.#newer.hidden = false;
         else this.#pages.renew(...this.#list.view);
@@ -87,19 +90,28 @@ export class TracesView {
 
     async #load(offset, limit) {
         const { total, traces, version } = await this.#source.traces({ ...this.#filter.query, offset, limit });
+        // These rows don't follow upon those that are there.
+        if (offset > 0 && version !== this.#version) this.#newer.hidden = false;
         this.#version = version;
         return { total, rows: traces };
     }
 
-    /** Shows the rows that are there; `error` is why some can't be. */
-    #show(error) {
-        const total = this.#pages.total ?? 0;
-        setText(this.#found, error ? '' : counted(total, 'trace'));
-        replace(this.#empty, error ? `The traces can't be read: ${error.message}` : this.#whyEmpty());
-        this.#empty.hidden = !error && total > 0;
-        this.#scroller.setAttribute('aria-rowcount', total);
-        this.#list.show(total);
-        if (!this.#isAnnounced && !error) announce(counted(total, 'trace'));
+    #want(first, last) {
+        this.#pages.want(first, last);
+        this.#missing.show(this.#pages.missing);
+    }
+
+    /** Shows the rows that are there. */
+    #show() {
+        const { total } = this.#pages;
+        setText(this.#found, total === null ? '' : counted(total, 'trace'));
+        setText(this.#empty, total === 0 ? this.#whyEmpty() : '');
+        this.#empty.hidden = total !== 0;
+        this.#scroller.setAttribute('aria-rowcount', total ?? -1);
+        this.#list.show(total ?? 0);
+        this.#missing.show(this.#pages.missing);
+        if (this.#isAnnounced || total === null) return;
+        announce(counted(total, 'trace'));
         this.#isAnnounced = true;
     }
 
@@ -111,7 +123,8 @@ export class TracesView {
     #filtered() {
         note(this.address);
         this.#isAnnounced = false;
-        this.#list.active = -1;
+        this.#newer.hidden = true;
+        this.#list.goToTop();
         this.#pages.reset();
     }
 

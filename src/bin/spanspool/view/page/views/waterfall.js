@@ -10,6 +10,8 @@ import { spanRow } from './span-row.js';
 
 /** A gap of the whole trace is worth a mark from this part of it on. */
 const LEAST_GAP = 1 / 50;
+/** After this part of the width, a small screen has no room for the label of a time. */
+const LAST_LABEL = 0.85;
 
 export class Waterfall {
     #on;
@@ -127,7 +129,10 @@ export class Waterfall {
     }
 
     #drawRuler() {
-        const ticks = this.#ticks((us) => h('span', { class: 'tick' }, us === 0 ? '0' : duration(us)));
+        const isLast = (us) => this.#scale.partAt(this.#tree.from + us) > LAST_LABEL;
+        const ticks = this.#ticks((us) =>
+            h('span', { class: isLast(us) ? 'tick last' : 'tick' }, us === 0 ? '0' : duration(us)),
+        );
         replace(
             this.#ruler,
             h('span', { class: 'ruler-title' }, 'Span'),
