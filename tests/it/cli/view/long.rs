@@ -1,5 +1,7 @@
 //! A backlog as large as they come.
 
+mod limit;
+
 use std::fs;
 use std::time::Instant;
 

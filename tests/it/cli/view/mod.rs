@@ -1,7 +1,6 @@
 //! `spanspool view`: what a browser is given, and what nobody is.
 
 mod items;
-mod limit;
 mod living;
 mod long;
 mod picture;

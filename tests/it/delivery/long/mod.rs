@@ -1,3 +1,4 @@
-//! What waits for seconds that no condition can shorten.
+//! What takes seconds that no condition can shorten, and what keeps all cores busy.
 
 mod budget;
+mod busy;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use testkit::TempDir;
 use testkit::client::open_offline;
 
-use super::{Viewer, agents_trace};
+use crate::cli::view::{Viewer, agents_trace};
 
 /// The most memory for the list, in MiB.
 const MOST_MIB: usize = 112;
