@@ -169,7 +169,7 @@ static void belongs_to_a_thread_and_a_handle(const char *dir) {
 
 /* A new handle at the address of one that was freed has nothing of its text. */
 static void is_not_inherited_with_an_address(const char *dir, int reused) {
-    enum { HANDLES = 8, ROUNDS = 20 };
+    enum { HANDLES = 8, ROUNDS = 500 };
     spanspool_client *handles[HANDLES], *before[HANDLES] = {NULL};
     int same = 0;
     for (int round = 0; round < ROUNDS && !same; round++) {
