@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
             let (share, other) = scenario.others;
             let kind = if random.fraction() < share { other } else { kind };
             let mut policy = Policy::new(kind, &scenario.settings, epoch);
-            if matches!(scenario.start, Start::Restarted) {
+            if scenario.start == Start::Restarted {
                 policy.remember_outage(scenario.outage);
             }
             let phase = random.fraction() * making.gap.max(making.schedule_delay as f64);

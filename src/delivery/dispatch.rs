@@ -155,7 +155,7 @@ impl Dispatch {
         if let Some(task) = self.due_task(now, accepted) {
             return task;
         }
-        if self.may_take(self.is_passable(now)) {
+        if self.may_take(now) {
             self.taking += 1;
             return Task::Take { beyond: self.has_waiting() };
         }
@@ -304,8 +304,11 @@ impl Dispatch {
             self.in_hand.insert(job.first(), false);
             return Some(Task::Settle(job));
         }
-        let job = if self.is_passable(now) { self.candidate(now) } else { None };
-        job.map(|job| self.look(job))
+        if !self.is_passable(now) {
+            return None;
+        }
+        let job = self.candidate(now)?;
+        Some(self.look(job))
     }
 
     /// Whether the endpoint's gate lets a request pass.
@@ -328,12 +331,12 @@ impl Dispatch {
         Some(self.trial.test(job))
     }
 
-    fn may_take(&self, is_passable: bool) -> bool {
+    fn may_take(&self, now: Instant) -> bool {
         if self.waiting_bytes() >= MAX_WAITING_BYTES {
             return false;
         }
         if self.trial.is_in_doubt() {
-            return is_passable && self.trial.suspect().is_none() && self.taking == 0;
+            return self.trial.suspect().is_none() && self.taking == 0 && self.is_passable(now);
         }
         self.ready.len() + self.in_hand.len() + self.taking < self.limits.max_in_flight
     }
@@ -350,11 +353,12 @@ impl Dispatch {
 
     /// What to do when no other batch can be taken.
     fn without_another(&mut self, now: Instant, accepted: u64) -> Task {
-        let is_passable = self.is_passable(now);
         let is_idle = self.in_hand.is_empty() && self.taking == 0;
-        if is_passable && is_idle && self.trial.is_in_doubt() {
-            self.hold(now, accepted);
-        } else if is_passable && !self.passage.is_open() && !self.trial.is_in_doubt() {
+        if self.trial.is_in_doubt() {
+            if is_idle && self.is_passable(now) {
+                self.hold(now, accepted);
+            }
+        } else if !self.passage.is_open() && self.is_passable(now) {
             // Nothing else is there to probe with.
             if let Some((_, job)) = self.delayed.pop_first() {
                 return self.look(job);

@@ -66,17 +66,13 @@ impl Pace {
     /// When a request may follow the one that was made at `last`; `None`: at once. `turn`, 0.5 to 1.5, keeps those
     /// apart that would come together each time.
     pub(super) fn next(&self, last: Option<Instant>, turn: f64) -> Option<Instant> {
-        if self.spacing.is_zero() {
-            None
-        } else {
-            Some(last? + self.spacing.mul_f64(turn).min(self.max_delay))
-        }
+        if self.spacing.is_zero() { None } else { Some(last? + self.interval(turn)) }
     }
 
     /// How long a client that was refused in a crowd stays away; `turn` as for [`Pace::next`].
     pub(super) fn pause(&self, turn: f64) -> Duration {
         match self.step {
-            Some(_) => self.spacing.mul_f64(turn).min(self.max_delay),
+            Some(_) => self.interval(turn),
             None => Duration::ZERO,
         }
     }
@@ -130,6 +126,10 @@ impl Pace {
         if self.last_answer.is_none() && time > self.waited {
             self.start_slowly(time);
         }
+    }
+
+    fn interval(&self, turn: f64) -> Duration {
+        self.spacing.mul_f64(turn).min(self.max_delay)
     }
 
     /// Whether clients that waited as long may come for the first time.

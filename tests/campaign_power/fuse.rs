@@ -61,8 +61,8 @@ struct Files {
     newest: u64,
 }
 
-/// Mounts a folder at `path`, which is made. Who has the device that is returned serves it; when nobody has it any more,
-/// it gives errors.
+/// Makes a folder at `path` and mounts a file system on it. The process that holds the returned device serves it. Once the
+/// device is closed, every call below `path` fails.
 pub fn mount(path: &Path) -> File {
     fs::create_dir_all(path).unwrap();
     let device = OpenOptions::new().read(true).write(true).open("/dev/fuse").unwrap();
