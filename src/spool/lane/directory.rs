@@ -17,7 +17,7 @@ use crate::spool::lane::identity::is_lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::{create_journal, resize_journal};
 use crate::spool::lane::settings::LaneSettings;
-use crate::spool::recovery::{DamagedLane, recorded_in};
+use crate::spool::recovery::{DamagedLane, Unreadable, recorded_in};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// The folder of a spool that its lanes are in.
@@ -93,6 +93,9 @@ impl Lane {
             true => take_over(&named, |dir, lock| {
                 if !is_wanted(dir)? || !suits(dir) {
                     return Ok(None);
+                }
+                if let Some(damage) = Unreadable::of(id, dir).filter(Unreadable::is_damage) {
+                    return Err(damage.why().clone());
                 }
                 Self::open(id, lanes, dir, lock, settings, log).map(Some)
             }),

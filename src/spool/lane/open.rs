@@ -17,7 +17,6 @@ use crate::spool::lane::mover::Mover;
 use crate::spool::lane::requeue::Requeue;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::stores::Stores;
-use crate::spool::pending::journal_of;
 use crate::spool::queue::Queue;
 use crate::spool::segments::Segments;
 use crate::spool::set_aside::quarantine::Quarantine;
@@ -36,7 +35,7 @@ impl Lane {
         settings: &LaneSettings,
         log: &Log,
     ) -> Result<Self> {
-        let journal = open_journal(id, dir, settings)?;
+        let journal = open_journal(dir, settings)?;
         let checkpoint = journal.checkpoint();
         let (segments, passed) =
             Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
@@ -106,7 +105,7 @@ pub(super) fn resize_journal(dir: &HeldPath, settings: &LaneSettings, log: &Log)
 
 /// Opens the lane's journal. A lane without one gets a new one, unless the lane was in use: then there is no telling
 /// which of its items were delivered.
-fn open_journal(id: &str, lane: &HeldPath, settings: &LaneSettings) -> Result<Journal> {
+fn open_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<Journal> {
     let path = lane.join("journal");
     // What a crash left of one that was being made.
     Journal::path_of_new(&path).remove_file()?;
@@ -117,7 +116,6 @@ fn open_journal(id: &str, lane: &HeldPath, settings: &LaneSettings) -> Result<Jo
         }
         create_journal(lane, settings)?;
     }
-    journal_of(id, lane)?;
     Journal::open(&path)
 }
 
