@@ -1,13 +1,10 @@
 //! The scripted ingest behaves as told, so that other tests may believe what it shows.
 
-use std::env;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use testkit::ingest::{Answer, Fault, Ingest, items_of};
-
-use super::exporter::in_child;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -238,19 +235,4 @@ fn requests_it_cannot_read_are_refused_and_not_recorded() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
     }
     assert!(ingest.requests().is_empty());
-}
-
-#[test]
-fn no_two_processes_that_run_take_the_same_port() {
-    const TAKEN: &str = "SPANSPOOL_TEST_PORTS";
-    let port = || Ingest::start(|_| Answer::status(200)).unwrap().port().to_string();
-    // Those are free again, all of them.
-    let ports: Vec<String> = (0..10).map(|_| port()).collect();
-    if in_child(&[(TAKEN, &ports.join(" "))]) {
-        let taken = env::var(TAKEN).unwrap();
-        // As many as there are: it would come upon them.
-        let own = (0..12_000).map(|_| port());
-        let both: Vec<String> = own.filter(|own| taken.split(' ').any(|port| port == own)).collect();
-        assert!(both.is_empty(), "{both:?}");
-    }
 }

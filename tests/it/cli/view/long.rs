@@ -1,6 +1,7 @@
 //! A backlog as large as they come.
 
 mod limit;
+mod put_off;
 
 use std::fs;
 use std::time::Instant;

@@ -4,3 +4,4 @@ mod backlog;
 mod full_disk;
 mod ledger;
 mod newest_first;
+mod small_spool;
