@@ -1,5 +1,6 @@
 //! Drain: a spool that is filled, opened again and delivered.
 
+use std::ops::AddAssign;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use crate::Result;
 use crate::machine::cpu_s;
 use crate::ours::{self, PATIENCE};
 
-/// How long a delivery took, and how much CPU time of this process.
-#[derive(Clone, Copy)]
+/// How long something took, and how much CPU time of this process.
+#[derive(Clone, Copy, Default)]
 pub struct Spent {
     pub wall_s: f64,
     pub cpu_s: f64,
@@ -22,6 +23,28 @@ impl Spent {
         let made = work()?;
         Ok((made, Self { wall_s: begin.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before }))
     }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, more: Self) {
+        self.wall_s += more.wall_s;
+        self.cpu_s += more.cpu_s;
+    }
+}
+
+/// What `rounds` rounds of ours and of the peer cost together, in turns. On two cores a round is a fast or a slow one, by
+/// where the system puts the ingest's thread: no single one says what a drain costs, and the middle one may be either.
+pub fn in_turns(
+    rounds: usize,
+    mut ours: impl FnMut(usize) -> Result<Spent>,
+    mut theirs: impl FnMut() -> Result<()>,
+) -> Result<(Spent, Spent)> {
+    let mut together = (Spent::default(), Spent::default());
+    for n in 0..rounds {
+        together.0 += ours(n)?;
+        together.1 += Spent::by(&mut theirs)?.1;
+    }
+    Ok(together)
 }
 
 /// From opening a spool with `items` for `url` until all of them are delivered.

@@ -74,8 +74,9 @@ impl Socket {
 
     /// Writes all of `bytes`. Errors: `TimedOut` after `limit`, and those of the system.
     pub(super) fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
-        let (began, stream) = (Instant::now(), self.stream.get()?);
+        let began = Instant::now();
         while !bytes.is_empty() {
+            let stream = self.stream.get()?;
             tell(&mut self.write_limit, left_of(limit, began)?, |told| stream.set_write_timeout(told))?;
             match (&*stream).write(bytes) {
                 Ok(0) => return Err(WriteZero.into()),

@@ -7,7 +7,6 @@ use spanspool::BatchTraceProcessor;
 
 use crate::drain::{self, Spent};
 use crate::figure::{ns, rate};
-use crate::latency::median;
 use crate::ours::{self, PATIENCE};
 use crate::peers::post_all;
 use crate::server::{Manners, Server};
@@ -15,6 +14,7 @@ use crate::sheet::{Reach, Sheet};
 use crate::{Result, items};
 
 const ROUNDS: usize = 3;
+const DRAIN_ROUNDS: usize = 9;
 const BATCH_ITEMS: usize = 128;
 const BATCHES: usize = 8_000;
 const DELAY_MS: u64 = 50;
@@ -40,30 +40,25 @@ fn at_full_speed(sheet: &mut Sheet, dir: &Path) -> Result<()> {
     let server = Server::start(Manners::default())?;
     let spans = items::spans(BATCHES * BATCH_ITEMS);
     let bodies: Vec<Vec<u8>> = spans.chunks(BATCH_ITEMS).map(body).collect();
-    let mut rounds = Vec::new();
-    for n in 0..ROUNDS {
-        let ours = drain::once(&dir.join(n.to_string()), &server.url(), &spans, &[])?;
-        let ((), theirs) = Spent::by(|| post_all(&server.url(), &bodies))?;
-        rounds.push((ours, theirs));
-    }
-    let count = spans.len() as f64;
-    let ours = |of: fn(Spent) -> f64| median(rounds.iter().map(|(ours, _)| of(*ours)));
-    let theirs = |of: fn(Spent) -> f64| median(rounds.iter().map(|(_, theirs)| of(*theirs)));
-    let ratio = median(rounds.iter().map(|(ours, theirs)| theirs.wall_s / ours.wall_s));
+    let (ours, theirs) = drain::in_turns(
+        DRAIN_ROUNDS,
+        |n| drain::once(&dir.join(n.to_string()), &server.url(), &spans, &[]),
+        || post_all(&server.url(), &bodies),
+    )?;
+    let count = (DRAIN_ROUNDS * spans.len()) as f64;
     sheet.ratio(
         "delivery to an instant ingest, 128 a batch, vs bare ureq",
-        rate(count / ours(|spent| spent.wall_s)),
-        rate(count / theirs(|spent| spent.wall_s)),
-        ratio,
+        rate(count / ours.wall_s),
+        rate(count / theirs.wall_s),
+        theirs.wall_s / ours.wall_s,
         Reach::AtLeast(0.95),
     );
-    let per_item = |seconds: f64| ns(seconds / count * 1e9);
-    let ratio = median(rounds.iter().map(|(ours, theirs)| ours.cpu_s / theirs.cpu_s));
+    let per_item = |spent: Spent| ns(spent.cpu_s / count * 1e9);
     sheet.ratio(
         "CPU time of the sender for each item delivered, vs bare ureq",
-        per_item(ours(|spent| spent.cpu_s)),
-        per_item(theirs(|spent| spent.cpu_s)),
-        ratio,
+        per_item(ours),
+        per_item(theirs),
+        ours.cpu_s / theirs.cpu_s,
         Reach::AtMost(1.3),
     );
     Ok(())

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
@@ -22,76 +23,75 @@ const BLOCK_BYTES: usize = 4096;
 /// Where the whole fragments of some folders' files stand.
 pub(crate) struct Scan {
     files: Vec<HeldPath>,
-    /// The versions of each value, in the order in which they were found.
-    values: BTreeMap<u64, Vec<Version>>,
+    fragments: BTreeMap<Key, Place>,
     /// The file that was read last.
-    opened: Option<(usize, Kept<File>)>,
+    opened: Option<(u32, Kept<File>)>,
     /// Why some blocks could not be read: what they hold is not known.
     unread: Option<Error>,
 }
 
+/// A fragment, in the order of the values, and for each value in that of its versions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    version: Version,
+    index: u16,
+}
+
 /// A value as it was stored once. A spill that was cut short may have stored a part of it in another folder, or cut
 /// otherwise: fragments of two versions must not be put together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
-    folder: usize,
+    id: u64,
+    /// Of two, the later one is newer.
+    folder: u32,
     count: u16,
-    pieces: BTreeMap<u16, Place>,
 }
 
 #[derive(Clone, Copy)]
 struct Place {
-    file: usize,
+    file: u32,
+    bytes: u32,
     offset: u64,
-    bytes: usize,
 }
 
 impl Scan {
     /// Looks through all files in `dirs`, the newest one last; folders and files that are absent hold nothing.
     pub(crate) fn of(dirs: &[HeldPath]) -> Result<Self> {
-        let mut scan = Self { files: Vec::new(), values: BTreeMap::new(), opened: None, unread: None };
-        for (folder, dir) in dirs.iter().enumerate() {
+        let mut scan = Self { files: Vec::new(), fragments: BTreeMap::new(), opened: None, unread: None };
+        let mut window = Vec::new();
+        for (folder, dir) in (0..).zip(dirs) {
             for name in dir.names()? {
-                scan.add(folder, &dir.join(name))?;
+                scan.add(folder, &dir.join(name), &mut window)?;
             }
         }
         Ok(scan)
     }
 
-    fn add(&mut self, folder: usize, path: &HeldPath) -> Result<()> {
+    fn add(&mut self, folder: u32, path: &HeldPath, window: &mut Vec<u8>) -> Result<()> {
         if !path.is_file() {
             return Ok(());
         }
         let Some(file) = open(path)? else { return Ok(()) };
-        let index = self.files.len();
+        let index = self.files.len() as u32;
         self.files.push(path.clone());
         let mut offset = 0;
         loop {
-            let (window, trouble) = read_at(&file, offset, WINDOW_BYTES + MAX_FRAGMENT_BYTES);
-            if let Some(e) = trouble {
+            if let Some(e) = read_at(&file, offset, WINDOW_BYTES + MAX_FRAGMENT_BYTES, window) {
                 self.unread.get_or_insert_with(|| Error::io(format!("read {path}"), e));
             }
             let mut next = 0;
-            for (at, fragment) in fragments(&window, WINDOW_BYTES) {
+            for (at, fragment) in fragments(window, WINDOW_BYTES) {
                 let bytes = fragment.bytes();
                 next = at + bytes;
-                let place = Place { file: index, offset: offset + at as u64, bytes };
-                self.version(fragment.id, folder, fragment.count).pieces.insert(fragment.index, place);
+                let version = Version { id: fragment.id, folder, count: fragment.count };
+                let place = Place { file: index, bytes: bytes as u32, offset: offset + at as u64 };
+                self.fragments.insert(Key { version, index: fragment.index }, place);
             }
             if window.len() <= WINDOW_BYTES {
                 return Ok(());
             }
             offset += next.max(WINDOW_BYTES) as u64;
         }
-    }
-
-    fn version(&mut self, id: u64, folder: usize, count: u16) -> &mut Version {
-        let versions = self.values.entry(id).or_default();
-        let known = versions.iter().position(|it| (it.folder, it.count) == (folder, count));
-        let at = known.unwrap_or(versions.len());
-        if known.is_none() {
-            versions.push(Version { folder, count, pieces: BTreeMap::new() });
-        }
-        &mut versions[at]
     }
 
     /// An error: some blocks could not be read.
@@ -101,53 +101,30 @@ impl Scan {
 
     /// The newest version of the value `id` of which each fragment is whole. An error: it can't be read now.
     pub(crate) fn value(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
-        let Self { files, values, opened, .. } = self;
-        for version in values.get(&id).into_iter().flatten().rev() {
-            if let Some(value) = version.read(id, files, opened)? {
+        let first = Included(Key::first_of(id));
+        let mut last = Included(Key::last_of(id));
+        while let Some((key, _)) = self.fragments.range((first, last)).next_back() {
+            let version = key.version;
+            if let Some(value) = self.read(version)? {
                 return Ok(Some(value));
             }
+            last = Excluded(Key { version, index: 0 });
         }
         Ok(None)
     }
 
-    /// The ids of all values of which any fragment was found, in order.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
-        self.values.keys().copied()
-    }
-
-    /// The last id that is not after `id`.
-    pub(crate) fn id_up_to(&self, id: u64) -> Option<u64> {
-        self.values.range(..=id).next_back().map(|(id, _)| *id)
-    }
-
-    /// The next id after `id`.
-    pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
-        self.values.range(id + 1..).next().map(|(id, _)| *id)
-    }
-}
-
-impl Version {
-    /// `opened` is the file that was read last.
-    fn read(
-        &self,
-        id: u64,
-        files: &[HeldPath],
-        opened: &mut Option<(usize, Kept<File>)>,
-    ) -> Result<Option<Vec<u8>>> {
-        let most = self.count as usize * MAX_FRAGMENT_BYTES;
+    /// `None`: not all of it is here.
+    fn read(&mut self, version: Version) -> Result<Option<Vec<u8>>> {
+        let Version { id, count, .. } = version;
+        let most = count as usize * MAX_FRAGMENT_BYTES;
         memory::ensure(format_args!("read item {id} from a segment"), 3 * most)?;
         let mut value = Vec::new();
         let mut bytes = Vec::new();
-        for index in 0..self.count {
-            let Some(place) = self.pieces.get(&index) else { return Ok(None) };
-            if opened.as_ref().is_none_or(|(file, open)| *file != place.file || !open.is_ours()) {
-                let Some(path) = files.get(place.file) else { return Ok(None) };
-                let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
-                *opened = Some((place.file, Kept::new(file)));
-            }
-            let Some((_, file)) = opened else { return Ok(None) };
-            bytes.resize(place.bytes, 0);
-            match file.unchecked().read_exact_at(&mut bytes, place.offset) {
+        for index in 0..count {
+            let Some(place) = self.fragments.get(&Key { version, index }).copied() else { return Ok(None) };
+            let Some(file) = self.file(place.file)? else { return Ok(None) };
+            bytes.resize(place.bytes as usize, 0);
+            match file.read_exact_at(&mut bytes, place.offset) {
                 Ok(()) => {}
                 // It was cut since it was found.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -159,7 +136,44 @@ impl Version {
                 _ => return Ok(None),
             }
         }
-        Ok((self.count > 0).then_some(value))
+        Ok((count > 0).then_some(value))
+    }
+
+    fn file(&mut self, index: u32) -> Result<Option<&File>> {
+        if self.opened.as_ref().is_none_or(|(opened, file)| *opened != index || !file.is_ours()) {
+            let Some(path) = self.files.get(index as usize) else { return Ok(None) };
+            let file = path.open_file(Access::Read).map_err(|e| Error::io(format!("open {path}"), e))?;
+            self.opened = Some((index, Kept::new(file)));
+        }
+        Ok(self.opened.as_ref().map(|(_, file)| file.unchecked()))
+    }
+
+    /// The ids of all values of which any fragment was found, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        let mut last = None;
+        self.fragments.keys().map(|key| key.version.id).filter(move |id| last.replace(*id) != Some(*id))
+    }
+
+    /// The last id that is not after `id`.
+    pub(crate) fn id_up_to(&self, id: u64) -> Option<u64> {
+        self.fragments.range(..=Key::last_of(id)).next_back().map(|(key, _)| key.version.id)
+    }
+
+    /// The next id after `id`.
+    pub(crate) fn next_id(&self, id: u64) -> Option<u64> {
+        self.fragments.range((Excluded(Key::last_of(id)), Unbounded)).next().map(|(key, _)| key.version.id)
+    }
+}
+
+impl Key {
+    /// No fragment of the value `id` is before it.
+    fn first_of(id: u64) -> Self {
+        Self { version: Version { id, folder: 0, count: 0 }, index: 0 }
+    }
+
+    /// No fragment of the value `id` is after it.
+    fn last_of(id: u64) -> Self {
+        Self { version: Version { id, folder: u32::MAX, count: u16::MAX }, index: u16::MAX }
     }
 }
 
@@ -190,26 +204,29 @@ fn open(path: &HeldPath) -> Result<Option<File>> {
     }
 }
 
-/// Up to `len` bytes from `offset` on, and why some of them could not be read: those are zeros.
-fn read_at(file: &File, offset: u64, len: usize) -> (Vec<u8>, Option<io::Error>) {
-    let size = match file.metadata() {
-        Ok(metadata) => metadata.len(),
-        Err(e) => return (Vec::new(), Some(e)),
+/// Fills `bytes` with up to `len` bytes from `offset` on; says why some of them could not be read: those are zeros.
+fn read_at(file: &File, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Option<io::Error> {
+    let (size, trouble) = match file.metadata() {
+        Ok(metadata) => (metadata.len(), None),
+        Err(e) => (0, Some(e)),
     };
-    let len = len.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX));
-    let mut bytes = vec![0; len];
+    bytes.resize(len.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX)), 0);
+    if file.read_exact_at(bytes, offset).is_ok() {
+        return trouble;
+    }
+    read_by_block(file, offset, bytes)
+}
+
+fn read_by_block(file: &File, offset: u64, bytes: &mut [u8]) -> Option<io::Error> {
     let mut trouble = None;
-    if file.read_exact_at(&mut bytes, offset).is_err() {
-        bytes.fill(0);
-        for (i, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-            if let Err(e) = file.read_exact_at(block, offset + (i * BLOCK_BYTES) as u64) {
-                block.fill(0);
-                // A file that was cut meanwhile has nothing there.
-                trouble = trouble.or(Some(e).filter(|e| e.kind() != io::ErrorKind::UnexpectedEof));
-            }
+    for (i, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+        if let Err(e) = file.read_exact_at(block, offset + (i * BLOCK_BYTES) as u64) {
+            block.fill(0);
+            // A file that was cut meanwhile has nothing there.
+            trouble = trouble.or(Some(e).filter(|e| e.kind() != io::ErrorKind::UnexpectedEof));
         }
     }
-    (bytes, trouble)
+    trouble
 }
 
 #[cfg(test)]
