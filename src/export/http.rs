@@ -1,5 +1,9 @@
 //! Http: the HTTP client, and how it gets to the ingest: names, sockets and TLS. The only file that knows which one it is.
 
+mod forward;
+mod gathering;
+
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
@@ -17,8 +21,10 @@ use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
     ShutdownHandle, Transport, TransportAdapter,
 };
-use ureq::{Agent, Body, Error, Timeout};
+use ureq::{Agent, Body, Error, ProxyProtocol, Timeout};
 
+use self::forward::Forward;
+use self::gathering::Gathering;
 use super::lookup::Lookup;
 use super::socket::Socket;
 use super::tls::{self, Tls};
@@ -41,6 +47,8 @@ pub(super) struct HttpClient {
     agent: Agent,
     names: Arc<Lookup>,
     tls: Arc<Tls>,
+    /// The proxy, unless there is none or it makes a tunnel.
+    forward: Option<Arc<Forward>>,
     url: Uri,
 }
 
@@ -67,17 +75,26 @@ impl HttpClient {
         let url = config.url().url().parse::<Uri>().map_err(|e| {
             crate::error::Error::new(ErrorKind::InvalidArgument, format!("endpoint: {e}")).caused_by(e)
         })?;
-        Ok(Self::with_parts(agent_config(config, proxy), Tls::new(config)?, url))
+        let forwards = !config.url().is_secure();
+        let (forward, tunnel) = match proxy {
+            Some(proxy) if forwards && proxy.protocol() == ProxyProtocol::Http => {
+                (Some(Arc::new(Forward::new(&proxy, &url))), None)
+            }
+            other => (None, other),
+        };
+        Ok(Self::with_parts(agent_config(config, tunnel), Tls::new(config)?, forward, url))
     }
 
     /// Another one that shares nothing with this one.
     pub(super) fn copy(&self) -> Self {
-        Self::with_parts(self.agent.config().clone(), self.tls.copy(), self.url.clone())
+        let (tls, forward) = (self.tls.copy(), self.forward.clone());
+        Self::with_parts(self.agent.config().clone(), tls, forward, self.url.clone())
     }
 
-    fn with_parts(config: ureq::config::Config, tls: Tls, url: Uri) -> Self {
+    fn with_parts(config: ureq::config::Config, tls: Tls, forward: Option<Arc<Forward>>, url: Uri) -> Self {
         let (names, tls) = (Arc::<Lookup>::default(), Arc::new(tls));
-        Self { agent: new_agent(config, &names, &tls), names, tls, url }
+        let sockets = Sockets { names: names.clone(), forward: forward.clone() };
+        Self { agent: new_agent(config, sockets, &tls), names, tls, forward, url }
     }
 
     /// Posts `body` once, within `timeout` if that is shorter than `request_timeout_ms`.
@@ -91,12 +108,26 @@ impl HttpClient {
         for (name, value) in headers {
             request = request.header(name, value);
         }
+        if let Some((name, value)) = self.forward.as_ref().and_then(|forward| forward.header()) {
+            request = request.header(name, value);
+        }
         if timeout.is_some() {
             request = request.config().timeout_global(timeout).build();
         }
         CONNECTED.set(false);
         UPLOADED.set(0);
-        request.send(body).map_err(unanswered)
+        request.send(body).map_err(|error| match (unanswered(error), self.proxy()) {
+            (Unanswered::Failed(why), Some(proxy)) => {
+                Unanswered::Failed(format!("{why} (through the proxy {proxy})"))
+            }
+            (unanswered, _) => unanswered,
+        })
+    }
+
+    /// Where the proxy is, if there is one.
+    fn proxy(&self) -> Option<String> {
+        let forward = self.forward.as_ref().map(|forward| forward.address().to_owned());
+        forward.or_else(|| self.agent.config().proxy().map(address_of))
     }
 
     /// How many bytes this thread's last request has uploaded.
@@ -148,6 +179,11 @@ fn unanswered(error: Error) -> Unanswered {
     }
 }
 
+/// `host:port` of `proxy`.
+fn address_of(proxy: &Proxy) -> String {
+    format!("{}:{}", proxy.host(), proxy.port())
+}
+
 /// The host that a request to `url` would go to.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn host_of(url: &str) -> Option<String> {
@@ -155,9 +191,9 @@ pub(crate) fn host_of(url: &str) -> Option<String> {
 }
 
 /// Its connections are as `tls` says, whatever TLS the HTTP client was built with by others.
-fn new_agent(config: ureq::config::Config, names: &Arc<Lookup>, tls: &Arc<Tls>) -> Agent {
+fn new_agent(config: ureq::config::Config, sockets: Sockets, tls: &Arc<Tls>) -> Agent {
     let way = ().chain(ConnectProxyConnector::default());
-    let way = way.chain(Sockets(names.clone())).chain(Handshakes(tls.clone()));
+    let way = way.chain(sockets).chain(Handshakes(tls.clone()));
     Agent::with_parts(config, way, NoNames)
 }
 
@@ -179,9 +215,13 @@ thread_local! {
     static UPLOADED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Looks up the host and connects to it, both within `connect_timeout_ms`, where no proxy was connected to yet.
+/// Looks up the host, or the proxy that forwards requests to it, and connects to it, both within `connect_timeout_ms`,
+/// where no proxy was connected to yet.
 #[derive(Debug)]
-struct Sockets(Arc<Lookup>);
+struct Sockets {
+    names: Arc<Lookup>,
+    forward: Option<Arc<Forward>>,
+}
 
 impl<In: Transport> Connector<In> for Sockets {
     type Out = Either<In, Plain>;
@@ -190,10 +230,16 @@ impl<In: Transport> Connector<In> for Sockets {
         if let Some(proxy) = chained {
             return Ok(Some(Either::A(proxy)));
         }
-        let name = details.uri.scheme().zip(details.uri.authority());
-        let name = name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        let name = name.ok_or(Error::HostNotFound)?;
-        let addresses = self.0.addresses(&name, *time_left(details).after);
+        let name = match &self.forward {
+            Some(forward) => Cow::Borrowed(forward.address()),
+            None => {
+                let name = details.uri.scheme().zip(details.uri.authority());
+                let name =
+                    name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
+                name.ok_or(Error::HostNotFound)?.into()
+            }
+        };
+        let addresses = self.names.addresses(&name, *time_left(details).after);
         let addresses = addresses.map_err(|e| or_timeout(e, Timeout::Resolve))?;
         let begun = |stream: &Arc<Kept<TcpStream>>| {
             let stream: Weak<dyn ShutdownHandle> = Arc::downgrade(stream) as _;
@@ -202,7 +248,7 @@ impl<In: Transport> Connector<In> for Sockets {
         let socket = Socket::connect(&addresses, *time_left(details).after, begun);
         let socket = socket.map_err(|e| or_timeout(e, Timeout::Connect))?;
         CONNECTED.set(true);
-        Ok(Some(Either::B(Plain::new(socket, details.config))))
+        Ok(Some(Either::B(Plain::new(socket, self.forward.clone(), details.config))))
     }
 }
 
@@ -222,19 +268,24 @@ fn or_timeout(error: io::Error, reason: Timeout) -> Error {
 /// one write: two would take two system calls and wake the ingest twice.
 struct Plain {
     socket: Socket,
+    forward: Option<Arc<Forward>>,
     buffers: Gathering,
 }
 
 impl Plain {
-    fn new(socket: Socket, config: &ureq::config::Config) -> Self {
+    fn new(socket: Socket, forward: Option<Arc<Forward>>, config: &ureq::config::Config) -> Self {
         let (input, output) = (config.input_buffer_size(), config.output_buffer_size());
-        Self { socket, buffers: Gathering { buffers: LazyBuffers::new(input, output), held: 0 } }
+        Self { socket, forward, buffers: Gathering::new(LazyBuffers::new(input, output)) }
     }
 
     fn send(&mut self, timeout: NextTimeout) -> Result<()> {
-        let output = self.buffers.take();
-        UPLOADED.set(UPLOADED.get() + output.len() as u64);
-        let sent = self.socket.write(output, *timeout.after);
+        let (output, before) = (self.buffers.take(), UPLOADED.get());
+        let output = match &self.forward {
+            Some(forward) if before == 0 && !output.is_empty() => Cow::Owned(forward.addressed(output)),
+            _ => Cow::Borrowed(output),
+        };
+        UPLOADED.set(before + output.len() as u64);
+        let sent = self.socket.write(&output, *timeout.after);
         sent.map_err(|e| or_timeout(e, timeout.reason))
     }
 }
@@ -257,64 +308,13 @@ impl Transport for Plain {
     }
 
     fn is_open(&mut self) -> bool {
-        self.buffers.held == 0 && self.socket.is_open()
+        !self.buffers.holds_any() && self.socket.is_open()
     }
 }
 
 impl fmt::Debug for Plain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plain").field("socket", &self.socket).finish_non_exhaustive()
-    }
-}
-
-/// Buffers whose output begins with what is still to be sent.
-struct Gathering {
-    buffers: LazyBuffers,
-    held: usize,
-}
-
-impl Gathering {
-    /// Keeps as much more, or says that there is no room for what comes next.
-    fn hold(&mut self, amount: usize) -> bool {
-        self.held += amount;
-        self.held < self.buffers.output().len() / 2
-    }
-
-    /// What was held back.
-    fn take(&mut self) -> &[u8] {
-        let held = std::mem::take(&mut self.held);
-        &self.buffers.output()[..held]
-    }
-}
-
-impl Buffers for Gathering {
-    fn output(&mut self) -> &mut [u8] {
-        &mut self.buffers.output()[self.held..]
-    }
-
-    fn input(&self) -> &[u8] {
-        self.buffers.input()
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        self.buffers.input_append_buf()
-    }
-
-    fn input_appended(&mut self, amount: usize) {
-        self.buffers.input_appended(amount);
-    }
-
-    fn input_consume(&mut self, amount: usize) {
-        self.buffers.input_consume(amount);
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (tmp, output) = self.buffers.tmp_and_output();
-        (tmp, &mut output[self.held..])
-    }
-
-    fn can_use_input(&self) -> bool {
-        self.buffers.can_use_input()
     }
 }
 

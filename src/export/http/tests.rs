@@ -58,7 +58,7 @@ fn plain() -> (Plain, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = Socket::connect(&[listener.local_addr().unwrap()], PATIENCE, |_| Ok(())).unwrap();
     let config = Agent::config_builder().build();
-    (Plain::new(socket, &config), listener.accept().unwrap().0)
+    (Plain::new(socket, None, &config), listener.accept().unwrap().0)
 }
 
 fn write(plain: &mut Plain, text: &[u8]) {

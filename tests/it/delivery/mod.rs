@@ -11,6 +11,7 @@ mod newest_first;
 mod outage;
 mod pace;
 mod pause;
+mod proxy;
 mod quoted_key;
 mod refusals;
 mod sample;

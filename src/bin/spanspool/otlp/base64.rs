@@ -1,39 +1,23 @@
 //! Base64: bytes as text (RFC 4648).
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ::base64::prelude::BASE64_STANDARD;
+use ::base64::{Engine, alphabet};
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let at = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for i in 0..4 {
-            let digit = ALPHABET[(bits >> (18 - 6 * i) & 63) as usize];
-            text.push(if i > chunk.len() { '=' } else { char::from(digit) });
-        }
-    }
-    text
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// The bytes of `text` in the standard alphabet or the one for URLs, padded or not.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.as_bytes().chunks(4) {
-        let mut bits = 0;
-        for digit in chunk {
-            let digit = match digit {
-                b'-' => b'+',
-                b'_' => b'/',
-                digit => *digit,
-            };
-            bits = bits << 6 | ALPHABET.iter().position(|letter| *letter == digit)? as u32;
-        }
-        bits <<= 6 * (4 - chunk.len());
-        let len = chunk.len().checked_sub(1).filter(|len| *len > 0)?;
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..=len]);
-    }
-    Some(bytes)
+    LENIENT.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,77 @@
+//! What a proxy of the environment is asked for.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use spanspool::{Batch, Outcome, TracingExporter};
+use testkit::client::the_header;
+use testkit::ingest::{Answer, Ingest};
+
+use super::exporter::{exporter, in_child};
+
+const ENDPOINT: &str = "http://ingest.invalid:4318/v1/in?from=here";
+
+fn batch(bytes: usize) -> Batch {
+    let mut batch = Batch::new("lane", 7, "");
+    batch.push(format!("\"{}\"", "x".repeat(bytes)).as_bytes());
+    batch
+}
+
+#[test]
+fn a_request_to_an_http_endpoint_is_given_to_the_proxy_whole() {
+    let proxy = Ingest::start(|_| Answer::status(200)).unwrap();
+    let url = format!("http://me:p%40ss@127.0.0.1:{}", proxy.port());
+    // The second one is sent in parts.
+    let sizes = [10, 1 << 20, 10];
+    if in_child(&[("http_proxy", &url)]) {
+        let exporter = exporter(ENDPOINT, &[]);
+        for bytes in sizes {
+            assert_eq!(exporter.export(&batch(bytes), None), Outcome::Accepted { status: 200 });
+        }
+        return;
+    }
+    let requests = proxy.take_requests();
+    assert_eq!(requests.len(), sizes.len());
+    for (request, bytes) in requests.iter().zip(sizes) {
+        assert_eq!((&*request.method, &*request.path, request.connection), ("POST", ENDPOINT, 0));
+        assert_eq!(the_header(request, "host"), "ingest.invalid:4318");
+        assert_eq!(the_header(request, "proxy-authorization"), "Basic bWU6cEBzcw==");
+        assert_eq!(request.body.len(), format!("{{\"data\":[\"{}\"]}}", "x".repeat(bytes)).len());
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_to_know_who_asks_is_waited_for() {
+    let proxy = Ingest::start(|_| Answer::status(407).body("who is it?")).unwrap();
+    if in_child(&[("HTTP_PROXY", &format!("127.0.0.1:{}", proxy.port()))]) {
+        let outcome = exporter(ENDPOINT, &[]).export(&batch(10), None);
+        let Outcome::Hold { status: 407, reason } = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("who is it?"), "{reason}");
+        return;
+    }
+    assert_eq!(proxy.take_requests()[0].header("proxy-authorization"), None);
+}
+
+#[test]
+fn an_https_endpoint_is_reached_through_a_tunnel() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let mut stream = proxy.accept().unwrap().0;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    if in_child(&[("https_proxy", &url), ("http_proxy", "http://127.0.0.1:9")]) {
+        let outcome = exporter("https://ingest.invalid/v1/in", &[]).export(&batch(10), None);
+        assert!(!matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        return;
+    }
+    assert!(asked.join().unwrap().starts_with("CONNECT ingest.invalid:443 HTTP/1.1\r\n"));
+}
