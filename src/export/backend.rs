@@ -38,7 +38,7 @@ pub struct BackendSpanExporter {
     keys: Keys,
     encoding: BodyEncoding,
     request_timeout: Duration,
-    /// Texts that no log and no file may show: what the headers say.
+    /// Texts that no log and no file may show: what the headers say, and who asks a proxy.
     secrets: Vec<Secret>,
     /// Why nothing can be sent, as long as this process lives.
     obstacle: Option<String>,
@@ -91,11 +91,13 @@ impl BackendSpanExporter {
                 ("OpenAI-Project", project),
             ]
         };
+        let http = HttpClient::new(config, proxy)?;
+        let of_headers = config.headers.iter().map(|(_, value)| value.clone());
         Ok(Self {
             destination: config.destination(),
-            http: HttpClient::new(config, proxy)?,
+            secrets: of_headers.chain(http.secrets()).collect(),
+            http,
             headers: headers(config, &ours)?,
-            secrets: config.headers.iter().map(|(_, value)| value.clone()).collect(),
             obstacle,
             keys: Keys::new(config, env),
             encoding: BodyEncoding::new(config),

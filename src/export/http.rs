@@ -28,7 +28,7 @@ use self::gathering::Gathering;
 use super::lookup::Lookup;
 use super::socket::Socket;
 use super::tls::{self, Tls};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::error::ErrorKind;
 use crate::os::kept::Kept;
 
@@ -122,6 +122,11 @@ impl HttpClient {
             }
             (unanswered, _) => unanswered,
         })
+    }
+
+    /// Texts of its own that no log and no file may show.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.forward.iter().flat_map(|forward| forward.secrets())
     }
 
     /// Where the proxy is, if there is one.

@@ -42,15 +42,20 @@ fn a_request_to_an_http_endpoint_is_given_to_the_proxy_whole() {
 }
 
 #[test]
-fn a_proxy_that_wants_to_know_who_asks_is_waited_for() {
-    let proxy = Ingest::start(|_| Answer::status(407).body("who is it?")).unwrap();
-    if in_child(&[("HTTP_PROXY", &format!("127.0.0.1:{}", proxy.port()))]) {
-        let outcome = exporter(ENDPOINT, &[]).export(&batch(10), None);
-        let Outcome::Hold { status: 407, reason } = outcome else { panic!("{outcome:?}") };
-        assert!(reason.contains("who is it?"), "{reason}");
-        return;
+fn a_proxy_that_asks_who_it_is_is_waited_for() {
+    let proxy = Ingest::start(|request| {
+        let said = request.header("proxy-authorization").unwrap_or("who is it?");
+        Answer::status(407).body(format!("{said} p@ss"))
+    });
+    let address = format!("127.0.0.1:{}", proxy.as_ref().unwrap().port());
+    for (credentials, answer) in [("", "who is it? p@ss"), ("me:p%40ss@", "Basic ************ ****")] {
+        if in_child(&[("HTTP_PROXY", &format!("{credentials}{address}")), ("ANSWER", answer)]) {
+            let outcome = exporter(ENDPOINT, &[]).export(&batch(10), None);
+            let Outcome::Hold { status: 407, reason } = outcome else { panic!("{outcome:?}") };
+            assert!(reason.ends_with(&std::env::var("ANSWER").unwrap()), "{reason}");
+            return;
+        }
     }
-    assert_eq!(proxy.take_requests()[0].header("proxy-authorization"), None);
 }
 
 #[test]
