@@ -27,6 +27,14 @@ pub struct LaneReader {
     looked: Option<Looked>,
     /// The rejected store as it was when it was read last.
     rejected: Option<Stamp>,
+    keys: Keys,
+}
+
+/// The names of keys that were met.
+enum Keys {
+    None,
+    One(String),
+    Several,
 }
 
 /// The segments as they stood when all items before `head` were in them. The one with `seqs` was looked through; what is
@@ -61,9 +69,19 @@ impl SpoolView {
     }
 }
 
+impl Keys {
+    fn meet(&mut self, name: &str) {
+        match self {
+            Self::None => *self = Self::One(name.to_owned()),
+            Self::One(known) if known != name => *self = Self::Several,
+            Self::One(_) | Self::Several => {}
+        }
+    }
+}
+
 impl LaneReader {
     fn new(lane: String, dir: HeldPath) -> Self {
-        Self { lane, dir, position: None, looked: None, rejected: None }
+        Self { lane, dir, position: None, looked: None, rejected: None, keys: Keys::None }
     }
 
     /// The seqs of what is pending now: a range for each segment, oldest first, and one for the journal, which has no
@@ -82,6 +100,12 @@ impl LaneReader {
         }
         parts.push(next..u64::MAX);
         Ok(parts)
+    }
+
+    /// Whether what was read so far has items of several keys. They are sorted by key when they move from the journal
+    /// into a segment, and so get other seqs.
+    pub fn has_several_keys(&self) -> bool {
+        matches!(self.keys, Keys::Several)
     }
 
     /// Calls `each` with the pending items of `seqs`, which are in order and apart from each other, until it returns
@@ -121,6 +145,7 @@ impl LaneReader {
             }
             match batch {
                 reading::Found::Batch(stored) | reading::Found::Misplaced(stored) => {
+                    self.keys.meet(stored.batch.key_name());
                     for (at, item) in (stored.batch.first()..).zip(stored.batch.items()) {
                         if next_of(seqs, at.max(seq)) == Some(at) && !each(at, item) {
                             found.next = at + 1;
@@ -171,7 +196,8 @@ impl LaneReader {
                 return true;
             }
             match record {
-                ViewedRecord::Whole { seq, json, .. } => {
+                ViewedRecord::Whole { seq, key_name, json } => {
+                    self.keys.meet(&key_name);
                     more = next_of(seqs, found.next.max(seq)) != Some(seq) || each(seq, &json);
                     found.next = found.next.max(seq + 1);
                 }

@@ -24,6 +24,8 @@ pub struct Loader {
 
 /// The most older items that are read in one go, oldest first.
 const MOST_OLDER: u64 = 1 << 15;
+/// More items than move into segments at once, unless they are tiny.
+pub const MOST_MOVED: u64 = 1 << 16;
 
 /// A lane that is followed.
 struct Followed {
@@ -32,6 +34,8 @@ struct Followed {
     signal: Option<Signal>,
     /// The next item of the journal.
     next: u64,
+    /// Those before it were in segments, where items stay in their places.
+    head: u64,
     /// The parts in segments that were not read yet, oldest first. A segment may have a million items.
     older: Vec<Range<u64>>,
 }
@@ -106,18 +110,21 @@ impl Loader {
             let mut parts = reader.parts()?;
             let next = parts.pop().map_or(0, |journal| journal.start);
             let older = parts.into_iter().flat_map(in_small_parts).collect();
-            self.lanes.insert(lane.id.clone(), Followed { reader, slot, signal, next, older });
+            let followed = Followed { reader, slot, signal, next, head: next, older };
+            self.lanes.insert(lane.id.clone(), followed);
             let mut progress = self.spool.progress();
             progress.of_items += lane.stats.pending;
         }
         let Some(followed) = self.lanes.get_mut(&lane.id) else { return Ok(()) };
-        let cursor = followed.reader.parts()?.first().map_or(0, |part| part.start);
+        let parts = followed.reader.parts()?;
+        let cursor = parts.first().map_or(0, |part| part.start);
         let dropped = [lane.stats.dropped_overflow, lane.stats.dropped_expired, lane.stats.dropped_corrupt]
             .iter()
             .sum::<u64>();
         self.spool.index().set_has_dropped(followed.slot, dropped > 0);
         self.spool.index().set_cursor(followed.slot, cursor);
         followed.older.retain(|part| part.end > cursor);
+        followed.read_moved(&self.spool, cursor, parts.last().map_or(0, |journal| journal.start))?;
         let found = followed.read(&self.spool, followed.next..u64::MAX)?;
         followed.next = found.next;
         Ok(())
@@ -174,6 +181,32 @@ fn in_small_parts(part: Range<u64>) -> impl Iterator<Item = Range<u64>> {
 }
 
 impl Followed {
+    /// Reads again what was read from the journal and is before `head`, in segments, now: its order may be another one.
+    fn read_moved(&mut self, spool: &Spool, cursor: u64, head: u64) -> Result<()> {
+        let Self { reader, slot, signal, .. } = self;
+        let moved = self.head..head.min(self.next.saturating_add(MOST_MOVED));
+        let was_read = self.head < self.next.min(head);
+        if was_read && self.next < moved.end && !reader.has_several_keys() {
+            // What was moved with it may be of another key.
+            let rest = self.next..moved.end;
+            reader.read(std::slice::from_ref(&rest), &mut |_, _| true)?;
+        }
+        if was_read && reader.has_several_keys() {
+            let mut items = Vec::new();
+            let found = reader.read(std::slice::from_ref(&moved), &mut |seq, item| {
+                items.push((seq, records(item, *signal)));
+                true
+            })?;
+            if found.missing == 0 {
+                spool.index().set_moved(*slot, moved.clone(), cursor, &items);
+                spool.progress().count(items.iter().filter(|(seq, _)| *seq >= self.next).count());
+                self.next = self.next.max(moved.end);
+            }
+        }
+        self.head = head;
+        Ok(())
+    }
+
     /// Adds the items of `seqs` to the index. Of those in segments, as many as it has memory for.
     fn read(&mut self, spool: &Spool, seqs: Range<u64>) -> Result<Found> {
         let Self { reader, slot, signal, .. } = self;
@@ -206,14 +239,18 @@ fn add(spool: &Spool, slot: LaneSlot, chunk: &mut Vec<(u64, Vec<Record>)>, is_ne
     let has_room = !index.is_full();
     drop(index);
     let mut progress = spool.progress();
-    progress.items += chunk.len() as u64;
+    progress.count(chunk.len());
     progress.forgotten += forgotten as u64;
-    progress.of_items = progress.of_items.max(progress.items);
     chunk.clear();
     has_room || is_new
 }
 
 impl Progress {
+    fn count(&mut self, items: usize) {
+        self.items += items as u64;
+        self.of_items = self.of_items.max(self.items);
+    }
+
     /// What is not loaded, in words; `None` when nothing is left out.
     pub fn note(&self, trouble: Option<&str>) -> Option<String> {
         let mut notes = Vec::new();

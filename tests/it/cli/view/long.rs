@@ -1,5 +1,6 @@
 //! A backlog as large as they come.
 
+mod keys;
 mod limit;
 mod put_off;
 

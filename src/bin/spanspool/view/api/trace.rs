@@ -9,6 +9,7 @@ use spanspool::Signal;
 use super::{Refusal, refuse};
 use crate::view::index::Key;
 use crate::view::items::{Ref, Seen, State};
+use crate::view::loader::MOST_MOVED;
 use crate::view::record::records;
 use crate::view::spool::Spool;
 
@@ -109,8 +110,6 @@ fn around(seqs: &[u64]) -> Vec<u64> {
     (first.saturating_sub(MOST_MOVED)..end).collect()
 }
 
-/// More items than a spill moves at once, unless they are tiny.
-const MOST_MOVED: u64 = 1 << 16;
 const MOST_SEARCHED: u64 = 1 << 20;
 
 /// By start; those without one come last.

@@ -1,5 +1,6 @@
 //! Index: the traces of a spool in memory, and where the items of each are read again. Items themselves stay on disk.
 
+mod moved;
 mod names;
 mod place;
 mod trace;
@@ -169,7 +170,7 @@ impl Index {
     }
 
     fn key_of(&self, trace_id: &str) -> Key {
-        Key(self.hasher.hash_one(trace_id))
+        Key::of(&self.hasher, trace_id)
     }
 
     /// The key of the trace with this id, if there is one.
@@ -416,6 +417,10 @@ impl std::fmt::Display for Key {
 }
 
 impl Key {
+    fn of(hasher: &RandomState, trace_id: &str) -> Self {
+        Self(hasher.hash_one(trace_id))
+    }
+
     /// The key that is written so.
     pub fn of_text(text: &str) -> Option<Self> {
         (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()

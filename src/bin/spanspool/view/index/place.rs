@@ -38,6 +38,15 @@ impl Place {
         self.at & ((1 << SEQ_BITS) - 1)
     }
 
+    /// The same at another seq.
+    pub fn moved_to(self, seq: u64) -> Self {
+        Self { at: self.at & !((1 << SEQ_BITS) - 1) | seq & ((1 << SEQ_BITS) - 1), ..self }
+    }
+
+    pub fn mark(self) -> u32 {
+        self.mark
+    }
+
     /// Whether what is there describes the trace.
     pub fn is_trace(self) -> bool {
         self.at & IS_TRACE != 0
