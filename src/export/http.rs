@@ -75,9 +75,8 @@ impl HttpClient {
         let url = config.url().url().parse::<Uri>().map_err(|e| {
             crate::error::Error::new(ErrorKind::InvalidArgument, format!("endpoint: {e}")).caused_by(e)
         })?;
-        let forwards = !config.url().is_secure();
         let (forward, tunnel) = match proxy {
-            Some(proxy) if forwards && proxy.protocol() == ProxyProtocol::Http => {
+            Some(proxy) if !config.url().is_secure() && proxy.protocol() == ProxyProtocol::Http => {
                 (Some(Arc::new(Forward::new(&proxy, &url))), None)
             }
             other => (None, other),
