@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from conftest import open_span, open_trace, row, rows
+from conftest import fail_first, open_span, open_trace, row, rows
 from items import ANSWERED, CONVENTIONS, OTLP_SAMPLE, SAID, lines, otlp, span, trace
 
 
@@ -165,3 +165,17 @@ def test_an_item_that_is_gone_is_said_to_be(watched, tmp_path):
         spool.drain(endpoint)
     row(page, "gone").click()
     expect(page.locator(".panel")).to_contain_text("The item is no longer in the spool.")
+
+
+@pytest.mark.parametrize(("kind", "why"), [("503", "the disk is slow"), ("abort", "no answer")])
+def test_an_item_that_could_not_be_read_is_tried_again(watched, tmp_path, kind, why):
+    _, address = watched.viewing(tmp_path, [trace("t", "Slow"), span("t", "slow")])
+    page = watched.open(address, allowed=["503", "ERR_FAILED"])
+    open_trace(page, "Slow")
+    asked = fail_first(page, "api/span", 2, kind)
+    row(page, "slow").click()
+    expect(page.locator(".panel")).to_contain_text(why)
+    expect(page.locator(".panel").get_by_text("Raw JSON")).to_be_visible()
+    # The wait doubles.
+    waits = [later - earlier for earlier, later in zip(asked, asked[1:])]
+    assert all(wait >= least for wait, least in zip(waits, [0.9, 1.9])), waits

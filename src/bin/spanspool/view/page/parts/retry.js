@@ -11,6 +11,11 @@ export class Retry {
         return performance.now() >= this.#due;
     }
 
+    /** How long until then. */
+    get waitMs() {
+        return Math.max(0, this.#due - performance.now());
+    }
+
     /** It failed once more. */
     failed() {
         this.#due = performance.now() + this.#wait;

@@ -7,6 +7,7 @@ import { h, said } from '../parts/dom.js';
 import { bytes, duration, exactTime, percent } from '../parts/format.js';
 import { readable } from '../parts/json.js';
 import { Panel, factList, panelHead } from '../parts/panel.js';
+import { Retry } from '../parts/retry.js';
 import { routeTo } from '../parts/route.js';
 import { stateChip } from '../parts/state.js';
 import { clip } from '../parts/text.js';
@@ -38,9 +39,14 @@ export class SpanPanel extends Panel {
         this.#timer = setTimeout(() => this.#fill(row, place), SETTLE_MS);
     }
 
-    async #fill(row, place) {
-        const content = await this.#contentOrWhyNot(row, place);
-        if (this.#wanted === row.ref) this.put(content);
+    /** What can't be read now is tried again as long as it is looked at. */
+    async #fill(row, place, retry = new Retry()) {
+        const { content, mayComeLater } = await this.#contentOrWhyNot(row, place);
+        if (this.#wanted !== row.ref) return;
+        this.put(content);
+        if (!mayComeLater) return;
+        retry.failed();
+        this.#timer = setTimeout(() => this.isOpen && this.#fill(row, place, retry), retry.waitMs);
     }
 
     async #contentOrWhyNot(row, place) {
@@ -51,10 +57,12 @@ export class SpanPanel extends Panel {
                 place.flaws.map((flaw) => h('p', { class: 'note' }, FLAWS[flaw])),
                 factsOf(row, place, this.#on),
             ];
-            return [headOf(row, span, this.#on), spanContent(answer, span, facts, this.#source.rawAddress(row.ref))];
+            const body = spanContent(answer, span, facts, this.#source.rawAddress(row.ref));
+            return { content: [headOf(row, span, this.#on), body] };
         } catch (error) {
-            const gone = error.status === 404 ? 'The item is no longer in the spool. ' : '';
-            return this.#known(row, place, gone + error.message);
+            const isGone = error.status === 404;
+            const why = (isGone ? 'The item is no longer in the spool. ' : '') + error.message;
+            return { content: this.#known(row, place, why), mayComeLater: !isGone };
         }
     }
 
