@@ -14,7 +14,7 @@ use crate::config::{Config, Level};
 use crate::delivery::Outlet;
 use crate::error::Result;
 use crate::os::lock::Unpoison;
-use crate::os::thread::Threads;
+use crate::os::thread::{self, Threads};
 use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
 
 /// Empty lanes that are removed together.
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const MOST_PASSED: usize = 256;
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// Lanes that are set apart, at most. Each takes two threads and its journal's map.
+const MOST_APART: usize = 16;
 
 /// Looks for orphans at once and every `adopt_interval_ms`, and delivers them, a few at a time.
 ///
@@ -49,6 +51,9 @@ struct Search {
     met: Mutex<BTreeSet<String>>,
     /// The lanes that are being delivered now.
     current: Mutex<Vec<Arc<Runner>>>,
+    /// Lanes that gave way and are delivered on, while no thread waits for them: a part of what they had was delivered
+    /// before older items, and would be again if they were let go.
+    apart: Mutex<Vec<(Arc<Lane>, Arc<Runner>)>>,
 }
 
 impl Adopter {
@@ -69,6 +74,7 @@ impl Adopter {
             changed: Wakeup::default(),
             met: Mutex::default(),
             current: Mutex::default(),
+            apart: Mutex::default(),
         });
         let adopter = Self { search: search.clone(), threads: Threads::default() };
         adopter.threads.spawn("adopt", &search.config.log.clone(), move || search.run())?;
@@ -78,14 +84,14 @@ impl Adopter {
     /// Looks at once, and tries again at once what adopted lanes wait for.
     pub(crate) fn wake(&self) {
         self.search.changed.raise();
-        self.search.lock_current().iter().for_each(|runner| runner.wake_lane());
+        self.search.runners().iter().for_each(|runner| runner.wake_lane());
     }
 
     /// Tells the thread to end, without waiting for it.
     pub(crate) fn ask_to_stop(&self) {
         self.search.stopped.store(true, Release);
         self.search.changed.raise();
-        self.search.lock_current().iter().for_each(|runner| runner.ask_to_stop());
+        self.search.runners().iter().for_each(|runner| runner.ask_to_stop());
     }
 
     /// Waits for the thread's end; `false` when that takes too long.
@@ -122,6 +128,12 @@ impl Search {
                 self.changed.wait(seen, Some(round + self.config.adopt_interval));
                 may_pass = if self.changed.seen() == seen { MOST_PASSED } else { usize::MAX };
             }
+        }
+        let apart = std::mem::take(&mut *self.lock_apart());
+        apart.iter().for_each(|(_, runner)| runner.ask_to_stop());
+        let until = thread::grace();
+        for (_, runner) in &apart {
+            let _ = runner.stop_by(until);
         }
     }
 
@@ -168,7 +180,7 @@ impl Search {
 
     fn work(self: &Arc<Self>, round: &Arc<Round>, settings: &LaneSettings, helpers: &Arc<Threads>) {
         let begin = Instant::now();
-        let mut drained = Vec::new();
+        let mut drained = self.take_drained_apart();
         while !self.is_stopped()
             && let Some(name) = round.next()
         {
@@ -231,6 +243,9 @@ impl Search {
                 is_drained = runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
                 round.is_worth_another();
             }
+            if !is_drained && !self.is_stopped() && self.set_apart(&lane, &runner) {
+                return Ok(());
+            }
             drop(current);
             if !runner.stop() || !is_drained {
                 return Ok(());
@@ -238,6 +253,23 @@ impl Search {
         }
         drained.push(lane);
         Ok(())
+    }
+
+    /// Leaves `lane` to its own threads if letting it go would have items sent again. Returns whether it does.
+    fn set_apart(&self, lane: &Arc<Lane>, runner: &Arc<Runner>) -> bool {
+        let mut apart = self.lock_apart();
+        let is_apart = lane.has_settled_ahead() && apart.len() < MOST_APART;
+        if is_apart {
+            apart.push((lane.clone(), runner.clone()));
+        }
+        is_apart
+    }
+
+    /// The lanes that were set apart and are empty now.
+    fn take_drained_apart(&self) -> Vec<Arc<Lane>> {
+        let is_drained = |(lane, _): &mut (Arc<Lane>, Arc<Runner>)| lane.stats().pending == 0;
+        let drained: Vec<_> = self.lock_apart().extract_if(.., is_drained).collect();
+        drained.into_iter().filter(|(_, runner)| runner.stop()).map(|(lane, _)| lane).collect()
     }
 
     /// Moves ledgers and rejected items of lanes that are empty to this client's lane, and removes them.
@@ -261,8 +293,19 @@ impl Search {
         self.stopped.load(Acquire)
     }
 
+    /// All lanes that are delivered. One that is set apart is among them at any moment.
+    fn runners(&self) -> Vec<Arc<Runner>> {
+        let mut runners = self.lock_current().clone();
+        runners.extend(self.lock_apart().iter().map(|(_, runner)| runner.clone()));
+        runners
+    }
+
     fn lock_current(&self) -> MutexGuard<'_, Vec<Arc<Runner>>> {
         self.current.lock().unpoisoned()
+    }
+
+    fn lock_apart(&self) -> MutexGuard<'_, Vec<(Arc<Lane>, Arc<Runner>)>> {
+        self.apart.lock().unpoisoned()
     }
 }
 

@@ -209,6 +209,11 @@ impl Dispatch {
         Begin::Send(Sending { job, permit, key_permit, ticket })
     }
 
+    /// A batch of which nothing is left to send.
+    pub(super) fn take_done(&mut self) -> Option<Job> {
+        self.done.pop_front()
+    }
+
     /// A thread is done with the batch `first`, which is to be settled.
     pub(super) fn finish(&mut self, first: u64) {
         self.in_hand.remove(&first);
@@ -300,7 +305,7 @@ impl Dispatch {
         }
         self.end_delays(now);
         self.release_keys(now);
-        if let Some(job) = self.done.pop_front().or_else(|| self.unstored.take_due(now)) {
+        if let Some(job) = self.take_done().or_else(|| self.unstored.take_due(now)) {
             self.in_hand.insert(job.first(), false);
             return Some(Task::Settle(job));
         }

@@ -127,7 +127,7 @@ impl Delivery {
             // Before the look at `stopped`: a stop between the two must wake the wait below.
             let seen = self.lane.delivery_wakeup().seen();
             if self.is_stopped() {
-                return;
+                return self.settle_done();
             }
             let mut task = self.change(|dispatch, now| dispatch.next(now, self.outlet.accepted()));
             let mut until = None;

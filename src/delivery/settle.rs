@@ -41,6 +41,14 @@ impl Delivery {
         true
     }
 
+    /// Settles what was answered while the delivery was stopped: nobody is to send it again.
+    pub(super) fn settle_done(&self) {
+        while let Some(job) = self.change(|dispatch, _| dispatch.take_done()) {
+            let in_hand = self.in_hand(&job.stored);
+            self.settle(job, in_hand);
+        }
+    }
+
     /// Puts what is left of the batch into the rejected store, and settles it.
     pub(super) fn set_aside(&self, aside: SetAside, in_hand: InHand<'_>) {
         let job = aside.into_job();

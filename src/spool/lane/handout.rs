@@ -314,6 +314,11 @@ impl Lane {
         self.stores.journal().checkpoint().cursor < self.hand_out.put_off_before.load(Relaxed)
     }
 
+    /// Whether batches are settled that come after one that is not. Who opens the lane next does not know of it.
+    pub(crate) fn has_settled_ahead(&self) -> bool {
+        self.stores.lock_queue().has_settled_ahead()
+    }
+
     /// Waits until all items before `seq` are settled, and those that were put off, the lane has ended, or `deadline`.
     pub(crate) fn wait_settled(&self, seq: u64, deadline: Option<Instant>) -> bool {
         let mut queue = self.stores.lock_queue();

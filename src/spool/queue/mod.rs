@@ -279,6 +279,11 @@ impl Queue {
         self.store(journal);
     }
 
+    /// Whether batches are settled that the cursor has not come to.
+    pub(crate) fn has_settled_ahead(&self) -> bool {
+        self.out.values().any(|out| out.settled.is_some())
+    }
+
     /// Moves the cursor over `out`.
     fn pass(&mut self, out: &Out, tally: &Tally) {
         self.checkpoint.cursor = out.end;

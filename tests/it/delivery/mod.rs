@@ -8,6 +8,7 @@ mod keys_elsewhere;
 mod late_key;
 mod long;
 mod newest_first;
+mod once;
 mod outage;
 mod pace;
 mod pause;
