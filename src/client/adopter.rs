@@ -15,7 +15,7 @@ use crate::delivery::Outlet;
 use crate::error::Result;
 use crate::os::lock::Unpoison;
 use crate::os::thread::{self, Threads};
-use crate::spool::{HeldPath, Lane, LaneSettings, Wakeup};
+use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, Wakeup};
 
 /// Empty lanes that are removed together.
 const MOST_DRAINED: usize = 16;
@@ -23,6 +23,8 @@ const MOST_DRAINED: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Lanes with owners that a look goes past. Each takes some 6 µs, and the owners look for orphans as well.
 const MOST_PASSED: usize = 256;
+/// How long a lane that is met first is tried while others were not met: what holds it up may not hold up these.
+const FIRST_TURN: Duration = Duration::from_millis(500);
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Lanes that are set apart, at most. Each takes two threads and its journal's map.
@@ -228,7 +230,8 @@ impl Search {
         let pending = lane.stats().pending;
         let (id, log) = (lane.id(), &self.config.log);
         if pending > 0 {
-            if self.met.lock().unpoisoned().insert(id.to_owned()) {
+            let is_first = self.met.lock().unpoisoned().insert(id.to_owned());
+            if is_first {
                 log.line(
                     Level::Info,
                     format_args!("lane {id} of a dead process is adopted: {pending} items"),
@@ -240,7 +243,11 @@ impl Search {
             let mut is_drained = !self.is_stopped() && runner.drain(PATIENCE, || true);
             if !is_drained && !self.is_stopped() {
                 self.absorb(drained, round);
-                is_drained = runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
+                is_drained = is_first && runner.drain(FIRST_TURN, || true);
+                let is_held = is_first && lane.stats().state() == ExportState::Hold && round.has_more();
+                if !is_drained && !is_held {
+                    is_drained = runner.drain(self.config.max_delay + STUCK_AFTER, gives_way);
+                }
                 round.is_worth_another();
             }
             if !is_drained && !self.is_stopped() && self.set_apart(&lane, &runner) {

@@ -16,7 +16,7 @@ pub use repair::{LaneRepair, repair};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::client::adopter::Adopter;
@@ -29,6 +29,7 @@ use crate::delivery::Outlet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::TracingExporter;
 use crate::item::{Item, too_large};
+use crate::os::lock::Unpoison;
 use crate::spool::{ExportState, HeldPath, Lane, LaneSettings, SpoolView, Stats};
 
 /// What a processor works with in one process. A child of `fork` makes its own.
@@ -44,6 +45,8 @@ pub(crate) struct Client {
     outward: Option<Outward>,
     /// Nothing is sent. A child of `fork` begins as its parent stands.
     is_paused: AtomicBool,
+    /// Held while a pause begins or ends: all that tells of it changes as one.
+    pausing: Mutex<()>,
     /// The counters as `shutdown` left them: from then on the lane may be another process's.
     final_stats: OnceLock<Stats>,
 }
@@ -110,6 +113,7 @@ impl Client {
             own,
             outward,
             is_paused: AtomicBool::new(is_paused),
+            pausing: Mutex::default(),
             final_stats: OnceLock::new(),
         })
     }
@@ -185,19 +189,25 @@ impl Client {
 
     /// Lets no request begin until `wake`.
     pub(crate) fn pause(&self) {
-        self.is_paused.store(true, Release);
-        if self.outward.as_ref().is_some_and(|out| out.outlet.pause()) {
+        if self.set_paused(true) {
             self.config.log.line(Level::Info, format_args!("nothing is sent: the program has paused it"));
         }
     }
 
     /// Ends a pause, and makes the next request at once, without waiting for backoff or hold to end.
     pub(crate) fn wake(&self) {
-        self.is_paused.store(false, Release);
-        if self.outward.as_ref().is_some_and(|out| out.outlet.resume()) {
+        if self.set_paused(false) {
             self.config.log.line(Level::Info, format_args!("the pause is over"));
         }
         self.try_now();
+    }
+
+    /// Returns whether requests could begin before and can't now, or the other way round.
+    fn set_paused(&self, is_paused: bool) -> bool {
+        let _pausing = self.pausing.lock().unpoisoned();
+        self.is_paused.store(is_paused, Release);
+        let set = |out: &Outward| if is_paused { out.outlet.pause() } else { out.outlet.resume() };
+        self.outward.as_ref().is_some_and(set)
     }
 
     /// Makes the next request at once, but for a pause.

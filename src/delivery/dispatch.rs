@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 use super::allowance::Ticket;
 use super::gate::{Permit, Reply};
 use super::job::{Aside, Job, Refusal};
+use super::key_gates::KeyPermit;
 use super::outlet::Gates;
 use super::trial::Trial;
 use super::turns::Stream;
 use crate::export::{Backoff, Outcome};
 use crate::spool::{KEY_REFUSED, StoredBatch};
+use keys::is_of_key;
 use passage::Passage;
 pub(super) use shown::{Note, Status};
 use unstored::Unstored;
@@ -100,7 +102,7 @@ pub(super) enum Begin {
 pub(super) struct Sending {
     pub(super) job: Job,
     permit: Permit,
-    key_permit: Option<Permit>,
+    key_permit: KeyPermit,
     ticket: Ticket,
 }
 
@@ -276,7 +278,7 @@ impl Dispatch {
                     (accepted, tried_at),
                 );
             }
-            Outcome::Hold { status: status @ (401 | 403), reason } => {
+            Outcome::Hold { status, reason } if is_of_key(&job, status) => {
                 return self.refused_key(job, permit, key_permit, (status, reason), now);
             }
             Outcome::Hold { reason, .. } => {

@@ -244,7 +244,7 @@ impl Gate {
     }
 
     /// Whether the request with this permit began before the gate was woken last.
-    pub(super) fn is_before_wake(&self, permit: &Permit) -> bool {
+    fn is_before_wake(&self, permit: &Permit) -> bool {
         permit.epoch < self.woken
     }
 

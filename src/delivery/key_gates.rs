@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::gate::Gate;
+use super::gate::{Gate, News, Permit, Reply};
 use crate::export::Backoff;
 
 /// The gates by the keys' names; the default key's is empty.
@@ -13,8 +13,18 @@ pub(super) struct KeyGates {
     by_name: BTreeMap<String, KeyGate>,
     /// The last epoch of any gate that was taken down.
     last_epoch: u64,
+    /// How often all were woken.
+    wakes: u64,
     backoff: Backoff,
     max_delay: Duration,
+}
+
+/// What a request takes along of its key's gate.
+pub(super) struct KeyPermit {
+    /// `None`: there was no gate, or it was shut.
+    pub(super) permit: Option<Permit>,
+    /// How often the gates had been woken when it began: the key may be another one since.
+    wakes: u64,
 }
 
 /// The gate before a key.
@@ -35,7 +45,7 @@ impl KeyGate {
 
 impl KeyGates {
     pub(super) fn new(backoff: Backoff, max_delay: Duration) -> Self {
-        Self { by_name: BTreeMap::new(), last_epoch: 0, backoff, max_delay }
+        Self { by_name: BTreeMap::new(), last_epoch: 0, wakes: 0, backoff, max_delay }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&KeyGate> {
@@ -66,8 +76,47 @@ impl KeyGates {
         }
     }
 
+    /// Lets a request with the key begin.
+    pub(super) fn enter(&mut self, name: &str, now: Instant) -> KeyPermit {
+        let permit = self.get_mut(name).and_then(|key| key.gate.enter(now).ok());
+        KeyPermit { permit, wakes: self.wakes }
+    }
+
+    /// The ingest put off the request with this permit.
+    pub(super) fn failed(
+        &mut self,
+        name: &str,
+        KeyPermit { permit, wakes }: KeyPermit,
+        reply: Reply,
+        now: Instant,
+    ) -> Option<News> {
+        let (is_new, was_woken) = (self.get(name).is_none(), self.wakes != wakes);
+        let gate = &mut self.put_up(name).gate;
+        let permit = match permit {
+            Some(permit) => Some(permit),
+            // As if it had begun at the gate that is put up only now.
+            None if is_new => gate.enter(now).ok(),
+            None => Some(gate.early(now)),
+        };
+        if is_new && was_woken {
+            gate.wake(now);
+        }
+        gate.answer(permit?, reply, now)
+    }
+
+    /// How often all were woken.
+    pub(super) fn wakes(&self) -> u64 {
+        self.wakes
+    }
+
+    /// Whether they were woken since the request with this permit began.
+    pub(super) fn were_woken(&self, permit: &KeyPermit) -> bool {
+        self.wakes != permit.wakes
+    }
+
     /// Lets the next request with each key pass at once.
     pub(super) fn wake(&mut self, now: Instant) {
+        self.wakes += 1;
         self.by_name.values_mut().for_each(|key| key.gate.wake(now));
     }
 }

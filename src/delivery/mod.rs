@@ -238,11 +238,12 @@ impl Delivery {
             job.drop_rest();
             return self.settle(job, in_hand);
         }
+        let wakes = self.outlet.gates().keys().wakes();
         match self.outlet.exporter().ready(job.key_name()) {
             Ok(()) => {}
             Err(Outcome::NoKey) => return self.set_aside(dispatch::no_key(job), in_hand),
             Err(Outcome::Hold { reason, .. }) => {
-                self.change(|dispatch, now| dispatch.hold_key(job, reason, now));
+                self.change(|dispatch, now| dispatch.hold_key(job, reason, wakes, now));
                 return in_hand.placed();
             }
             // No exporter has a reason to say anything else.

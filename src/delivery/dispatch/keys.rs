@@ -5,14 +5,26 @@
 use std::time::Instant;
 
 use super::{Dispatch, SetAside, key_refused};
-use crate::delivery::gate::{Permit, Reply};
+use crate::delivery::gate::{News, Permit, Reply};
 use crate::delivery::job::Job;
+use crate::delivery::key_gates::KeyPermit;
+
+/// Whether a hold with this status is that of the job's key.
+pub(super) fn is_of_key(job: &Job, status: u16) -> bool {
+    matches!(status, 401 | 403) || status == 429 && !job.key_name().is_empty()
+}
 
 impl Dispatch {
-    /// The batch can't be sent for want of a key that may be sent. Nothing was asked of the endpoint.
-    pub(in crate::delivery) fn hold_key(&mut self, job: Job, reason: String, now: Instant) {
+    /// The batch can't be sent for want of a key that may be sent, as was found when the gates had been woken `wakes` times.
+    /// Nothing was asked of the endpoint.
+    pub(in crate::delivery) fn hold_key(&mut self, job: Job, reason: String, wakes: u64, now: Instant) {
         let news = {
             let mut keys = self.passage.keys();
+            if keys.wakes() != wakes {
+                drop(keys);
+                // There may be a key by now.
+                return self.put(job, now);
+            }
             let gate = &mut keys.put_up(job.key_name()).gate;
             gate.close(gate.epoch(), reason, now)
         };
@@ -32,9 +44,9 @@ impl Dispatch {
         self.passage.keys().wait(job.key_name(), now).is_some()
     }
 
-    /// Lets a request with the job's key begin; `None`: there is no gate to pass.
-    pub(super) fn enter_key(&self, job: &Job, now: Instant) -> Option<Permit> {
-        self.passage.keys().get_mut(job.key_name())?.gate.enter(now).ok()
+    /// Lets a request with the job's key begin.
+    pub(super) fn enter_key(&self, job: &Job, now: Instant) -> KeyPermit {
+        self.passage.keys().enter(job.key_name(), now)
     }
 
     /// A batch that waited for its key and may probe it.
@@ -53,35 +65,43 @@ impl Dispatch {
         waiting.filter_map(|(name, _)| keys.wait(name, now)).min()
     }
 
-    /// The ingest refuses the key. Gives the batch back if it is a named one.
+    /// The ingest refuses the key, or forbids it to try again. Gives the batch back if it is to be set aside.
     pub(super) fn refused_key(
         &mut self,
         job: Job,
         permit: Permit,
-        key_permit: Option<Permit>,
+        key_permit: KeyPermit,
         (status, reason): (u16, String),
         now: Instant,
     ) -> Option<SetAside> {
-        let before_wake = self.passage.is_before_wake(&permit);
         self.answer(permit, Reply::Refused, now);
-        if before_wake {
-            // There may be another key by now.
-            self.put(job, now);
-            return None;
-        }
-        self.key_failed(&job, key_permit, false, Reply::Hold(reason.clone()), now);
-        if job.key_name().is_empty() {
+        let is_set_aside = status != 429 && !job.key_name().is_empty();
+        let news = {
+            let mut keys = self.passage.keys();
+            if keys.were_woken(&key_permit) {
+                drop(keys);
+                // There may be another key by now.
+                self.put(job, now);
+                return None;
+            }
+            let news = keys.failed(job.key_name(), key_permit, Reply::Hold(reason.clone()), now);
+            if is_set_aside {
+                keys.put_up(job.key_name()).refused = Some((status, reason.clone()));
+            }
+            news
+        };
+        self.note_key(&job, news);
+        if !is_set_aside {
             self.put_before_key(job);
             return None;
         }
-        self.passage.keys().put_up(job.key_name()).refused = Some((status, reason.clone()));
         self.release_keys(now);
         Some(key_refused(job, status, reason))
     }
 
     /// The ingest answered a request with the job's key.
-    pub(super) fn key_answered(&mut self, job: &Job, permit: Option<Permit>, now: Instant) {
-        let Some(permit) = permit else { return };
+    pub(super) fn key_answered(&mut self, job: &Job, permit: KeyPermit, now: Instant) {
+        let Some(permit) = permit.permit else { return };
         let (news, is_open) = {
             let mut keys = self.passage.keys();
             let Some(key) = keys.get_mut(job.key_name()) else { return };
@@ -99,29 +119,14 @@ impl Dispatch {
         self.note(Some(job.key_name().to_owned()), news);
     }
 
-    pub(super) fn key_failed(
-        &mut self,
-        job: &Job,
-        permit: Option<Permit>,
-        before_wake: bool,
-        reply: Reply,
-        now: Instant,
-    ) {
-        let news = {
-            let mut keys = self.passage.keys();
-            let is_new = keys.get(job.key_name()).is_none();
-            let gate = &mut keys.put_up(job.key_name()).gate;
-            let permit = match permit {
-                Some(permit) => Some(permit),
-                // As if it had begun at the gate that is put up only now.
-                None if is_new => gate.enter(now).ok(),
-                None => Some(gate.early(now)),
-            };
-            if is_new && before_wake {
-                gate.wake(now);
-            }
-            permit.and_then(|permit| gate.answer(permit, reply, now))
-        };
+    /// The ingest put off the job's key.
+    pub(super) fn key_failed(&mut self, job: &Job, permit: KeyPermit, reply: Reply, now: Instant) {
+        let news = self.passage.keys().failed(job.key_name(), permit, reply, now);
+        self.note_key(job, news);
+    }
+
+    /// The gate before the job's key has changed.
+    fn note_key(&mut self, job: &Job, news: Option<News>) {
         self.at_keys.entry(job.key_name().to_owned()).or_default();
         self.note(Some(job.key_name().to_owned()), news);
         self.has_changed = true;

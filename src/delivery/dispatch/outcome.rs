@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use super::{Dispatch, ERRORS_BEFORE_YIELD, SetAside};
 use crate::delivery::gate::{Permit, Reply};
 use crate::delivery::job::{Job, Refusal};
+use crate::delivery::key_gates::KeyPermit;
 use crate::export::{Answer, quote};
 
-/// The permits of a request: the endpoint's, and its key's if that was put off.
-pub(super) type Permits = (Permit, Option<Permit>);
+/// The permits of a request: the endpoint's, and its key's.
+pub(super) type Permits = (Permit, KeyPermit);
 
 /// Why a request is to be made again: status, how long the ingest asks to wait, reason.
 pub(super) type Failure = (u16, Option<Duration>, String);
@@ -84,13 +85,12 @@ impl Dispatch {
             }
             Some(1..) if others_accepted => drop(permit),
             _ if is_of_key => {
-                let before_wake = self.passage.is_before_wake(&permit);
                 // The endpoint answers 429. Whether another key fares better than with 503 is to be probed.
                 match status {
                     429 => self.answer(permit, Reply::Refused, now),
                     _ => drop(permit),
                 }
-                self.key_failed(&job, key_permit, before_wake, Reply::Retry { reason, after }, now);
+                self.key_failed(&job, key_permit, Reply::Retry { reason, after }, now);
                 if set_aside.is_none() {
                     self.put_before_key(job);
                     return None;

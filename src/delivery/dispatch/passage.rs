@@ -141,11 +141,6 @@ impl Passage {
         self.gates.doubt().epoch()
     }
 
-    /// Whether the request with this permit began before the endpoint's gate was woken last.
-    pub(super) fn is_before_wake(&self, permit: &Permit) -> bool {
-        self.gates.endpoint().is_before_wake(permit)
-    }
-
     /// Whether the endpoint's gate is open.
     pub(super) fn is_open(&self) -> bool {
         self.gates.endpoint().is_open()

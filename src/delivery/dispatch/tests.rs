@@ -54,6 +54,31 @@ fn one_key(_: u64) -> &'static str {
 }
 
 #[test]
+fn a_named_key_that_is_not_to_be_tried_again_holds_up_no_other() {
+    for threads in [1, 2, 8] {
+        let mut sim = Sim::new(threads, batches(40, 1, |n| if n % 2 == 0 { "spent" } else { "good" }));
+        // As the ingest says with x-should-retry: false.
+        sim.run(MAX / 2, &|request| if request.key == "spent" { hold(429) } else { accepted() });
+        assert_eq!((sim.delivered(), sim.set_aside.len()), (20, 0), "{threads} threads");
+        assert!(sim.requests.len() <= 20 + threads, "{} requests, {threads} threads", sim.requests.len());
+        sim.run(MAX * 2, &|_| accepted());
+        assert_eq!(sim.delivered(), 40, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_key_that_comes_just_after_it_was_missed_is_not_waited_for() {
+    let mut sim = Sim::new(1, batches(1, 1, one_key));
+    let wakes = sim.gates.keys().wakes();
+    let Task::Take { .. } = sim.dispatch.next(sim.now, 0) else { unreachable!() };
+    let job = sim.dispatch.took(sim.lane.pop_front().unwrap());
+    sim.wake();
+    sim.dispatch.hold_key(job, "no API key".into(), wakes, sim.now);
+    sim.run(BASE, &|_| accepted());
+    assert_eq!(sim.delivered(), 1);
+}
+
+#[test]
 fn a_batch_that_is_not_to_be_sent_any_more_spends_no_probe() {
     let mut sim = Sim::new(1, batches(3, 1, one_key));
     sim.run(BASE / 2, &|_| retry(503, None));

@@ -142,18 +142,15 @@ fn deliver(
     thread::scope(|scope| {
         let flush = |processor| scope.spawn(move || flush_until_empty(processor, route, view, deadline));
         let flushers: Vec<_> = route.processors().map(flush).collect();
-        let (mut total, mut standstill, mut standing) = (0, None, None);
+        let (mut total, mut standstill, mut standing) = (0, Standstill::default(), None);
         while !flushers.iter().all(|flusher| flusher.is_finished()) {
             let lanes = route.lanes(view, &view.foreign()?)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
             let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
-            let since = *standstill.get_or_insert_with(Instant::now);
-            if is_patient || !is_standing(&lanes) {
-                standstill = None;
-            } else if since.elapsed() >= STANDSTILL {
-                standing = Some(view.lanes()?);
+            if !is_patient && standstill.lasts(&lanes) {
+                standing = Some(standstill.shown(view.lanes()?));
                 // The flushes end with it.
                 route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
                 break;
@@ -166,13 +163,56 @@ fn deliver(
     })
 }
 
-/// Whether this process has all that is left, and all of it waits for something outside to change.
-fn is_standing(lanes: &[LaneStatus]) -> bool {
-    let mut left = lanes.iter().filter(|lane| lane.stats.pending > 0).peekable();
-    let waits = |lane: &LaneStatus| {
-        lane.owner_pid == Some(std::process::id()) && lane.stats.state() == ExportState::Hold
-    };
-    left.peek().is_some() && left.all(waits)
+/// Whether all that is left waits for something outside to change. This process has a few lanes at a time: one that gave
+/// way to another counts as it was, until something is delivered.
+#[derive(Default)]
+struct Standstill {
+    since: Option<Instant>,
+    pending: u64,
+    /// The lanes that this process had when they were on hold, as they were, by their ids.
+    held: BTreeMap<String, LaneStatus>,
+}
+
+impl Standstill {
+    /// Whether it lasts already. `lanes`: those that this process has or may have.
+    fn lasts(&mut self, lanes: &[LaneStatus]) -> bool {
+        let pending = totals(lanes).pending;
+        if std::mem::replace(&mut self.pending, pending) != pending {
+            self.held.clear();
+        }
+        let mut left = lanes.iter().filter(|lane| lane.stats.pending > 0).peekable();
+        let is_any_left = left.peek().is_some();
+        // Each is noted, also after one that does not wait.
+        let moving = left.filter(|lane| !self.note(lane)).count();
+        if !is_any_left || moving > 0 {
+            self.since = None;
+            return false;
+        }
+        self.since.get_or_insert_with(Instant::now).elapsed() >= STANDSTILL
+    }
+
+    /// Notes how `lane` is. Returns whether it waits for something outside to change.
+    fn note(&mut self, lane: &LaneStatus) -> bool {
+        if lane.owner_pid != Some(std::process::id()) {
+            return self.held.contains_key(&lane.id);
+        }
+        let is_held = lane.stats.state() == ExportState::Hold;
+        if is_held {
+            self.held.insert(lane.id.clone(), lane.clone());
+        } else {
+            self.held.remove(&lane.id);
+        }
+        is_held
+    }
+
+    /// `lanes`, with why those wait that gave way.
+    fn shown(mut self, lanes: Vec<LaneStatus>) -> Vec<LaneStatus> {
+        let shown = |lane: LaneStatus| match lane.owner_pid {
+            None => self.held.remove(&lane.id).unwrap_or(lane),
+            Some(_) => lane,
+        };
+        lanes.into_iter().map(shown).collect()
+    }
 }
 
 fn flush_until_empty(

@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 
+use testkit::TempDir;
 use testkit::cli::run;
+use testkit::client::{enqueue, open_offline};
 use testkit::ingest::{Answer, Ingest};
 
 use super::spool_of;
@@ -23,4 +25,21 @@ fn drain_ends_with_what_is_refused_and_nothing_proves() {
     }
     STATUS.store(200, Relaxed);
     run(&["drain", "--spool-dir", &dir, "--set", &endpoint]).with(0);
+}
+
+#[test]
+fn drain_ends_with_more_lanes_on_hold_than_it_delivers_at_once() {
+    const LANES: u64 = 9;
+    let folder = TempDir::new("cli-many-on-hold");
+    let dir = folder.argument("spool");
+    // All at once: one would go on with the lane of another.
+    let dead: Vec<_> = (0..LANES).map(|_| open_offline(&folder.join("spool"), &[])).collect();
+    dead.iter().zip(0..).for_each(|(client, n)| enqueue(client, n..n + 1));
+    drop(dead);
+    let ingest = Ingest::start(|_| Answer::status(401)).unwrap();
+    let endpoint = format!("endpoint={}", ingest.url());
+    let ended = run(&["drain", "--spool-dir", &dir, "--set", &endpoint]).with(1);
+    assert_eq!(ended.out.matches("1 pending: hold: HTTP 401").count(), LANES as usize, "{}", ended.out);
+    assert!(ended.out.contains("nothing can be delivered until that changes"), "{}", ended.out);
+    assert!(ingest.requests().len() <= LANES as usize, "{} requests", ingest.requests().len());
 }
