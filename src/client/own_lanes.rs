@@ -208,8 +208,8 @@ impl OwnLanes {
     pub(super) fn flush(&self, deadline: Option<Instant>) -> Result<()> {
         let begun: Vec<_> =
             self.all().into_iter().map(|own| (own.runner.begin_flush(deadline), own)).collect();
-        for (end_seq, own) in begun {
-            own.runner.wait_flushed(end_seq, deadline)?;
+        for (forced, own) in begun {
+            own.runner.wait_flushed(&forced, deadline)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::delivery::{Delivery, Outlet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::thread::{self, Threads};
-use crate::spool::{Committer, Lane, shut_down};
+use crate::spool::{Committer, Forced, Lane, shut_down};
 
 /// A lane and the threads that work for it. Dropping it stops them.
 pub(crate) struct Runner {
@@ -68,16 +68,16 @@ impl Runner {
         self.delivery.iter().for_each(|delivery| delivery.become_backlog());
     }
 
-    /// Sends everything accepted so far at once. Returns the seq after it, for `wait_flushed`.
-    pub(crate) fn begin_flush(&self, deadline: Option<Instant>) -> u64 {
-        let end_seq = self.lane.force(deadline);
+    /// Sends everything accepted so far at once. Returns what `wait_flushed` waits for.
+    pub(crate) fn begin_flush(&self, deadline: Option<Instant>) -> Forced {
+        let forced = self.lane.force(deadline);
         self.wake();
-        end_seq
+        forced
     }
 
-    /// Waits until everything before `end_seq` is settled. `Timeout`: not by `deadline`.
-    pub(crate) fn wait_flushed(&self, end_seq: u64, deadline: Option<Instant>) -> Result<()> {
-        if self.lane.wait_settled(end_seq, deadline) {
+    /// Waits until everything that was `forced` is settled. `Timeout`: not by `deadline`.
+    pub(crate) fn wait_flushed(&self, forced: &Forced, deadline: Option<Instant>) -> Result<()> {
+        if self.lane.wait_settled(forced.end_seq, deadline) {
             self.lane.wait_tidied(deadline);
             return Ok(());
         }
@@ -90,9 +90,9 @@ impl Runner {
     /// Sends everything in the lane and waits until all of it is settled. `false`: the lane has ended, or for `patience`
     /// nothing was settled and `gives_up` says that this is enough.
     pub(crate) fn drain(&self, patience: Duration, mut gives_up: impl FnMut() -> bool) -> bool {
-        let end_seq = self.lane.force(None);
+        let forced = self.lane.force(None);
         let mut pending = self.lane.stats().pending;
-        while !self.lane.wait_settled(end_seq, Some(Instant::now() + patience)) {
+        while !self.lane.wait_settled(forced.end_seq, Some(Instant::now() + patience)) {
             let before = std::mem::replace(&mut pending, self.lane.stats().pending);
             if self.lane.has_ended() || pending == before && gives_up() {
                 return false;

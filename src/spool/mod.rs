@@ -33,7 +33,7 @@ pub use inspect::owner::ForeignLane;
 pub use inspect::reader::{Found, LaneReader};
 pub use inspect::view::{LaneStatus, SpoolView, UnreadableLane};
 pub(crate) use journal::{HeaderCounter, now_unix_ms};
-pub(crate) use lane::handout::Take;
+pub(crate) use lane::handout::{Forced, Take};
 pub(crate) use lane::kin::Kin;
 pub(crate) use lane::settings::LaneSettings;
 pub(crate) use lane::{Lane, shut_down};

@@ -21,13 +21,15 @@ enum Part {
 }
 
 impl Plan {
-    /// Divides the journal's items from `head` on into batches, at most `max_bytes` of ring or one batch more.
+    /// Divides the journal's items from `head` on into batches, at most `max_bytes` of ring or one batch more. Of items that
+    /// are sorted, those before each of `bounds` stay before the others.
     pub(crate) fn new(
         journal: &Journal,
         lane: &str,
         head: LogPosition,
         limits: BatchLimits,
         max_bytes: Option<u64>,
+        bounds: &[u64],
     ) -> Self {
         let mut plan = Self { parts: Vec::new(), end: head };
         while is_within(head, plan.end, max_bytes) {
@@ -39,7 +41,8 @@ impl Plan {
                 continue;
             };
             if run.stop == Stop::OtherKey {
-                plan.end = unbatched_end(journal, at, limits, max_bytes);
+                let bound = bounds.iter().copied().filter(|bound| *bound > at.seq).min();
+                plan.end = unbatched_end(journal, at, limits, max_bytes, bound);
                 plan.parts.push(Part::Mixed(batching::regroup(journal, lane, at, plan.end, limits)));
             } else {
                 plan.end = run.end;
@@ -75,15 +78,18 @@ impl Plan {
     }
 }
 
-/// The end of the items from `at` on that belong to no batch yet.
+/// The end of the items from `at` on that belong to no batch yet, or `bound`.
 fn unbatched_end(
     journal: &Journal,
     at: LogPosition,
     limits: BatchLimits,
     max_bytes: Option<u64>,
+    bound: Option<u64>,
 ) -> LogPosition {
     let mut end = at;
-    while is_within(at, end, max_bytes) {
+    let left = |end: LogPosition| bound.map_or(limits.items, |bound| bound.saturating_sub(end.seq) as usize);
+    while is_within(at, end, max_bytes) && left(end) > 0 {
+        let limits = BatchLimits { items: limits.items.min(left(end)), ..limits };
         match batching::run(journal, end, limits) {
             Some(run) if run.stop != Stop::Persisted => end = run.end,
             _ => break,

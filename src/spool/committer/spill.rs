@@ -99,7 +99,8 @@ impl Committer<'_> {
         let max_bytes = self.overflow.spill_bytes(SPILL_BYTES.min(journal.ring_bytes() / 4));
         let mut queue = self.stores.lock_queue();
         let head = queue.checkpoint().head;
-        let plan = Plan::new(journal, lane.id(), head, lane.settings().limits, Some(max_bytes));
+        let plan =
+            Plan::new(journal, lane.id(), head, lane.settings().limits, Some(max_bytes), queue.bounds());
         queue.begin_spill(plan.ends());
         plan
     }
@@ -110,10 +111,11 @@ impl Committer<'_> {
         let mut queue = self.stores.lock_queue();
         let head = queue.checkpoint().head;
         queue.begin_oversize_spill(Vec::new());
+        let bounds = queue.bounds().to_vec();
         drop(queue);
         // A thread's earlier items may stand after one that another thread is still writing.
         journal.await_committed(head.pos, journal.end_pos());
-        let plan = Plan::new(journal, lane.id(), head, lane.settings().limits, None);
+        let plan = Plan::new(journal, lane.id(), head, lane.settings().limits, None, &bounds);
         self.stores.lock_queue().begin_oversize_spill(plan.ends());
         plan
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::{Durability, Level};
@@ -77,6 +77,19 @@ pub(crate) enum Take {
     Batch(Box<StoredBatch>),
     /// Wait for the lane's delivery wakeup, until this time if one is given, then ask again.
     Wait(Option<Instant>),
+}
+
+/// Items that are to be sent without delay. As long as this is kept, no later item goes before them: the cursor has come
+/// to the seq after them when all are settled, and not before.
+pub(crate) struct Forced {
+    lane: Arc<Lane>,
+    pub(crate) end_seq: u64,
+}
+
+impl Drop for Forced {
+    fn drop(&mut self) {
+        self.lane.stores.lock_queue().let_pass(self.end_seq);
+    }
 }
 
 impl Lane {
@@ -296,17 +309,22 @@ impl Lane {
         }
     }
 
-    /// Asks that everything accepted so far is sent without delay; returns the seq after it.
-    pub(crate) fn force(&self, deadline: Option<Instant>) -> u64 {
+    /// Asks that everything accepted so far is sent without delay.
+    pub(crate) fn force(self: &Arc<Self>, deadline: Option<Instant>) -> Forced {
         let mut queue = self.stores.lock_queue();
         // Until that is over the newest items do not have their seqs yet.
         while queue.is_storing_oversize() && !self.has_ended() {
-            let Some(guard) = self.stores.wait_for_change(queue, deadline) else { break };
+            let Some(guard) = self.stores.wait_for_change(queue, deadline) else {
+                queue = self.stores.lock_queue();
+                break;
+            };
             queue = guard;
         }
-        let seq = self.tail_seq();
-        self.hand_out.force_before(seq);
-        seq
+        let end_seq = self.tail_seq();
+        queue.keep_before(end_seq);
+        drop(queue);
+        self.hand_out.force_before(end_seq);
+        Forced { lane: self.clone(), end_seq }
     }
 
     /// Whether a refused item is pending that was put off.

@@ -46,6 +46,8 @@ pub(crate) struct Queue {
     dropped_out: BTreeMap<u64, u64>,
     spilling: Spilling,
     regroup: Regroup,
+    /// Somebody waits for all items before each of these seqs.
+    bounds: Vec<u64>,
     /// The lowest seq that somebody waits for the cursor to reach.
     target: Option<u64>,
     /// Items that left the rejected store and do not count as rejected yet, because their batch is not settled.
@@ -113,6 +115,7 @@ impl Queue {
             dropped_out: BTreeMap::new(),
             spilling: Spilling::Nothing,
             regroup: Regroup::NotNeeded,
+            bounds: Vec::new(),
             target: None,
             evicted: 0,
             checkpoint,
@@ -144,6 +147,23 @@ impl Queue {
 
     pub(crate) fn keep_read(&mut self, stored: Box<StoredBatch>) {
         self.segments.keep_read(stored, self.next);
+    }
+
+    /// Sorting by key puts no later item before those that are before `seq` now, until [`Queue::let_pass`].
+    pub(crate) fn keep_before(&mut self, seq: u64) {
+        self.bounds.push(seq);
+    }
+
+    /// Ends what one call of [`Queue::keep_before`] began.
+    pub(crate) fn let_pass(&mut self, seq: u64) {
+        if let Some(at) = self.bounds.iter().position(|bound| *bound == seq) {
+            self.bounds.swap_remove(at);
+        }
+    }
+
+    /// The seqs that sorting by key may put no item across.
+    pub(crate) fn bounds(&self) -> &[u64] {
+        &self.bounds
     }
 
     /// Notes that somebody waits for the cursor to reach `seq`.

@@ -4,6 +4,7 @@ mod destinations;
 mod every_answer;
 mod exporter;
 mod fair;
+mod flush;
 mod keys_elsewhere;
 mod late_key;
 mod long;
