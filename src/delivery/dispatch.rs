@@ -34,6 +34,8 @@ use unstored::Unstored;
 const MAX_WAITING_BYTES: usize = 16 << 20;
 /// After so many answers of 500 in a row other batches are tried first.
 const ERRORS_BEFORE_YIELD: u32 = 2;
+/// So many failures other than by 500 are put down to the endpoint. Each further one counts like an answer of 500.
+const FAILURES_BEFORE_DOUBT: u32 = 6;
 
 /// The batches of a lane that are on their way, and what they wait for.
 pub(super) struct Dispatch {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Dispatch, ERRORS_BEFORE_YIELD, SetAside};
+use super::{Dispatch, ERRORS_BEFORE_YIELD, FAILURES_BEFORE_DOUBT, SetAside};
 use crate::delivery::gate::{Permit, Reply};
 use crate::delivery::job::{Job, Refusal};
 use crate::delivery::key_gates::KeyPermit;
@@ -74,7 +74,14 @@ impl Dispatch {
         let others_accepted = accepted > tried_at;
         // It asks for no pause, and others were accepted meanwhile: an ingest that fails now and then.
         let is_alone = after.is_none() && status != 429 && accepted > job.begun_at && self.passage.is_open();
-        let errors = if status == 500 { job.erred(job.is_proven(accepted)) } else { Some(0) };
+        let errors = match status {
+            500 => job.erred(job.is_proven(accepted)),
+            // The ingest itself is there, and says neither that it is the batch nor when to come back.
+            408 | 409 | 425 | 501.. if status != 503 && after.is_none() => {
+                Some(job.attempts.saturating_sub(FAILURES_BEFORE_DOUBT))
+            }
+            _ => Some(0),
+        };
         let is_given_up = self.limits.max_retries > 0 && job.attempts >= self.limits.max_retries;
         let set_aside = is_given_up.then(|| (status, reason.clone()));
         match errors {
@@ -110,7 +117,7 @@ impl Dispatch {
         None
     }
 
-    /// Until when a batch waits that was answered with 500 so often, whatever the gate says.
+    /// Until when a batch waits that was answered with errors so often, whatever the gate says.
     fn own_delay(&self, errors: Option<u32>, others_accepted: bool, now: Instant) -> Option<Instant> {
         let errors = errors?;
         let until = self.passage.wait(now);

@@ -67,6 +67,27 @@ fn a_named_key_that_is_not_to_be_tried_again_holds_up_no_other() {
 }
 
 #[test]
+fn a_batch_that_always_fails_holds_up_the_others_for_a_while_only() {
+    for status in [408, 409, 425, 500, 502, 504] {
+        for threads in [1, 2, 8] {
+            let mut sim = Sim::new(threads, batches(20, 1, one_key));
+            sim.run(MAX * 20, &|request| {
+                if request.items.start == 3 { retry(status, None) } else { accepted() }
+            });
+            // Only 500 says so much against the batch that it is set aside.
+            let delivered = sim.settled.iter().filter(|(_, delivered, _)| *delivered == 1).count();
+            assert_eq!(delivered, 19, "{status}, {threads} threads");
+            let most = 20 + 8 + 20 + threads;
+            assert!(
+                sim.requests.len() <= most,
+                "{} requests, {status}, {threads} threads",
+                sim.requests.len()
+            );
+        }
+    }
+}
+
+#[test]
 fn a_key_that_comes_just_after_it_was_missed_is_not_waited_for() {
     let mut sim = Sim::new(1, batches(1, 1, one_key));
     let wakes = sim.gates.keys().wakes();
