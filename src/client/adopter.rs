@@ -145,6 +145,7 @@ impl Search {
         let log = &self.config.log;
         let settings = LaneSettings::new(&self.config, self.outlet.exporter().destination());
         self.requeuer.requeue_late_elsewhere();
+        let mut outcome = Ok(());
         loop {
             let mut names = self.lanes.names()?;
             Lane::sweep_up(&self.lanes, &names, log)?;
@@ -160,12 +161,16 @@ impl Search {
                     continue;
                 };
                 let newest = self.own.newest();
-                if self.is_stopped() || newest.lane.recover(damaged_lane, || !self.is_stopped())?.is_none() {
-                    return Ok(());
+                if self.is_stopped() {
+                    break;
+                }
+                // One that can't be read now keeps no other one.
+                if let Err(why) = newest.lane.recover(damaged_lane, || !self.is_stopped()) {
+                    outcome = Err(why);
                 }
             }
             if !found.is_worth_another || self.is_stopped() {
-                return Ok(());
+                return outcome;
             }
             may_pass = usize::MAX;
         }
@@ -281,19 +286,28 @@ impl Search {
 
     /// Moves ledgers and rejected items of lanes that are empty to this client's lane, and removes them.
     fn absorb(&self, drained: &mut Vec<Arc<Lane>>, round: &Round) {
-        if drained.is_empty() {
+        let lanes = std::mem::take(drained);
+        if lanes.is_empty() {
             return;
         }
-        let (lanes, log) = (std::mem::take(drained), &self.config.log);
-        if let Err(error) = self.own.newest().lane.absorb(&lanes) {
-            log.line(Level::Warn, format_args!("taking over empty lanes: {error}"));
-            return;
-        }
-        round.is_worth_another();
-        for lane in lanes {
-            log.line(Level::Debug, format_args!("lane {} is drained and removed", lane.id()));
+        if self.absorb_together(&lanes, round).is_err() {
+            // One whose rejected items can't be read now keeps no other one.
+            for lane in lanes.chunks(1) {
+                if let Err(error) = self.absorb_together(lane, round) {
+                    self.config.log.line(Level::Warn, format_args!("taking over an empty lane: {error}"));
+                }
+            }
         }
         self.requeuer.requeue_late();
+    }
+
+    fn absorb_together(&self, lanes: &[Arc<Lane>], round: &Round) -> Result<()> {
+        self.own.newest().lane.absorb(lanes)?;
+        round.is_worth_another();
+        for lane in lanes {
+            self.config.log.line(Level::Debug, format_args!("lane {} is drained and removed", lane.id()));
+        }
+        Ok(())
     }
 
     fn is_stopped(&self) -> bool {

@@ -8,7 +8,7 @@ mod folder;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,13 +156,6 @@ impl HeldPath {
         Ok(File::from(file))
     }
 
-    /// All bytes of this file.
-    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open_file(Access::Read)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
     /// Opens this folder, which is not reached through a link.
     pub(crate) fn open_folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -208,8 +201,13 @@ impl HeldPath {
         self.stat().is_ok_and(|stat| is_folder(&stat))
     }
 
-    pub(crate) fn is_file(&self) -> bool {
-        self.stat().is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    /// Whether it is there, and a file. An error: that can't be known now.
+    pub(crate) fn is_file(&self) -> io::Result<bool> {
+        match self.stat() {
+            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Brings this folder's entries to stable storage.

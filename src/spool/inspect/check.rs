@@ -79,11 +79,14 @@ impl LaneCheck {
         }
         // A repair moves what can be read: it does not know more of the others.
         check.repairable &= !check.ledger_is_off || check.findings.len() > 1;
-        for first in RejectedFiles::new(id, dir.join("rejected")).damaged()? {
-            check.find(
-                &format!("rejected/{}", seq_name(first)),
-                "no group of rejected items can be read from it",
-            );
+        let rejected = RejectedFiles::new(id, dir.join("rejected"));
+        for first in rejected.firsts()? {
+            let file = format!("rejected/{}", seq_name(first));
+            match rejected.is_damaged(first) {
+                Ok(false) => {}
+                Ok(true) => check.find(&file, "no group of rejected items can be read from it"),
+                Err(why) => check.find(&file, why.message()),
+            }
         }
         Ok(dir.stat().is_ok().then_some(check))
     }

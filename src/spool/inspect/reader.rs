@@ -226,11 +226,14 @@ impl LaneReader {
             return Ok(false);
         }
         let destination = destination_of(&files);
+        let mut all_read = true;
         for first in files.firsts()? {
-            let items = files.read(first).map(|group| group.into_items(&self.lane, &destination));
+            let group = files.read(first);
+            all_read &= group.is_ok();
+            let items = group.ok().flatten().map(|group| group.into_items(&self.lane, &destination));
             items.into_iter().flatten().for_each(&mut *each);
         }
-        self.rejected = Some(stamp).filter(Stamp::is_certain);
+        self.rejected = Some(stamp).filter(|stamp| all_read && stamp.is_certain());
         Ok(true)
     }
 
@@ -246,7 +249,7 @@ impl LaneReader {
             let before = firsts[..firsts.partition_point(|first| first <= seq)].iter().rev();
             for first in before.take(MOST_FILES) {
                 if read != Some(*first) {
-                    let items = files.read(*first).map(|group| group.into_items(&self.lane, &destination));
+                    let items = files.read(*first)?.map(|group| group.into_items(&self.lane, &destination));
                     group = items.into_iter().flatten().map(|item| (item.id.clone(), item)).collect();
                     read = Some(*first);
                 }

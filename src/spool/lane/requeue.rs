@@ -53,8 +53,8 @@ impl Lane {
                 journal.add_counter(HeaderCounter::Requeued, taken.items);
                 Ok(())
             },
-        )
-        .map(drop)
+        )?;
+        rejected.check_read()
     }
 
     /// Puts the items that are `wanted` of any lane's rejected store back on their way as new items of this lane. Returns
@@ -66,7 +66,8 @@ impl Lane {
         self.requeue_groups(store, &store.firsts()?, |_| true, wanted, |taken| count_taken(store, taken))
     }
 
-    /// A few groups at a time: they are enqueued, brought to stable storage, and only then taken out of the store.
+    /// A few groups at a time: they are enqueued, brought to stable storage, and only then taken out of the store. A group
+    /// that can't be read now is an error, and keeps no other one.
     pub(super) fn requeue_groups(
         &self,
         store: &RejectedFiles,
@@ -75,33 +76,37 @@ impl Lane {
         is_wanted: impl Fn(u64) -> bool,
         taken: impl Fn(&TakenOut) -> Result<()>,
     ) -> Result<u64> {
-        let mut moved = 0;
+        let (mut moved, mut all_read) = (0, Ok(()));
         let mut groups = groups.iter().copied().peekable();
         while groups.peek().is_some() {
             // Nobody else puts the same ones back meanwhile.
             let _lock = store.lock()?;
-            let (mut firsts, mut seqs) = (Vec::new(), BTreeSet::new());
+            let (mut read, mut seqs) = (Vec::new(), BTreeSet::new());
             let mut outcome = Ok(());
             while let Some(first) = groups.next_if(|_| seqs.len() < ITEMS_AT_ONCE && outcome.is_ok()) {
-                let Some(group) = store.read(first).filter(&is_wanted_group) else { continue };
-                firsts.push(first);
+                let group = store.read(first).unwrap_or_else(|why| {
+                    all_read = Err(why);
+                    None
+                });
+                let Some(group) = group.filter(&is_wanted_group) else { continue };
                 outcome =
                     group.items.iter().filter(|(seq, _)| is_wanted(*seq)).try_for_each(|(seq, json)| {
                         self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
                         seqs.insert(*seq);
                         Ok(())
                     });
+                read.push(Ok((first, group)));
             }
             if !seqs.is_empty() {
                 // The store's copies go only when the new ones can't get lost any more.
                 self.sync()?;
-                let out = store.take_out(&firsts, |seq| seqs.contains(&seq))?;
+                let out = store.take_out(read, |seq| seqs.contains(&seq))?;
                 taken(&out)?;
                 moved += out.items;
             }
             outcome?;
         }
-        Ok(moved)
+        all_read.map(|()| moved)
     }
 
     /// Puts refused items, which the rejected store can't take now, to the end of the queue as new items. `count_put_off`

@@ -101,7 +101,7 @@ impl Segments {
             elsewhere: ScanSlot::default(),
             deleted_before: 0,
             reading: Weak::new(),
-            misplaced: dir.join(MISPLACED).is_file(),
+            misplaced: dir.join(MISPLACED).is_file().unwrap_or(true),
         };
         segments.list()?;
         Ok(segments)
@@ -255,7 +255,7 @@ impl Segments {
     pub(crate) fn note_misplaced(&mut self) {
         self.misplaced = true;
         let path = self.dir.join(MISPLACED);
-        if !path.is_file() {
+        if !path.is_file().unwrap_or(false) {
             // Without it only the next process would not know.
             drop(path.open_file(Access::CreateOrOpen));
         }
@@ -279,7 +279,7 @@ impl Segments {
     /// `damaged`: items of it were lost in this life of the lane.
     fn as_passed(&self, first: u64, damaged: bool) -> Passed {
         let path = self.path(first);
-        Passed { first, damaged: damaged || path.join(MARK).is_file(), path }
+        Passed { first, damaged: damaged || path.join(MARK).is_file().unwrap_or(true), path }
     }
 
     /// The segments out of which nothing is needed any more: all before `cursor` that nobody writes. They are closed.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spool::set_aside::rejected_files::{RejectedFiles, Stamp, TakenOut};
 use crate::spool::set_aside::rejection::{ADOPTED_FROM, awaited_key};
 
@@ -16,6 +16,8 @@ pub(super) struct Index {
     groups: BTreeMap<u64, Group>,
     /// Groups whose file was not looked into yet.
     unread: BTreeSet<u64>,
+    /// Groups whose file could not be read when it was last tried, and why.
+    unreadable: BTreeMap<u64, Error>,
     /// How many of the others wait for their key.
     held: u64,
     /// Bytes on disk, those of the folder itself included.
@@ -111,31 +113,49 @@ impl Index {
         }
     }
 
-    /// Looks into the file of a group that is not known yet. Returns whether there was one.
+    /// Looks into the file of a group that is not known yet. Returns whether there was one. One that can't be read now is
+    /// left for later.
     pub(super) fn look_into_next(&mut self, files: &RejectedFiles) -> Result<bool> {
         let Some(first) = self.unread.pop_first() else { return Ok(false) };
-        let Some(summary) = files.summary(first) else { return Ok(true) };
-        if summary.items > 1 && self.is_replaced(first, &summary.batch_id, files) {
+        if let Err(why) = self.look_into(first, files) {
+            self.unreadable.insert(first, why);
+        }
+        Ok(true)
+    }
+
+    /// Lets files that could not be read be looked into again.
+    pub(super) fn try_again(&mut self) {
+        self.unread.extend(std::mem::take(&mut self.unreadable).into_keys());
+    }
+
+    /// An error: when it was last tried, a file could not be read.
+    pub(super) fn check_read(&self) -> Result<()> {
+        self.unreadable.values().next().map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    fn look_into(&mut self, first: u64, files: &RejectedFiles) -> Result<()> {
+        let Some(summary) = files.summary(first)? else { return Ok(()) };
+        if summary.items > 1 && self.is_replaced(first, &summary.batch_id, files)? {
             files.path(first).remove_file()?;
             self.forget(first);
-            return Ok(true);
+            return Ok(());
         }
-        let Some(group) = self.groups.get_mut(&first) else { return Ok(true) };
+        let Some(group) = self.groups.get_mut(&first) else { return Ok(()) };
         group.items = summary.items;
         group.awaited = awaited_key(&summary.reason).map(str::to_owned);
         self.held += u64::from(group.awaited.is_some());
-        Ok(true)
+        Ok(())
     }
 
     /// Whether what was to be left of the group `first` stands next to it: who took items out of it died before it was
     /// removed.
-    fn is_replaced(&self, first: u64, batch_id: &str, files: &RejectedFiles) -> bool {
-        let Some((next, _)) = self.groups.range(first + 1..).next() else { return false };
-        if files.summary(*next).is_none_or(|summary| summary.batch_id != batch_id) {
-            return false;
+    fn is_replaced(&self, first: u64, batch_id: &str, files: &RejectedFiles) -> Result<bool> {
+        let Some((next, _)) = self.groups.range(first + 1..).next() else { return Ok(false) };
+        if files.summary(*next)?.is_none_or(|summary| summary.batch_id != batch_id) {
+            return Ok(false);
         }
-        let (rest, whole) = (files.read(*next), files.read(first));
-        rest.zip(whole).is_some_and(|(rest, whole)| rest.is_rest_of(&whole))
+        let (rest, whole) = (files.read(*next)?, files.read(first)?);
+        Ok(rest.zip(whole).is_some_and(|(rest, whole)| rest.is_rest_of(&whole)))
     }
 
     pub(super) fn insert(&mut self, first: u64, group: Group) {
@@ -147,6 +167,7 @@ impl Index {
 
     fn forget(&mut self, first: u64) {
         self.unread.remove(&first);
+        self.unreadable.remove(&first);
         if let Some(group) = self.groups.remove(&first) {
             self.bytes -= group.bytes;
             self.held -= u64::from(group.awaited.is_some());
@@ -165,9 +186,9 @@ impl Index {
     }
 
     /// The first seq after those of all groups.
-    pub(super) fn end(&self, files: &RejectedFiles) -> u64 {
-        let Some((last, _)) = self.groups.last_key_value() else { return 0 };
-        last + files.read(*last).map_or(1, |group| group.seqs())
+    pub(super) fn end(&self, files: &RejectedFiles) -> Result<u64> {
+        let Some((last, _)) = self.groups.last_key_value() else { return Ok(0) };
+        Ok(last + files.read(*last)?.map_or(1, |group| group.seqs()))
     }
 
     /// The groups that wait for a key that is `wanted`. All files were looked into.
@@ -176,7 +197,8 @@ impl Index {
         self.groups.iter().filter(|(_, group)| awaits(group)).map(|(first, _)| *first).collect()
     }
 
-    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on. Adds to `evicted` how many items
+    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on and none that can't be read now:
+    /// how many items that has is not known. Adds to `evicted` how many items
     /// that were, whatever the outcome. The folder is to be synced.
     pub(super) fn evict(
         &mut self,
@@ -185,11 +207,14 @@ impl Index {
         kept: u64,
         evicted: &mut u64,
     ) -> Result<()> {
+        let mut from = 0;
         while self.bytes() > most {
-            let Some((first, group)) = self.groups.range(..kept).next() else { break };
+            let Some((first, group)) = self.groups.range(from..kept).next() else { break };
             let (first, mut items) = (*first, group.items);
+            from = first + 1;
             if items == 0 {
-                items = files.summary(first).map_or(0, |summary| summary.items);
+                let Ok(summary) = files.summary(first) else { continue };
+                items = summary.map_or(0, |summary| summary.items);
             }
             // What another process took out is not counted as dropped.
             if files.path(first).exists().unwrap_or(true) {

@@ -70,9 +70,10 @@ impl RejectedStore {
         self.listed().map(drop)
     }
 
-    /// Looks into the files that are not known yet.
+    /// Looks into the files that are not known yet, as far as they can be read now.
     pub(crate) fn look_into_files(&self) -> Result<()> {
         let mut index = self.listed()?;
+        index.try_again();
         while index.look_into_next(&self.files)? {}
         self.publish(&index);
         Ok(())
@@ -80,6 +81,7 @@ impl RejectedStore {
 
     /// The same as long as `go_on` says so and nobody else works on the store, who may wait for a disk.
     pub(crate) fn look_into_files_while(&self, go_on: impl Fn() -> bool) -> Result<()> {
+        self.try_lock().into_iter().for_each(|mut index| index.try_again());
         while go_on()
             && let Some(mut index) = self.try_lock()
         {
@@ -149,9 +151,9 @@ impl RejectedStore {
     /// Takes over the groups of another lane's store, durably; their items get seqs that no item of this lane has.
     ///
     /// Each file moves in one step: whenever the process dies, an item is in one of the stores and not in both. What
-    /// can't be read stays. Returns how many items moved, and how many older ones had to leave for them.
+    /// is damaged stays. Returns how many items moved, and how many older ones had to leave for them.
     ///
-    /// `Locked`: another process is taking items out there.
+    /// `Locked`: another process is taking items out there. `Io`: some moved, and the others can't be read now.
     pub(crate) fn adopt(&self, drained: &RejectedFiles, room: Room) -> Result<(u64, u64)> {
         // A process that takes items out finds them where they were, and counts them before the ledger is taken over.
         let _lock = drained.lock()?;
@@ -161,10 +163,10 @@ impl RejectedStore {
         }
         let mut index = self.listed()?;
         self.files.dir().create()?;
-        let mut fresh = index.end(&self.files).max(ADOPTED_FROM);
+        let mut fresh = index.end(&self.files)?.max(ADOPTED_FROM);
         let (mut newest, mut moved) = (fresh, 0);
         for first in groups {
-            let Some(group) = drained.read(first) else { continue };
+            let Some(group) = drained.read(first)? else { continue };
             let (from, to) = (drained.path(first), self.files.path(fresh));
             match from.rename_only(&to) {
                 // Somebody may have removed it by hand just now.
@@ -190,6 +192,11 @@ impl RejectedStore {
         self.listed()?.look_again(&self.files)?;
         self.look_into_files()?;
         Ok(self.lock().awaiting(wanted))
+    }
+
+    /// An error: when it was last tried, a file could not be read.
+    pub(crate) fn check_read(&self) -> Result<()> {
+        self.lock().check_read()
     }
 
     /// Notes what was taken out of the files.

@@ -94,56 +94,82 @@ impl RejectedFiles {
     }
 
     /// The items, oldest first, of a lane whose items go to `destination`. What is damaged or of another format version is
-    /// left out.
+    /// left out. An error: a file can't be read now.
     pub(crate) fn list(&self, destination: &Destination) -> Result<Vec<RejectedItem>> {
-        let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
-        Ok(groups.flat_map(|group| group.into_items(&self.lane, destination)).collect())
+        let groups = self.groups()?;
+        Ok(groups.into_iter().flat_map(|group| group.into_items(&self.lane, destination)).collect())
     }
 
-    /// Some item, if there is one.
+    /// Some item, if there is one. An error: none can be read now.
     pub(crate) fn any_item(&self) -> Result<Option<Vec<u8>>> {
-        let mut groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
-        Ok(groups.find_map(|group| group.items.into_iter().next()).map(|(_, item)| item))
+        let mut outcome = Ok(None);
+        for first in self.firsts()? {
+            match self.read(first) {
+                Ok(Some(Rejection { items, .. })) if !items.is_empty() => {
+                    return Ok(items.into_iter().next().map(|(_, item)| item));
+                }
+                Ok(_) => {}
+                Err(why) => outcome = Err(why),
+            }
+        }
+        outcome
     }
 
-    /// The seqs of all items.
+    /// The seqs of all items. An error: a file can't be read now.
     pub(crate) fn seqs(&self) -> Result<BTreeSet<u64>> {
-        let groups = self.firsts()?.into_iter().filter_map(|first| self.read(first));
-        Ok(groups.flat_map(|group| group.items).map(|(seq, _)| seq).collect())
+        Ok(self.groups()?.into_iter().flat_map(|group| group.items).map(|(seq, _)| seq).collect())
     }
 
-    /// The files in which no group can be read.
+    fn groups(&self) -> Result<Vec<Rejection>> {
+        self.firsts()?.into_iter().filter_map(|first| self.read(first).transpose()).collect()
+    }
+
+    /// The files that were read and hold no group. An error: one can't be read now.
     pub(crate) fn damaged(&self) -> Result<Vec<u64>> {
-        let mut firsts = self.firsts()?;
-        firsts.retain(|first| self.read(*first).is_none() && self.path(*first).is_file());
-        Ok(firsts)
+        let damaged = |first: &u64| self.is_damaged(*first).map(|it| it.then_some(*first)).transpose();
+        self.firsts()?.iter().filter_map(damaged).collect()
     }
 
-    /// How many groups wait for their key.
+    /// Whether the file `first` was read and holds no group. An error: it can't be read now.
+    pub(crate) fn is_damaged(&self, first: u64) -> Result<bool> {
+        Ok(self.read(first)?.is_none() && self.path(first).is_file().unwrap_or(false))
+    }
+
+    /// How many groups wait for their key, or may, since they can't be read now.
     pub(crate) fn held_batches(&self) -> Result<u64> {
         Ok(self.groups_for(|reason| awaited_key(reason).is_some())?.len() as u64)
     }
 
-    /// The groups that were set aside for a reason that is `wanted`.
+    /// The groups that were set aside for a reason that is `wanted`, and those that can't be read now.
     pub(crate) fn groups_for(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<u64>> {
         let mut firsts = self.firsts()?;
-        firsts.retain(|first| self.summary(*first).is_some_and(|summary| wanted(&summary.reason)));
+        firsts.retain(|first| {
+            self.summary(*first).map_or(true, |summary| summary.is_some_and(|it| wanted(&it.reason)))
+        });
         Ok(firsts)
     }
 
-    /// The group in the file `first`. In a file that came from another lane the items have other seqs, as far apart.
-    pub(crate) fn read(&self, first: u64) -> Option<Rejection> {
-        let mut group = rejection::decode(&self.path(first).read().ok()?)?;
-        group.renumber(first);
-        Some(group)
+    /// The group in the file `first`; `None`: the file is damaged or gone. An error: it can't be read now.
+    ///
+    /// In a file that came from another lane the items have other seqs, as far apart.
+    pub(crate) fn read(&self, first: u64) -> Result<Option<Rejection>> {
+        let mut group = rejection::decode(&self.begin(first, u64::MAX)?);
+        group.iter_mut().for_each(|group| group.renumber(first));
+        Ok(group)
     }
 
-    /// What the file `first` says before its items.
-    pub(super) fn summary(&self, first: u64) -> Option<Summary> {
-        let mut begin = Vec::new();
-        let file = self.path(first).open_file(Access::Read).ok()?;
-        file.take(fragment::MAX_FRAGMENT_BYTES as u64).read_to_end(&mut begin).ok()?;
-        rejection::summary(&begin)
+    /// What the file `first` says before its items; `None` and errors as above.
+    pub(super) fn summary(&self, first: u64) -> Result<Option<Summary>> {
+        Ok(rejection::summary(&self.begin(first, fragment::MAX_FRAGMENT_BYTES as u64)?))
+    }
+
+    /// At most so many bytes of the file `first`; one that is gone has none.
+    fn begin(&self, first: u64, most: u64) -> Result<Vec<u8>> {
+        let (path, mut bytes) = (self.path(first), Vec::new());
+        match path.open_file(Access::Read).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("read {path}"), e)),
+            _ => Ok(bytes),
+        }
     }
 
     /// Writes a file, durably. Returns how many bytes it takes on disk.
@@ -173,11 +199,16 @@ impl RejectedFiles {
         LaneLock::wait_for_folder(&self.dir, LOCK_TIMEOUT)
     }
 
-    /// Removes the items that are `wanted` from the files `firsts`, durably. The caller has the lock.
-    pub(crate) fn take_out(&self, firsts: &[u64], wanted: impl Fn(u64) -> bool) -> Result<TakenOut> {
+    /// Removes the items that are `wanted` from `groups`, which were read from these files, durably. The caller has the
+    /// lock.
+    pub(crate) fn take_out(
+        &self,
+        groups: impl IntoIterator<Item = Result<(u64, Rejection)>>,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<TakenOut> {
         let mut taken = TakenOut::default();
-        for first in firsts {
-            let Some(mut group) = self.read(*first) else { continue };
+        for group in groups {
+            let (first, mut group) = group?;
             let before = group.items.len();
             group.items.retain(|(seq, _)| !wanted(*seq));
             if group.items.len() == before {
@@ -188,11 +219,11 @@ impl RejectedFiles {
             if let Some(rest) = rest {
                 self.write(rest, &rejection::encode(rest, &group)?)?;
             }
-            if rest != Some(*first) {
-                self.path(*first).remove_file()?;
+            if rest != Some(first) {
+                self.path(first).remove_file()?;
             }
             taken.items += (before - group.items.len()) as u64;
-            taken.files.push((*first, rest));
+            taken.files.push((first, rest));
         }
         if !taken.files.is_empty() {
             self.sync()?;
@@ -203,7 +234,8 @@ impl RejectedFiles {
     /// Removes the items that are `wanted`, durably. Returns how many there were.
     pub(crate) fn purge(&self, wanted: impl Fn(u64) -> bool) -> Result<u64> {
         let _lock = self.lock()?;
-        Ok(self.take_out(&self.firsts()?, wanted)?.items)
+        let group = |first| self.read(first).map(|group| group.map(|group| (first, group))).transpose();
+        Ok(self.take_out(self.firsts()?.into_iter().filter_map(group), wanted)?.items)
     }
 
     /// Removes the files that somebody who died has not finished. While another process takes items out, none is.

@@ -1,6 +1,7 @@
 //! The rejected store: within the spool's limit, cheap however much is in it, and shared with other processes.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -94,6 +95,64 @@ fn rejected_items_of_a_dead_process_are_not_taken_over_while_another_process_tak
     drop(folder);
     eventually("it is taken over", || lanes(&spool).len() == 1);
     assert_eq!((rejected(&spool).len(), living.stats().unwrap().rejected), (1, 1));
+}
+
+/// Moves the file `path` to `away` and leaves a link, through which nothing is read.
+fn put_link(path: &Path, away: &Path) {
+    fs::rename(path, away).unwrap();
+    symlink(away, path).unwrap();
+}
+
+#[test]
+fn rejected_items_that_can_not_be_read_for_a_while_are_taken_over_later() {
+    let dir = TempDir::new("rejected-unreadable");
+    let (spool, away) = (dir.join("spool"), dir.join("away"));
+    let adopting = [("adopt_interval_ms", "20")];
+    let dying = open_picky(&spool, &[]);
+    enqueue(&dying, 0..2);
+    dying.flush(PATIENCE).unwrap();
+    let file = files(&spool).remove(0);
+    put_link(&file, &away);
+    let living = open_picky(&spool, &adopting);
+    // Another lane that is empty is removed all the same.
+    let other = open_picky(&spool, &[]);
+    assert_eq!(lanes(&spool).len(), 3);
+    drop(other);
+    drop(dying);
+    eventually("one lane is removed", || lanes(&spool).len() == 2);
+    assert!(SpoolView::open(&spool).unwrap().rejected().is_err(), "it is not said that there is none");
+    let findings: Vec<_> = SpoolView::open(&spool)
+        .unwrap()
+        .check()
+        .unwrap()
+        .into_iter()
+        .flat_map(|lane| lane.findings)
+        .collect();
+    assert!(findings.len() == 1 && findings[0].what.contains("cannot read"), "{findings:?}");
+    fs::rename(&away, &file).unwrap();
+    eventually("the other is taken over", || lanes(&spool).len() == 1);
+    assert_eq!((rejected(&spool).len(), living.stats().unwrap().rejected), (1, 1));
+}
+
+#[test]
+fn items_that_wait_for_a_key_and_can_not_be_read_when_it_comes_are_sent_later() {
+    let dir = TempDir::new("held-unreadable");
+    let (spool, away) = (dir.join("spool"), dir.join("away"));
+    let client = open_picky(&spool, &[]);
+    for (n, name) in ["a", "b"].into_iter().enumerate() {
+        client.enqueue_as(name, item(n as u64).as_bytes()).unwrap();
+        client.flush(PATIENCE).unwrap();
+    }
+    drop(client);
+    let mut held = files(&spool);
+    held.sort();
+    put_link(&held[0], &away);
+    let client = open_picky(&spool, &[("adopt_interval_ms", "20")]);
+    ["a", "b"].iter().for_each(|name| client.set_named_key(name, "key").unwrap());
+    eventually("the other is sent", || client.stats().unwrap().delivered == 1);
+    fs::rename(&away, &held[0]).unwrap();
+    eventually("it is sent", || client.stats().unwrap().delivered == 2);
+    assert_ledger(&client.stats().unwrap());
 }
 
 #[test]
