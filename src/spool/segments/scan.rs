@@ -9,11 +9,12 @@ use std::io::{self, BufRead};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::os::unix::fs::FileExt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::os::kept::Kept;
 use crate::os::memory;
 use crate::spool::format::fragment::{Fragment, MAGIC, MAX_FRAGMENT_BYTES};
 use crate::spool::held_path::{Access, HeldPath};
+use crate::spool::segments::writer::DATABASE;
 
 /// Bytes of a file that are looked at in one piece.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -26,7 +27,7 @@ pub(crate) struct Scan {
     fragments: BTreeMap<Key, Place>,
     /// The file that was read last.
     opened: Option<(u32, Kept<File>)>,
-    /// Why some blocks could not be read: what they hold is not known.
+    /// Why some blocks or files could not be read: what they hold is not known.
     unread: Option<Error>,
 }
 
@@ -68,7 +69,11 @@ impl Scan {
     }
 
     fn add(&mut self, folder: u32, path: &HeldPath, window: &mut Vec<u8>) -> Result<()> {
-        if !path.is_file() {
+        if !path.is_file().map_err(|e| Error::io(format!("look at {path}"), e))? {
+            if path.path().ends_with(DATABASE) {
+                let what = format!("{path} is not a file");
+                self.unread.get_or_insert_with(|| Error::new(ErrorKind::Io, what));
+            }
             return Ok(());
         }
         let Some(file) = open(path)? else { return Ok(()) };
@@ -94,7 +99,7 @@ impl Scan {
         }
     }
 
-    /// An error: some blocks could not be read.
+    /// An error: some blocks or files could not be read.
     pub(crate) fn check_whole(&self) -> Result<()> {
         self.unread.clone().map_or(Ok(()), Err)
     }

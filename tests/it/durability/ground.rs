@@ -1,14 +1,15 @@
 //! The spool is held: names that change, folders that are moved or deleted, locks that are cleaned away, disks that do
 //! not read for a while. Nothing that had an OK is lost, or the call did not say OK.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use testkit::faults::{Faults, Word};
 use testkit::host::{
-    Host, accepting, assert_each_once, drain, lane_names, settings, silent, status, total, wait_for_items,
+    Host, accepting, arrivals, assert_each_once, drain, lane_names, settings, silent, status, total,
+    wait_for_items,
 };
 use testkit::wait::eventually;
 use testkit::{TempDir, caller, compile_c, succeed};
@@ -274,23 +275,62 @@ fn wait_for_readable_segments(in_flight: u32) {
     assert!(log_of(&dir).matches("trying again").count() < 3, "{}", log_of(&dir));
 }
 
+/// The oldest segment of the lane `lane`.
+fn first_segment(lane: &Path) -> PathBuf {
+    let segments = fs::read_dir(lane.join("segments")).unwrap().map(|entry| entry.unwrap().path());
+    segments.min().unwrap()
+}
+
 #[test]
 fn a_segment_that_is_away_for_a_while_is_waited_for() {
-    let (dir, ingest) = (TempDir::new("ground-segment"), accepting());
-    let spool = dir.join("spool");
-    let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
-    assert_eq!(host.ask("enqueue kept 3000 100"), "0 3000");
-    host.kill();
-    let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
-    let first = fs::read_dir(&segments).unwrap().next().unwrap().unwrap().path();
-    fs::rename(&first, dir.join("elsewhere")).unwrap();
-    let mut host = start(&dir, &spool, &ingest.url(), &[]);
-    eventually("it is said", || log_of(&dir).contains("missing"));
-    assert_eq!(total(&status(&spool), "dropped_corrupt"), 0);
-    fs::rename(dir.join("elsewhere"), &first).unwrap();
+    for (file, is_linked, said) in
+        [("", false, "missing"), ("db", false, "missing"), ("db", true, "not a file")]
+    {
+        let (dir, ingest) = (TempDir::new("ground-segment"), accepting());
+        let (spool, elsewhere) = (dir.join("spool"), dir.join("elsewhere"));
+        let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
+        assert_eq!(host.ask("enqueue kept 3000 100"), "0 3000");
+        host.kill();
+        let away = first_segment(&spool.join("lanes").join(&lane_names(&spool)[0])).join(file);
+        fs::rename(&away, &elsewhere).unwrap();
+        if is_linked {
+            symlink(&elsewhere, &away).unwrap();
+        }
+        let mut host = start(&dir, &spool, &ingest.url(), &[]);
+        eventually("it is said", || log_of(&dir).contains(said));
+        assert_eq!(total(&status(&spool), "dropped_corrupt"), 0);
+        fs::rename(&elsewhere, &away).unwrap();
+        assert_eq!(host.ask("flush 60000"), "0");
+        host.end();
+        assert_each_once(&ingest, &[("kept", 3000)]);
+    }
+}
+
+#[test]
+fn a_damaged_lane_that_can_not_be_read_for_a_while_keeps_no_other_one() {
+    let (dir, ingest) = (TempDir::new("ground-damaged"), accepting());
+    let (spool, elsewhere) = (dir.join("spool"), dir.join("elsewhere"));
+    let mut hosts: Vec<Host> = (0..2).map(|_| start(&dir, &spool, DEAD, &["exporter=none"])).collect();
+    let names = lane_names(&spool);
+    for (n, host) in hosts.iter_mut().enumerate() {
+        assert_eq!(host.ask(&format!("enqueue of{n} 3000 100")), "0 3000");
+        host.kill();
+    }
+    for name in &names {
+        let journal = spool.join("lanes").join(name).join("journal");
+        File::options().write(true).open(journal).unwrap().write_all_at(&[0; 4096], 0).unwrap();
+    }
+    let away = first_segment(&spool.join("lanes").join(&names[0])).join("db");
+    fs::rename(&away, &elsewhere).unwrap();
+    symlink(&elsewhere, &away).unwrap();
+    let mut host = start(&dir, &spool, &ingest.url(), &["adopt_interval_ms=100"]);
+    wait_for_items(&ingest, 3000);
+    fs::rename(&elsewhere, &away).unwrap();
+    eventually("it is recovered", || lane_names(&spool).len() == 1);
     assert_eq!(host.ask("flush 60000"), "0");
     host.end();
-    assert_each_once(&ingest, &[("kept", 3000)]);
+    let arrived = arrivals(&ingest);
+    assert_eq!(arrived.len(), 6000);
 }
 
 #[test]
