@@ -8,7 +8,7 @@ use crate::item;
 use crate::spool::checkpoint::Checkpoint;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::HeldPath;
-use crate::spool::journal::{JournalView, Records, ViewedRecord};
+use crate::spool::journal::{CarvedJournal, JournalView, Records, ViewedRecord};
 use crate::spool::segments::Segments;
 use crate::spool::segments::reading::Found;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
@@ -19,7 +19,7 @@ pub(crate) fn journal_of(lane: &str, dir: &HeldPath) -> Result<JournalView> {
     let path = dir.join("journal");
     let journal = JournalView::open(&path)?;
     if journal.destination() == Destination::anybody()
-        && let Some(item) = any_item(lane, dir, &journal)?
+        && let Some(item) = any_item(lane, dir, Some(&journal))?
         && item::signal_of(&item).is_some()
     {
         let what = format!("journal {path}: it does not say any more where its items go");
@@ -28,16 +28,32 @@ pub(crate) fn journal_of(lane: &str, dir: &HeldPath) -> Result<JournalView> {
     Ok(journal)
 }
 
-/// Some item of the lane, of what is soonest read.
-fn any_item(lane: &str, dir: &HeldPath, journal: &JournalView) -> Result<Option<Vec<u8>>> {
-    let in_journal = journal.records(journal.checkpoint().head).find_map(|record| match record {
-        ViewedRecord::Whole { json, .. } => Some(json),
-        ViewedRecord::Damaged { .. } => None,
-    });
+/// Some whole item of the lane in `dir`, of what is soonest read: all have the same form. `journal`: absent when its
+/// header can't be relied on.
+pub(crate) fn any_item(lane: &str, dir: &HeldPath, journal: Option<&JournalView>) -> Result<Option<Vec<u8>>> {
+    let in_journal = match journal {
+        Some(journal) => journal.records(journal.checkpoint().head).find_map(|record| match record {
+            ViewedRecord::Whole { json, .. } => Some(json),
+            ViewedRecord::Damaged { .. } => None,
+        }),
+        None => {
+            let carved = CarvedJournal::open(&dir.join("journal"))?.records(0)?.next().transpose()?;
+            carved.map(|record| record.json)
+        }
+    };
     if in_journal.is_some() {
         return Ok(in_journal);
     }
-    for part in Pending::new(lane, dir, journal) {
+    let rejected = RejectedFiles::new(lane, dir.join("rejected")).any_item()?;
+    match (rejected, journal) {
+        (Some(item), _) => Ok(Some(item)),
+        (None, Some(journal)) => first_in_order(Pending::new(lane, dir, journal)),
+        (None, None) => first_of_all(lane, dir),
+    }
+}
+
+fn first_in_order(pending: Pending<'_>) -> Result<Option<Vec<u8>>> {
+    for part in pending {
         match part? {
             Part::Batch(stored) => return Ok(stored.batch.item(0).map(<[u8]>::to_vec)),
             Part::Item { json, .. } => return Ok(Some(json)),
@@ -45,7 +61,19 @@ fn any_item(lane: &str, dir: &HeldPath, journal: &JournalView) -> Result<Option<
             Part::LostInSegments { .. } | Part::LostInJournal { .. } => {}
         }
     }
-    RejectedFiles::new(lane, dir.join("rejected")).any_item()
+    Ok(None)
+}
+
+/// Some whole item of any segment of the lane in `dir`.
+fn first_of_all(lane: &str, dir: &HeldPath) -> Result<Option<Vec<u8>>> {
+    let mut scan = Segments::look(lane, &dir.join("segments"))?.scan_all()?;
+    for first in scan.ids().collect::<Vec<_>>() {
+        let stored = scan.value(first)?.and_then(|value| StoredBatch::decode(lane, first, &value).ok());
+        if let Some(item) = stored.as_ref().and_then(|stored| stored.batch.item(0)) {
+            return Ok(Some(item.to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 /// A part of what is pending.

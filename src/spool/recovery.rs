@@ -15,7 +15,7 @@ use crate::spool::journal::{CarvedJournal, HeaderCounter, JournalView, other_ver
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
-use crate::spool::pending::{Part, Pending, journal_of};
+use crate::spool::pending::{Part, Pending, any_item, journal_of};
 use crate::spool::segments::Segments;
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
@@ -74,7 +74,7 @@ impl Unreadable {
             Err(e) => return look(e),
         }
         let why = journal_of(id, dir).err()?;
-        let damaged = why.kind() == ErrorKind::Corrupt && other_version(&path).is_none();
+        let damaged = why.kind() == ErrorKind::Corrupt && matches!(other_version(&path), Ok(None));
         Some(if damaged { Self::Damaged(why) } else { Self::Unavailable(why) })
     }
 
@@ -198,30 +198,13 @@ pub(crate) fn recorded_in(id: &str, dir: &HeldPath, asking: &Destination) -> Res
     let mut recorded = destination::recorded(&dir.join("journal"))?;
     // In a damaged journal nothing may be what is left of something.
     if recorded.destination == Destination::anybody() && Unreadable::of(id, dir).is_some() {
-        recorded.destination = match any_item(id, dir)? {
+        let journal = JournalView::open(&dir.join("journal")).ok();
+        recorded.destination = match any_item(id, dir, journal.as_ref())? {
             Some(item) => Destination::anybody_of(item::signal_of(&item)),
             None => asking.without_address(),
         };
     }
     Ok(recorded)
-}
-
-/// Some whole item of the lane in `dir`: all have the same form.
-fn any_item(id: &str, dir: &HeldPath) -> Result<Option<Vec<u8>>> {
-    if let Some(item) = RejectedFiles::new(id, dir.join("rejected")).any_item()? {
-        return Ok(Some(item));
-    }
-    if let Some(record) = CarvedJournal::open(&dir.join("journal"))?.records(0)?.next() {
-        return record.map(|record| Some(record.json));
-    }
-    let mut scan = Segments::look(id, &dir.join("segments"))?.scan_all()?;
-    for first in scan.ids().collect::<Vec<_>>() {
-        let stored = scan.value(first)?.and_then(|value| StoredBatch::decode(id, first, &value).ok());
-        if let Some(item) = stored.as_ref().and_then(|stored| stored.batch.item(0)) {
-            return Ok(Some(item.to_vec()));
-        }
-    }
-    Ok(None)
 }
 
 /// What a damaged lane's header says.

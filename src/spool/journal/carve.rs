@@ -134,9 +134,11 @@ fn unreadable(path: &HeldPath, error: io::Error) -> Error {
     Error::io(format!("read the journal {path}"), error)
 }
 
-/// The version of the format of the journal `path`, when what says so is whole and it is not this release's.
-pub(crate) fn other_version(path: &HeldPath) -> Option<u64> {
+/// The version of the format of the journal `path`, when what says so is whole and it is not this release's. An error:
+/// the file can't be read now.
+pub(crate) fn other_version(path: &HeldPath) -> Result<Option<u64>> {
     let mut start = Vec::new();
-    path.open_file(Access::Read).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start)).ok()?;
-    header::version_in(|at| word(&start, at)).filter(|version| !header::is_read(*version))
+    let read = path.open_file(Access::Read).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start));
+    read.map_err(|e| unreadable(path, e))?;
+    Ok(header::version_in(|at| word(&start, at)).filter(|version| !header::is_read(*version)))
 }

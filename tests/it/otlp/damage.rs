@@ -63,7 +63,16 @@ fn items_of_a_damaged_journal_go_to_a_client_for_such_items_only() {
         assert_eq!(times(requests.iter().filter(|request| request.path == "/v1/traces")).len(), 3);
         assert_eq!(requests.iter().flat_map(items_of).count(), 1);
         assert_eq!(rejected(dir.path()).len(), 0);
+        // They were recovered, not gone on with: what is damaged is kept.
+        drop((json, logs));
+        eventually("what is damaged is kept", || kept(dir.path()) == 1);
+        assert_eq!(traces.stats().unwrap().dropped_corrupt, 0);
     }
+}
+
+/// How many files and folders the lanes have in quarantine.
+fn kept(spool: &Path) -> usize {
+    view(spool).check().unwrap().iter().map(|lane| lane.quarantine.len()).sum()
 }
 
 /// Where the journal has no item that tells what it is.
