@@ -120,16 +120,35 @@ impl SpoolView {
     /// Calls `each` with every pending item and where it goes, oldest first within a lane. It stops early when `each`
     /// returns false.
     ///
-    /// Items that are delivered meanwhile may show or not.
+    /// Items that are delivered meanwhile may show or not. An error: not all can be read; the others were given to `each`.
     pub fn pending(&self, each: &mut dyn FnMut(&Destination, &[u8]) -> bool) -> Result<()> {
+        let mut all_read = Ok(());
         for (id, path) in self.lane_dirs()? {
-            let Ok(journal) = journal_of(&id, &path) else { continue };
+            let Ok(journal) = journal_of(&id, &path) else {
+                if let Some(it) = Unreadable::of(&id, &path).filter(|_| path.is_folder()) {
+                    all_read = Err(it.why().clone());
+                }
+                continue;
+            };
+            // What its owner settles meanwhile may be gone.
+            let is_settled = |end: u64| journal.checkpoint().cursor >= end;
             let destination = journal.destination();
             for part in Pending::new(&id, &path, &journal) {
                 let more = match part? {
                     Part::Batch(stored) => stored.batch.items().all(|item| each(&destination, item)),
                     Part::Item { json, .. } => each(&destination, &json),
-                    Part::LostInSegments { .. } | Part::Unavailable { .. } | Part::LostInJournal { .. } => {
+                    Part::LostInSegments { seqs, why } | Part::Unavailable { seqs, why } => {
+                        if !is_settled(seqs.end) {
+                            all_read = Err(why);
+                        }
+                        true
+                    }
+                    Part::LostInJournal { seqs, pos } => {
+                        if !is_settled(seqs.end) && journal.checkpoint().head.pos <= pos {
+                            let what =
+                                format!("lane {id}: items {} to {} are damaged", seqs.start, seqs.end - 1);
+                            all_read = Err(Error::new(ErrorKind::Corrupt, what));
+                        }
                         true
                     }
                 };
@@ -138,7 +157,7 @@ impl SpoolView {
                 }
             }
         }
-        Ok(())
+        all_read
     }
 
     /// Every rejected item, oldest first within a lane.

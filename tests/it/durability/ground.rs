@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use spanspool::SpoolView;
 use testkit::faults::{Faults, Word};
 use testkit::host::{
     Host, accepting, arrivals, assert_each_once, drain, lane_names, settings, silent, status, total,
@@ -299,6 +300,15 @@ fn a_segment_that_is_away_for_a_while_is_waited_for() {
         let mut host = start(&dir, &spool, &ingest.url(), &[]);
         eventually("it is said", || log_of(&dir).contains(said));
         assert_eq!(total(&status(&spool), "dropped_corrupt"), 0);
+        let mut shown = 0;
+        let view = SpoolView::open(&spool).unwrap();
+        let why = view
+            .pending(&mut |_, _| {
+                shown += 1;
+                true
+            })
+            .unwrap_err();
+        assert!(shown < 3000 && why.message().contains(said), "{shown} items, {why}");
         fs::rename(&elsewhere, &away).unwrap();
         assert_eq!(host.ask("flush 60000"), "0");
         host.end();
