@@ -153,14 +153,14 @@ fn lived(path: &HeldPath, input: &mut Input<'_>) {
     let journal = Journal::create(path, HEADER_BYTES + RING, false, &Destination::anybody()).unwrap();
     let mut kept: VecDeque<(String, Vec<u8>)> = VecDeque::new();
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut earlier = path.read().unwrap();
+    let mut earlier = std::fs::read(path.path()).unwrap();
     let mut reserved = false;
     for _ in 0..200 {
         let (what, much) = (input.u8(), input.u16());
         match what % 8 {
             0 => break,
             1 => settle(&journal, &mut kept, much),
-            2 => earlier = path.read().unwrap(),
+            2 => earlier = std::fs::read(path.path()).unwrap(),
             3 => {
                 reserve(&journal, much);
                 reserved = true;
@@ -231,7 +231,7 @@ fn reserve(journal: &Journal, len: u16) {
 /// Nothing, a few bytes that changed, or pages that fell back to `earlier`. A CRC sees no more than 4 bytes for sure.
 fn damage(path: &HeldPath, earlier: &[u8], input: &mut Input<'_>) -> bool {
     let file = path.open_file(Access::Write).unwrap();
-    let mut bytes = path.read().unwrap();
+    let mut bytes = std::fs::read(path.path()).unwrap();
     match input.u8() % 3 {
         0 => return false,
         1 => {
