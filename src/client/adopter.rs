@@ -294,7 +294,7 @@ impl Search {
             // One whose rejected items can't be read now keeps no other one.
             for lane in lanes.chunks(1) {
                 if let Err(error) = self.absorb_together(lane, round) {
-                    self.config.log.line(Level::Warn, format_args!("taking over an empty lane: {error}"));
+                    self.config.log.line(Level::Warn, format_args!("taking over empty lanes: {error}"));
                 }
             }
         }
