@@ -197,9 +197,9 @@ impl Index {
         self.groups.iter().filter(|(_, group)| awaits(group)).map(|(first, _)| *first).collect()
     }
 
-    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on and none that can't be read now:
-    /// how many items that has is not known. Adds to `evicted` how many items
-    /// that were, whatever the outcome. The folder is to be synced.
+    /// Removes the oldest groups until all take `most` bytes, but none from `kept` on and none that can't be read now,
+    /// of which it is not known how many items they have. Adds to `evicted` how many items it removed, whatever the
+    /// outcome. The folder is to be synced.
     pub(super) fn evict(
         &mut self,
         files: &RejectedFiles,
