@@ -135,7 +135,7 @@ impl BackendSpanExporter {
                 Err(outcome) => return outcome,
             };
             *uploaded += match (self.http.uploaded(), &result) {
-                // A connection to a proxy is the HTTP client's own.
+                // A tunnel through a proxy is the HTTP client's own.
                 (0, Ok(_)) => body.len() as u64,
                 (counted, _) => counted,
             };
