@@ -23,7 +23,8 @@ const MOST_DRAINED: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Lanes with owners that a look goes past. Each takes some 6 µs, and the owners look for orphans as well.
 const MOST_PASSED: usize = 256;
-/// How long a lane that is met first is tried while others were not met: what holds it up may not hold up these.
+/// How long a lane is tried when it is met for the first time. What holds it up must not hold up those that were not met
+/// yet.
 const FIRST_TURN: Duration = Duration::from_millis(500);
 /// How much longer than `max_delay_ms` a lane may get no further before another one has its turn.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
@@ -53,8 +54,8 @@ struct Search {
     met: Mutex<BTreeSet<String>>,
     /// The lanes that are being delivered now.
     current: Mutex<Vec<Arc<Runner>>>,
-    /// Lanes that gave way and are delivered on, while no thread waits for them: a part of what they had was delivered
-    /// before older items, and would be again if they were let go.
+    /// Lanes that gave way and are still being delivered, without a thread that waits for them. Some of their items were
+    /// delivered before older ones, and would be sent again if the lanes were let go.
     apart: Mutex<Vec<(Arc<Lane>, Arc<Runner>)>>,
 }
 
@@ -164,7 +165,7 @@ impl Search {
                 if self.is_stopped() {
                     break;
                 }
-                // One that can't be read now keeps no other one.
+                // One that can't be read now does not hold up the others.
                 if let Err(why) = newest.lane.recover(damaged_lane, || !self.is_stopped()) {
                     outcome = Err(why);
                 }
@@ -291,7 +292,7 @@ impl Search {
             return;
         }
         if self.absorb_together(&lanes, round).is_err() {
-            // One whose rejected items can't be read now keeps no other one.
+            // One whose rejected items can't be read now does not hold up the others.
             for lane in lanes.chunks(1) {
                 if let Err(error) = self.absorb_together(lane, round) {
                     self.config.log.line(Level::Warn, format_args!("taking over empty lanes: {error}"));
@@ -314,7 +315,7 @@ impl Search {
         self.stopped.load(Acquire)
     }
 
-    /// All lanes that are delivered. One that is set apart is among them at any moment.
+    /// All lanes that are being delivered. A lane is among them also at the moment when it is set apart.
     fn runners(&self) -> Vec<Arc<Runner>> {
         let mut runners = self.lock_current().clone();
         runners.extend(self.lock_apart().iter().map(|(_, runner)| runner.clone()));

@@ -45,7 +45,7 @@ pub(crate) struct Client {
     outward: Option<Outward>,
     /// Nothing is sent. A child of `fork` begins as its parent stands.
     is_paused: AtomicBool,
-    /// Held while a pause begins or ends: all that tells of it changes as one.
+    /// Held while a pause begins or ends, so that `is_paused` and the outlet change together.
     pausing: Mutex<()>,
     /// The counters as `shutdown` left them: from then on the lane may be another process's.
     final_stats: OnceLock<Stats>,
@@ -202,7 +202,7 @@ impl Client {
         self.try_now();
     }
 
-    /// Returns whether requests could begin before and can't now, or the other way round.
+    /// Returns whether that changed anything.
     fn set_paused(&self, is_paused: bool) -> bool {
         let _pausing = self.pausing.lock().unpoisoned();
         self.is_paused.store(is_paused, Release);

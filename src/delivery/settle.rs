@@ -41,7 +41,7 @@ impl Delivery {
         true
     }
 
-    /// Settles what was answered while the delivery was stopped: nobody is to send it again.
+    /// Settles what was answered after delivery was told to stop. Otherwise the next client would send it again.
     pub(super) fn settle_done(&self) {
         while let Some(job) = self.change(|dispatch, _| dispatch.take_done()) {
             let in_hand = self.in_hand(&job.stored);

@@ -332,7 +332,7 @@ impl Lane {
         self.stores.journal().checkpoint().cursor < self.hand_out.put_off_before.load(Relaxed)
     }
 
-    /// Whether batches are settled that come after one that is not. Who opens the lane next does not know of it.
+    /// Whether batches are settled that come after one that is not. The lane's next owner would send them again.
     pub(crate) fn has_settled_ahead(&self) -> bool {
         self.stores.lock_queue().has_settled_ahead()
     }

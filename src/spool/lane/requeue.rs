@@ -67,7 +67,7 @@ impl Lane {
     }
 
     /// A few groups at a time: they are enqueued, brought to stable storage, and only then taken out of the store. A group
-    /// that can't be read now is an error, and keeps no other one.
+    /// that can't be read now is an error, and does not hold up the others.
     pub(super) fn requeue_groups(
         &self,
         store: &RejectedFiles,
