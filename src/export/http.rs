@@ -183,6 +183,11 @@ fn unanswered(error: Error) -> Unanswered {
     }
 }
 
+/// `host:port` of `url`.
+fn host_and_port(url: &Uri) -> Option<String> {
+    DefaultResolver::host_and_port(url.scheme()?, url.authority()?)
+}
+
 /// `host:port` of `proxy`.
 fn address_of(proxy: &Proxy) -> String {
     format!("{}:{}", proxy.host(), proxy.port())
@@ -235,13 +240,8 @@ impl<In: Transport> Connector<In> for Sockets {
             return Ok(Some(Either::A(proxy)));
         }
         let name = match &self.forward {
-            Some(forward) => Cow::Borrowed(forward.address()),
-            None => {
-                let name = details.uri.scheme().zip(details.uri.authority());
-                let name =
-                    name.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-                name.ok_or(Error::HostNotFound)?.into()
-            }
+            Some(forward) => forward.address().to_owned(),
+            None => host_and_port(details.uri).ok_or(Error::HostNotFound)?,
         };
         let addresses = self.names.addresses(&name, *time_left(details).after);
         let addresses = addresses.map_err(|e| or_timeout(e, Timeout::Resolve))?;

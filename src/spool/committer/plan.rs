@@ -41,7 +41,7 @@ impl Plan {
                 continue;
             };
             if run.stop == Stop::OtherKey {
-                let bound = bounds.iter().copied().filter(|bound| *bound > at.seq).min();
+                let bound = bounds.iter().copied().filter(|bound| *bound > at.seq).min().unwrap_or(u64::MAX);
                 plan.end = unbatched_end(journal, at, limits, max_bytes, bound);
                 plan.parts.push(Part::Mixed(batching::regroup(journal, lane, at, plan.end, limits)));
             } else {
@@ -78,18 +78,18 @@ impl Plan {
     }
 }
 
-/// The end of the items from `at` on that belong to no batch yet, or `bound`.
+/// The end of the items from `at` on that are before the seq `bound` and belong to no batch yet.
 fn unbatched_end(
     journal: &Journal,
     at: LogPosition,
     limits: BatchLimits,
     max_bytes: Option<u64>,
-    bound: Option<u64>,
+    bound: u64,
 ) -> LogPosition {
     let mut end = at;
-    let left = |end: LogPosition| bound.map_or(limits.items, |bound| bound.saturating_sub(end.seq) as usize);
-    while is_within(at, end, max_bytes) && left(end) > 0 {
-        let limits = BatchLimits { items: limits.items.min(left(end)), ..limits };
+    while is_within(at, end, max_bytes) && end.seq < bound {
+        let left = usize::try_from(bound - end.seq).unwrap_or(usize::MAX);
+        let limits = BatchLimits { items: limits.items.min(left), ..limits };
         match batching::run(journal, end, limits) {
             Some(run) if run.stop != Stop::Persisted => end = run.end,
             _ => break,

@@ -479,7 +479,7 @@ fn a_ca_file_makes_its_own_roots_trusted() {
 }
 
 /// Answers the head of every request, and closes with the body unread.
-fn hasty_ingest(answer: &'static str) -> (String, Receiver<String>) {
+pub(super) fn hasty_ingest(answer: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (sender, heads) = channel();

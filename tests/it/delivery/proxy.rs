@@ -1,14 +1,11 @@
 //! What a proxy of the environment is asked for.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::thread;
-
 use spanspool::{Batch, Outcome, TracingExporter};
 use testkit::client::the_header;
 use testkit::ingest::{Answer, Ingest};
+use testkit::wait::PATIENCE;
 
-use super::exporter::{exporter, in_child};
+use super::exporter::{exporter, hasty_ingest, in_child};
 
 const ENDPOINT: &str = "http://ingest.invalid:4318/v1/in?from=here";
 
@@ -60,23 +57,12 @@ fn a_proxy_that_asks_who_it_is_is_waited_for() {
 
 #[test]
 fn an_https_endpoint_is_reached_through_a_tunnel() {
-    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", proxy.local_addr().unwrap());
-    let asked = thread::spawn(move || {
-        let mut stream = proxy.accept().unwrap().0;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
-        String::from_utf8(head).unwrap()
-    });
+    let (url, heads) = hasty_ingest("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     if in_child(&[("https_proxy", &url), ("http_proxy", "http://127.0.0.1:9")]) {
         let outcome = exporter("https://ingest.invalid/v1/in", &[]).export(&batch(10), None);
         assert!(!matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
         return;
     }
-    assert!(asked.join().unwrap().starts_with("CONNECT ingest.invalid:443 HTTP/1.1\r\n"));
+    let asked = heads.recv_timeout(PATIENCE).unwrap();
+    assert!(asked.starts_with("CONNECT ingest.invalid:443 HTTP/1.1\r\n"), "{asked}");
 }

@@ -181,13 +181,13 @@ fn in_small_parts(part: Range<u64>) -> impl Iterator<Item = Range<u64>> {
 }
 
 impl Followed {
-    /// Reads again what was read from the journal and is before `head`, in segments, now: its order may be another one.
+    /// Reads again what was read from the journal and is in segments by now, before `head`: its order may have changed.
     fn read_moved(&mut self, spool: &Spool, cursor: u64, head: u64) -> Result<()> {
         let Self { reader, slot, signal, .. } = self;
         let moved = self.head..head.min(self.next.saturating_add(MOST_MOVED));
         let was_read = self.head < self.next.min(head);
         if was_read && self.next < moved.end && !reader.has_several_keys() {
-            // What was moved with it may be of another key.
+            // Items that moved with it may be of another key.
             let rest = self.next..moved.end;
             reader.read(std::slice::from_ref(&rest), &mut |_, _| true)?;
         }

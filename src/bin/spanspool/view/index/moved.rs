@@ -21,10 +21,10 @@ impl Index {
         }
         let Self { hasher, traces, .. } = self;
         for trace in traces {
-            let key = Key::of(hasher, &trace.id);
             let moved = trace.places.iter_mut().filter(|it| it.lane() == lane && seqs.contains(&it.seq()));
             for place in moved {
-                let now = left.get_mut(&(key, place.mark())).and_then(Vec::pop).map(|(seq, _)| seq);
+                let said = (Key::of(hasher, &trace.id), place.mark());
+                let now = left.get_mut(&said).and_then(Vec::pop).map(|(seq, _)| seq);
                 // What is not left was settled.
                 *place = place.moved_to(now.unwrap_or_else(|| cursor.saturating_sub(1)));
             }

@@ -17,6 +17,7 @@ pub type LaneSlot = u16;
 
 /// Seqs of adopted items begin at 2^48.
 const SEQ_BITS: u32 = 49;
+const SEQ: u64 = (1 << SEQ_BITS) - 1;
 const IS_ERROR: u64 = 1 << 62;
 const IS_TRACE: u64 = 1 << 63;
 /// As many lanes have a slot.
@@ -27,7 +28,7 @@ impl Place {
     pub fn new(lane: LaneSlot, seq: u64, record: &Record, mark: u32) -> Self {
         let flag = |is_set: bool, flag: u64| if is_set { flag } else { 0 };
         let flags = flag(record.is_trace, IS_TRACE) | flag(record.error.is_some(), IS_ERROR);
-        Self { at: flags | u64::from(lane) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1), mark }
+        Self { at: flags | u64::from(lane) << SEQ_BITS | seq & SEQ, mark }
     }
 
     pub fn lane(self) -> LaneSlot {
@@ -35,12 +36,12 @@ impl Place {
     }
 
     pub fn seq(self) -> u64 {
-        self.at & ((1 << SEQ_BITS) - 1)
+        self.at & SEQ
     }
 
     /// The same at another seq.
     pub fn moved_to(self, seq: u64) -> Self {
-        Self { at: self.at & !((1 << SEQ_BITS) - 1) | seq & ((1 << SEQ_BITS) - 1), ..self }
+        Self { at: self.at & !SEQ | seq & SEQ, ..self }
     }
 
     pub fn mark(self) -> u32 {
