@@ -46,6 +46,10 @@ class Watched:
         """The address of a viewer of `spool` that outlives the pages: what they ask for last is answered, too."""
         return self._viewers.enter_context(spool.view())
 
+    def running(self, spool):
+        """The same; gives the viewer's process, too."""
+        return self._viewers.enter_context(spool.running())
+
     def viewing(self, *spool, **settings):
         """As the function of that name; the viewer outlives the pages."""
         return self._viewers.enter_context(viewing(*spool, **settings))

@@ -39,31 +39,30 @@ def peak_mib(process):
 
 def test_a_backlog_of_three_million_spans(watched):
     print(f"\nload of the machine: {os.getloadavg()[0]:.1f}")
-    spool = Spool(Path(os.environ["SPANSPOOL_BACKLOG"]))
-    with spool.running() as (viewer, address):
-        begun = time.monotonic()
-        page = watched.open(f"{address}#/traces")
-        expect(rows(page).first).to_be_visible()
-        print(f"painted after {page.evaluate(PAINTED):.0f} ms, traces after {time.monotonic() - begun:.2f} s")
-        # What is not loaded yet is said, and so is that there is more than what is looked at.
-        note = page.locator(".notes")
-        expect(note).to_contain_text("Reading the spool: ")
-        expect(note).to_contain_text("of 3,000,000 items so far")
-        print(note.inner_text())
-        scroll(page, "while it is loaded", 40)
-        expect(note).to_be_empty(timeout=LOADED_MS)
-        print(f"loaded after {time.monotonic() - begun:.1f} s")
-        page.get_by_role("button", name="The spool changed").click()
-        expect(page.locator(".found")).to_have_text(f"{TRACES:,} traces")
-        for step in (10, 40, 200, 3000):
-            scroll(page, f"{step} pixels a frame", step)
-        page.keyboard.press("End")
-        expect(row(page, "lookup 0")).to_be_focused()
-        page.keyboard.press("Enter")
-        expect(rows(page)).to_have_count(10)
-        peak = peak_mib(viewer)
-        print(f"{peak} MiB of memory at most")
-        assert peak <= MOST_MIB
+    viewer, address = watched.running(Spool(Path(os.environ["SPANSPOOL_BACKLOG"])))
+    begun = time.monotonic()
+    page = watched.open(f"{address}#/traces")
+    expect(rows(page).first).to_be_visible()
+    print(f"painted after {page.evaluate(PAINTED):.0f} ms, traces after {time.monotonic() - begun:.2f} s")
+    # What is not loaded yet is said, and so is that there is more than what is looked at.
+    note = page.locator(".notes")
+    expect(note).to_contain_text("Reading the spool: ")
+    expect(note).to_contain_text("of 3,000,000 items so far")
+    print(note.inner_text())
+    scroll(page, "while it is loaded", 40)
+    expect(note).to_be_empty(timeout=LOADED_MS)
+    print(f"loaded after {time.monotonic() - begun:.1f} s")
+    page.get_by_role("button", name="The spool changed").click()
+    expect(page.locator(".found")).to_have_text(f"{TRACES:,} traces")
+    for step in (10, 40, 200, 3000):
+        scroll(page, f"{step} pixels a frame", step)
+    page.keyboard.press("End")
+    expect(row(page, "lookup 0")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(10)
+    peak = peak_mib(viewer)
+    print(f"{peak} MiB of memory at most")
+    assert peak <= MOST_MIB
 
 
 def scroll(page, how, step, frames=240):

@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include <pthread.h>
+#include <time.h>
 
 static const char ITEM[] = "{\"object\":\"trace\"}";
 #define ITEM_LEN (sizeof ITEM - 1)
@@ -137,20 +138,38 @@ static void any_path(const char *dir) {
     }
 }
 
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* A handle whose shutdown left an item pending and no thread behind. On a machine so slow that a thread needs half a
+   second to end, shutdown does not wait for it, and the thread keeps the lane: then it is tried again. */
+static spanspool_client *shut_down_with_an_item(const char *dir) {
+    for (;;) {
+        spanspool_client *handle = open_offline(dir);
+        CHECK_STATUS(spanspool_enqueue(handle, ITEM, ITEM_LEN), SPANSPOOL_OK);
+        int64_t begin = now_ms();
+        CHECK_STATUS(spanspool_shutdown(handle, 0), SPANSPOOL_ERR_TIMEOUT);
+        if (now_ms() - begin < 500) return handle;
+        spanspool_free(handle);
+    }
+}
+
 /* The counters of a handle stay what its shutdown left, though its lane goes on under another one. */
 static void counters_after_shutdown(const char *dir) {
-    spanspool_client *handle = open_offline(dir);
-    for (int n = 0; n < 3; n++) CHECK_STATUS(spanspool_enqueue(handle, ITEM, ITEM_LEN), SPANSPOOL_OK);
-    CHECK_STATUS(spanspool_shutdown(handle, 0), SPANSPOOL_ERR_TIMEOUT);
+    spanspool_client *handle = shut_down_with_an_item(dir);
     const spanspool_stats last = stats_of(handle);
-    CHECK(last.accepted == 3 && last.pending == 3 && last.export_state == SPANSPOOL_EXPORT_IDLE);
+    const uint64_t had = last.accepted;
+    CHECK(had > 0 && last.pending == had && last.export_state == SPANSPOOL_EXPORT_IDLE);
     spanspool_client *next = open_offline(dir);
     CHECK_STATUS(spanspool_enqueue(next, ITEM, ITEM_LEN), SPANSPOOL_OK);
-    CHECK(stats_of(next).accepted == 4 && stats_of(next).pending == 4);
+    CHECK(stats_of(next).accepted == had + 1 && stats_of(next).pending == had + 1);
     const spanspool_stats still = stats_of(handle);
     CHECK(memcmp(&last, &still, sizeof last) == 0);
     CHECK_STATUS(spanspool_shutdown(handle, 0), SPANSPOOL_ERR_SHUT_DOWN);
-    CHECK(stats_of(handle).accepted == 3);
+    CHECK(stats_of(handle).accepted == had);
     spanspool_free(handle);
     spanspool_free(next);
 }
