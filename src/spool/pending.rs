@@ -9,8 +9,8 @@ use crate::spool::checkpoint::Checkpoint;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::held_path::HeldPath;
 use crate::spool::journal::{CarvedJournal, JournalView, Records, ViewedRecord};
-use crate::spool::segments::Segments;
 use crate::spool::segments::reading::Found;
+use crate::spool::segments::{self, Segments};
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
 /// The journal of the lane in `dir`. That is damaged, too, where it says that anybody may have the items, as it does of
@@ -66,7 +66,7 @@ fn first_in_order(pending: Pending<'_>) -> Result<Option<Vec<u8>>> {
 
 /// Some whole item of any segment of the lane in `dir`.
 fn first_of_all(lane: &str, dir: &HeldPath) -> Result<Option<Vec<u8>>> {
-    let mut scan = Segments::look(lane, &dir.join("segments"))?.scan_all()?;
+    let mut scan = Segments::look(lane, &dir.join(segments::FOLDER))?.scan_all()?;
     for first in scan.ids().collect::<Vec<_>>() {
         let stored = scan.value(first)?.and_then(|value| StoredBatch::decode(lane, first, &value).ok());
         if let Some(item) = stored.as_ref().and_then(|stored| stored.batch.item(0)) {
@@ -107,7 +107,7 @@ impl<'a> Pending<'a> {
         let checkpoint = journal.checkpoint();
         Self {
             lane: lane.to_owned(),
-            dir: dir.join("segments"),
+            dir: dir.join(segments::FOLDER),
             checkpoint,
             next: checkpoint.cursor,
             segments: None,

@@ -16,7 +16,7 @@ use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
 use crate::spool::lane::open::was_in_use;
 use crate::spool::pending::{Part, Pending, any_item, journal_of};
-use crate::spool::segments::Segments;
+use crate::spool::segments::{self, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected_files::RejectedFiles;
 
@@ -165,7 +165,7 @@ impl DamagedLane {
         let journal = CarvedJournal::open(&self.dir.join("journal"))?;
         let checkpoint = journal.checkpoint();
         let known = checkpoint.unwrap_or_default();
-        let mut scan = Segments::look(&self.id, &self.dir.join("segments"))?.scan_all()?;
+        let mut scan = Segments::look(&self.id, &self.dir.join(segments::FOLDER))?.scan_all()?;
         if !self.resigned {
             scan.check_whole()?;
         }
@@ -297,8 +297,8 @@ impl Lane {
         let _ = kept.join("lock").remove_file();
         let _ = Quarantine::dir_in(kept).remove_empty();
         let _ = kept.join("rejected").remove_empty();
-        if lost == Some(0) || kept.join("segments").names().is_ok_and(|names| names.is_empty()) {
-            let _ = kept.join("segments").remove();
+        if lost == Some(0) || kept.join(segments::FOLDER).names().is_ok_and(|names| names.is_empty()) {
+            let _ = kept.join(segments::FOLDER).remove();
         }
     }
 

@@ -87,7 +87,7 @@ impl HeldPath {
 
     /// What to look up from the held folder.
     fn name(&self) -> &Path {
-        if self.below.as_os_str().is_empty() { Path::new(".") } else { &self.below }
+        if self.is_held() { Path::new(".") } else { &self.below }
     }
 
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> Self {
@@ -106,11 +106,7 @@ impl HeldPath {
 
     /// Where it was found: for messages, and for its name.
     pub(crate) fn path(&self) -> PathBuf {
-        if self.below.as_os_str().is_empty() {
-            self.held.path().to_path_buf()
-        } else {
-            self.held.path().join(&self.below)
-        }
+        if self.is_held() { self.held.path().to_path_buf() } else { self.held.path().join(&self.below) }
     }
 
     /// What is known of this, a link itself and not where it leads.
@@ -125,6 +121,11 @@ impl HeldPath {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether this is the held folder itself.
+    pub(crate) fn is_held(&self) -> bool {
+        self.below.as_os_str().is_empty()
     }
 
     /// What became of the held folder.

@@ -10,8 +10,8 @@ use crate::spool::inspect::view::{SpoolView, destination_of};
 use crate::spool::journal::{JournalView, ViewedRecord};
 use crate::spool::lane::lock::is_owned;
 use crate::spool::pending::journal_of;
-use crate::spool::segments::Segments;
 use crate::spool::segments::reading;
+use crate::spool::segments::{self, Segments};
 use crate::spool::set_aside::rejected_files::{RejectedFiles, Stamp};
 use crate::spool::set_aside::rejection::RejectedItem;
 
@@ -271,7 +271,7 @@ impl LaneReader {
     }
 
     fn look(&self) -> Result<Segments> {
-        Segments::look(&self.lane, &self.dir.join("segments"))
+        Segments::look(&self.lane, &self.dir.join(segments::FOLDER))
     }
 
     /// The segments, for reading the one with `seq`; all items before `head` are in them.

@@ -2,9 +2,10 @@
 
 use crate::config::Level;
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::held_path::Standing;
+use crate::spool::held_path::{HeldPath, Standing};
 use crate::spool::lane::Lane;
 use crate::spool::lane::lock::{self, LaneLock};
+use crate::spool::segments;
 
 impl Lane {
     /// An error: the lane was deleted, so that nothing in it is durable, or its journal is being written again. The
@@ -55,7 +56,46 @@ impl Lane {
             let what = "was removed while in use, or the program closed its descriptor: it is locked again";
             self.log.line(Level::Warn, format_args!("{lock} {what}"));
         }
+        // A lane that was moved took its segments along.
+        if standing == Standing::Here { self.hold_segments() } else { Ok(false) }
+    }
+
+    /// The same for the folder of the segments. Returns whether it was made again.
+    fn hold_segments(&self) -> Result<bool> {
+        let folder = self.identity.dir().join(segments::FOLDER);
+        let (standing, is_news) = self.stores.lock_queue().segments_mut().look_after_folder();
+        match standing {
+            Standing::Deleted => {
+                folder.create()?;
+                let lost = self.lose_segments(hold(&folder)?);
+                let what = format_args!("{folder} was deleted while in use: it is made again; {lost}");
+                self.log.line(Level::Error, what);
+                return Ok(true);
+            }
+            Standing::Moved if is_news => self.log.line(
+                Level::Error,
+                format_args!(
+                    "{folder} was moved away: the lane's segments go on where it is, and the next process waits for them \
+                     until it is back"
+                ),
+            ),
+            Standing::Here if is_news => {
+                self.log.line(Level::Info, format_args!("{folder} is back in its place"));
+            }
+            _ => {}
+        }
         Ok(false)
+    }
+
+    /// All segments are gone; `folder` is for new ones. Returns what to say of it.
+    fn lose_segments(&self, folder: HeldPath) -> String {
+        let mut queue = self.stores.lock_queue();
+        let head = queue.checkpoint().head.seq;
+        let lost = head.saturating_sub(queue.checkpoint().cursor);
+        queue.segments_mut().note_deleted(head, folder);
+        drop(queue);
+        self.hand_out.wake();
+        format!("of its pending items {lost} or fewer are lost, those in segments")
     }
 
     /// Accepts nothing if another process owns the lane by now: both would write to one journal.
@@ -73,29 +113,23 @@ impl Lane {
         let locked = named.create().and_then(|()| lock::hold(named)).and_then(|fresh| {
             let Some(fresh) = fresh else { return Err(deleted.clone()) };
             let Some(lock) = LaneLock::take(named, &fresh)? else { return Err(deleted.clone()) };
-            fresh.join("segments").create()?;
-            Ok((fresh, lock))
+            let segments = fresh.join(segments::FOLDER);
+            segments.create()?;
+            Ok((hold(&segments)?, fresh, lock))
         });
-        let (fresh, lock) = locked.map_err(|why| {
+        let (segments, fresh, lock) = locked.map_err(|why| {
             let what = format!("{deleted}, and can't be made again: {why}");
             let error = Error::new(ErrorKind::Io, what).caused_by(why);
             journal.refuse(&error);
             error
         })?;
         self.identity.replace_with(&fresh, lock);
-        let mut queue = self.stores.lock_queue();
-        let head = queue.checkpoint().head.seq;
-        let lost = head.saturating_sub(queue.checkpoint().cursor);
-        queue.segments_mut().note_deleted(head);
-        drop(queue);
-        self.log.line(
-            Level::Error,
-            format_args!(
-                "{deleted}: it is made again; of its pending items {lost} or fewer are lost, those in \
-                 segments"
-            ),
-        );
-        self.hand_out.wake();
+        let lost = self.lose_segments(segments);
+        self.log.line(Level::Error, format_args!("{deleted}: it is made again; {lost}"));
         Ok(())
     }
+}
+
+fn hold(folder: &HeldPath) -> Result<HeldPath> {
+    folder.hold().map_err(|e| Error::io(format!("hold the folder {folder}"), e))
 }

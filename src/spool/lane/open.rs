@@ -18,7 +18,7 @@ use crate::spool::lane::requeue::Requeue;
 use crate::spool::lane::settings::LaneSettings;
 use crate::spool::lane::stores::Stores;
 use crate::spool::queue::Queue;
-use crate::spool::segments::Segments;
+use crate::spool::segments::{self, Segments};
 use crate::spool::set_aside::quarantine::Quarantine;
 use crate::spool::set_aside::rejected::RejectedStore;
 
@@ -38,7 +38,7 @@ impl Lane {
         let journal = open_journal(dir, settings)?;
         let checkpoint = journal.checkpoint();
         let (segments, passed) =
-            Segments::open(id, &dir.join("segments"), checkpoint.cursor, checkpoint.head.seq)?;
+            Segments::open(id, &dir.join(segments::FOLDER), checkpoint.cursor, checkpoint.head.seq)?;
         let rejected = RejectedStore::new(id, dir.join("rejected"), checkpoint.cursor);
         journal.set_counter(HeaderCounter::OwnerPid, std::process::id().into());
         let was_failing = journal.counter(HeaderCounter::ExportState) == u64::from(ExportState::Backoff);
@@ -121,5 +121,5 @@ fn open_journal(lane: &HeldPath, settings: &LaneSettings) -> Result<Journal> {
 
 /// Whether the lane in `dir` ever had a journal. An error: that can't be known now.
 pub(crate) fn was_in_use(dir: &HeldPath) -> std::io::Result<bool> {
-    Ok(dir.join("segments").exists()? || dir.join("rejected").exists()?)
+    Ok(dir.join(segments::FOLDER).exists()? || dir.join("rejected").exists()?)
 }

@@ -8,12 +8,13 @@ pub(super) mod scan;
 pub(super) mod writer;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spool::format::seq_name::{seq_name, seq_of};
 use crate::spool::format::stored_batch::StoredBatch;
-use crate::spool::held_path::{Access, HeldPath};
+use crate::spool::held_path::{Access, HeldPath, Standing};
 use crate::spool::segments::readahead::Readahead;
 use crate::spool::segments::reading::{Home, Reading, ScanSlot, folders_in};
 use crate::spool::segments::scan::Scan;
@@ -24,7 +25,10 @@ use crate::spool::segments::writer::{DATABASE, Segment};
 /// sled has only the one open that is being written. The others are read from their files, see `scan`.
 pub(crate) struct Segments {
     lane: String,
+    /// Their folder: held by the lane's owner, once it is there.
     dir: HeldPath,
+    /// What is known to have become of it.
+    standing: Standing,
     entries: BTreeMap<u64, Entry>,
     readahead: Readahead,
     /// What all segments hold, once something was missing from its place: files may have changed places.
@@ -59,6 +63,8 @@ pub(crate) struct Passed {
     pub(crate) damaged: bool,
 }
 
+/// The folder of a lane that its segments are in.
+pub(crate) const FOLDER: &str = "segments";
 /// A segment that was emptied while it is written is kept until it is larger than this.
 const KEEP_EMPTY_BYTES: u64 = 6 << 20;
 
@@ -75,6 +81,12 @@ impl Segments {
         }
         pool::sweep_up(dir);
         let mut segments = Self::look(lane, dir)?;
+        match dir.hold() {
+            Ok(held) => segments.dir = held,
+            // Its items are waited for, and what is made in their place would be in the way when they come back.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io(format!("hold the folder {dir}"), e)),
+        }
         if segments.misplaced && !segments.is_held(cursor, head) {
             drop(dir.join(MISPLACED).remove_file());
             segments.misplaced = false;
@@ -96,6 +108,7 @@ impl Segments {
         let mut segments = Self {
             lane: lane.to_owned(),
             dir: dir.clone(),
+            standing: Standing::Here,
             entries: BTreeMap::new(),
             readahead: Readahead::default(),
             elsewhere: ScanSlot::default(),
@@ -244,11 +257,22 @@ impl Segments {
         Scan::of(&folders_in(&self.dir)?)
     }
 
-    /// All segments, whose items are before `end`, were deleted with the lane's folder.
-    pub(crate) fn note_deleted(&mut self, end: u64) {
+    /// What became of the folder, and whether that is news. One that was not there is held once it is.
+    pub(crate) fn look_after_folder(&mut self) -> (Standing, bool) {
+        if !self.dir.is_held() {
+            self.dir = self.dir.hold().unwrap_or_else(|_| self.dir.clone());
+            return (Standing::Here, false);
+        }
+        let standing = self.dir.standing();
+        (standing, std::mem::replace(&mut self.standing, standing) != standing)
+    }
+
+    /// All segments, whose items are before `end`, were deleted with their folder. `dir` is in its place.
+    pub(crate) fn note_deleted(&mut self, end: u64, dir: HeldPath) {
         self.entries.clear();
         self.elsewhere = ScanSlot::default();
         self.deleted_before = end;
+        (self.dir, self.standing) = (dir, Standing::Here);
     }
 
     /// Something was found where it does not belong. Leaves word of it for the next process.

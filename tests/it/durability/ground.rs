@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use spanspool::SpoolView;
 use testkit::faults::{Faults, Word};
 use testkit::host::{
-    Host, accepting, arrivals, assert_each_once, drain, lane_names, settings, silent, status, total,
+    Host, accepting, arrivals, assert_each_once, down, drain, lane_names, settings, silent, status, total,
     wait_for_items,
 };
+use testkit::ingest::{Answer, Ingest};
 use testkit::wait::eventually;
 use testkit::{TempDir, caller, compile_c, succeed};
 
@@ -168,30 +169,88 @@ fn a_journal_that_has_another_name_is_written_again_under_its_own() {
 }
 
 #[test]
-fn what_is_accepted_after_segments_were_removed_or_replaced_is_in_new_ones() {
+fn what_is_accepted_after_a_segment_was_removed_or_replaced_is_in_a_new_one() {
     for is_replaced in [false, true] {
-        let (dir, ingest) = (TempDir::new("ground-segments"), accepting());
+        let (dir, ingest) = (TempDir::new("ground-segment-gone"), accepting());
         let spool = dir.join("spool");
         let mut host = start(&dir, &spool, DEAD, &["exporter=none"]);
         assert_eq!(host.ask("enqueue before 2000 100"), "0 2000");
-        let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
+        let segment = first_segment(&spool.join("lanes").join(&lane_names(&spool)[0]));
         let (copy, away) = (dir.join("copy"), dir.join("away"));
-        succeed(std::process::Command::new("cp").arg("-a").args([&segments, &copy]));
-        fs::rename(&segments, &away).unwrap();
+        succeed(std::process::Command::new("cp").arg("-a").args([&segment, &copy]));
+        fs::rename(&segment, &away).unwrap();
         if is_replaced {
-            fs::rename(&copy, &segments).unwrap();
+            fs::rename(&copy, &segment).unwrap();
         }
         assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
         host.kill();
         assert!(log_of(&dir).contains("was removed or replaced while in use"), "{}", log_of(&dir));
         // What was there before is back: nothing is missing.
-        for segment in fs::read_dir(&away).unwrap().map(|entry| entry.unwrap().path()) {
-            let there = segments.join(segment.file_name().unwrap());
-            drop(fs::remove_dir_all(&there));
-            fs::rename(segment, there).unwrap();
-        }
+        drop(fs::remove_dir_all(&segment));
+        fs::rename(&away, &segment).unwrap();
         drain(&spool, &ingest.url());
         assert_each_once(&ingest, &[("before", 2000), ("after", 3000)]);
+    }
+}
+
+#[test]
+fn the_folder_of_segments_goes_on_where_it_is_moved() {
+    for is_delivered in [false, true] {
+        let (dir, ingest) = (TempDir::new("ground-segments-moved"), accepting());
+        let (spool, away) = (dir.join("spool"), dir.join("away"));
+        let how = if is_delivered { "schedule_delay_ms=600000" } else { "exporter=none" };
+        let mut host = start(&dir, &spool, &ingest.url(), &[how]);
+        assert_eq!(host.ask("enqueue before 3000 100"), "0 3000");
+        let segments = spool.join("lanes").join(&lane_names(&spool)[0]).join("segments");
+        fs::rename(&segments, &away).unwrap();
+        assert_eq!(host.ask("enqueue meanwhile 3000 100"), "0 3000");
+        eventually("it is said", || log_of(&dir).contains("segments was moved away"));
+        if is_delivered {
+            assert_eq!(host.ask("flush 60000"), "0");
+        }
+        assert!(!segments.exists(), "nothing is made under the old name");
+        fs::rename(&away, &segments).unwrap();
+        assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
+        eventually("it is said", || log_of(&dir).contains("segments is back in its place"));
+        if is_delivered {
+            assert_eq!(host.ask("flush 60000"), "0");
+        }
+        host.kill();
+        assert_eq!(log_of(&dir).matches("segments was moved away").count(), 1);
+        drain(&spool, &ingest.url());
+        assert_each_once(&ingest, &[("before", 3000), ("meanwhile", 3000), ("after", 3000)]);
+    }
+}
+
+#[test]
+fn what_was_in_a_deleted_folder_of_segments_is_counted_and_nothing_waits_for_it() {
+    for is_idle in [false, true] {
+        let (dir, port) = (TempDir::new("ground-segments-deleted"), down());
+        let spool = dir.join("spool");
+        // Two segments: the first is open when they are deleted.
+        for _ in 0..2 {
+            let mut filler = start(&dir, &spool, DEAD, &["exporter=none"]);
+            assert_eq!(filler.ask("enqueue before 3000 100"), "0 3000");
+            filler.kill();
+        }
+        let mut host = start(&dir, &spool, &port.url(), &["max_batch_size=64", "max_delay_ms=100"]);
+        eventually("it is tried", || total(&status(&spool), "export_state") == 2);
+        delete(&spool.join("lanes").join(&lane_names(&spool)[0]).join("segments"));
+        if !is_idle {
+            assert_eq!(host.ask("enqueue after 3000 100"), "0 3000");
+            eventually("it is said", || log_of(&dir).contains("segments was deleted while in use"));
+        }
+        let ingest = Ingest::start_on(port.port(), |_| Answer::status(200)).unwrap();
+        assert_eq!(host.ask("flush 60000"), "0");
+        let shown = status(&spool);
+        let (lost, accepted) = (total(&shown, "dropped_corrupt"), total(&shown, "accepted"));
+        assert!(lost > 0 && lost < 6000, "{lost} lost");
+        assert_eq!(total(&shown, "delivered") + lost, accepted);
+        if !is_idle {
+            assert_eq!(arrivals(&ingest).keys().filter(|id| id.starts_with("after-")).count(), 3000);
+        }
+        host.end();
+        assert_eq!(log_of(&dir).matches("segments was deleted while in use").count(), 1, "{}", log_of(&dir));
     }
 }
 
