@@ -317,13 +317,22 @@ impl Delivery {
         })
     }
 
+    /// What keeps batches on the disk.
+    fn trouble(&self, dispatch: &Dispatch) -> Option<(ExportState, String, Instant)> {
+        let store_trouble = || {
+            let (reason, until) = self.store_trouble(dispatch)?;
+            Some((ExportState::Backoff, reason, until))
+        };
+        self.lane.read_trouble().or_else(store_trouble)
+    }
+
     /// Shows in the counters what the export does.
     fn show(&self, dispatch: &Dispatch, now: Instant) {
         let mut status = dispatch.status(now);
-        let trouble = self.lane.read_trouble().or_else(|| self.store_trouble(dispatch));
-        let trouble = trouble.filter(|_| status.state == ExportState::Idle);
-        if let Some((reason, until)) = &trouble {
-            status = Status { state: ExportState::Backoff, reason: reason.clone(), until: Some(*until) };
+        if status.state == ExportState::Idle
+            && let Some((state, reason, until)) = self.trouble(dispatch)
+        {
+            status = Status { state, reason, until: Some(until) };
         }
         if !status.reason.is_empty() {
             self.lane.set_reason(&status.reason);

@@ -246,6 +246,8 @@ impl Lane {
         damaged_lane: DamagedLane,
         go_on: impl Fn() -> bool,
     ) -> Result<Option<Recovered>> {
+        // First whether all can be read: what is enqueued before something that can't would be enqueued again each time.
+        damaged_lane.pending(&mut |_, _| Ok(!self.has_ended()))?;
         let mut items = 0;
         let mut stopped = false;
         let ledger = damaged_lane.pending(&mut |key_name, json| {

@@ -37,6 +37,8 @@ pub struct UnreadableLane {
     /// Whether it is damaged: then the next client that delivers recovers what is whole in it. If not, it is of another
     /// format version, or can't be found or read now, and stays as it is.
     pub damaged: bool,
+    /// Whether a living process has it: its owner, or one that recovers it just now.
+    pub owned: bool,
 }
 
 /// One lane as it stands.
@@ -101,7 +103,7 @@ impl SpoolView {
                 && path.is_folder()
             {
                 let (reason, damaged) = (it.why().message().to_owned(), it.is_damage());
-                unreadable.push(UnreadableLane { id, reason, damaged });
+                unreadable.push(UnreadableLane { id, reason, damaged, owned: is_owned(&path) });
             }
         }
         Ok(unreadable)

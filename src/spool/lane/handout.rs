@@ -10,6 +10,7 @@ use crate::config::{Durability, Level};
 use crate::error::{Error, Result};
 use crate::os::lock::Unpoison;
 use crate::os::memory;
+use crate::spool::ExportState;
 use crate::spool::checkpoint::Tally;
 use crate::spool::format::stored_batch::StoredBatch;
 use crate::spool::lane::Lane;
@@ -198,7 +199,7 @@ impl Lane {
 
     /// Reads a batch from a segment, for the next call of `Queue::next`. `Some`: not before this time.
     fn read(&self, reading: Reading) -> Option<Instant> {
-        let again_at = self.hand_out.trouble().why().map(|(_, again_at)| again_at);
+        let again_at = self.hand_out.trouble().shown().map(|(.., again_at)| again_at);
         if again_at.is_some_and(|again_at| again_at > Instant::now()) {
             return again_at;
         }
@@ -239,9 +240,9 @@ impl Lane {
         again_at
     }
 
-    /// Why no batch can be read from segments now, and when that is tried again.
-    pub(crate) fn read_trouble(&self) -> Option<(String, Instant)> {
-        self.hand_out.trouble().why().map(|(why, again_at)| (why.to_owned(), again_at))
+    /// How it is shown that no batch can be read from segments now, why, and when that is tried again.
+    pub(crate) fn read_trouble(&self) -> Option<(ExportState, String, Instant)> {
+        self.hand_out.trouble().shown().map(|(state, why, again_at)| (state, why.to_owned(), again_at))
     }
 
     fn due(&self, window: Option<usize>) -> Due {

@@ -1,12 +1,17 @@
 //! Damage: a journal that does not say any more where its items go. They tell what they are themselves.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use spanspool::BatchTraceProcessor;
 use testkit::TempDir;
-use testkit::client::{assert_all_delivered, enqueue, lane_dir, open_offline, rejected, view};
+use testkit::client::{
+    assert_all_delivered, enqueue, lane_dir, let_go, open_offline, rejected, segment_dirs, view,
+};
 use testkit::ingest::{Answer, Ingest, items_of};
 use testkit::wait::{PATIENCE, eventually};
 
@@ -105,6 +110,39 @@ fn items_outside_the_journal_tell_it_as_well() {
     let traces = open(dir.path(), &base(&picky), &[("adopt_interval_ms", "10")]);
     eventually("it is delivered", || traces.stats().unwrap().delivered == 1);
     assert_eq!(times(&picky.requests()).get(&oversize), Some(&1));
+}
+
+/// What is whole before something that can't be read now would be sent again at each try.
+#[test]
+fn a_lane_is_recovered_once_all_of_it_can_be_read() {
+    let (dir, receiver) = (TempDir::new("otlp-damage-away"), Ingest::start(|_| Answer::status(200)).unwrap());
+    let spool = dir.join("spool");
+    let config = |more: &[_]| otlp_config(&spool, &base(&receiver), more);
+    let oversize = ["a", "b"].map(|name| name.repeat(100_000));
+    for name in &oversize {
+        let client = BatchTraceProcessor::open_offline(config(&[("journal_bytes", "128 KiB")])).unwrap();
+        client.enqueue(&item(name)).unwrap();
+        let_go(client, &spool);
+    }
+    let segments = segment_dirs(&spool);
+    assert_eq!(segments.len(), 2);
+    let (database, elsewhere) = (segments[1].join("db"), dir.join("elsewhere"));
+    fs::rename(&database, &elsewhere).unwrap();
+    damage(&spool, |bytes| bytes.fill(0));
+    let (mut config, tried) = (config(&[("adopt_interval_ms", "10")]), Arc::new(AtomicBool::new(false)));
+    let was_tried = tried.clone();
+    config.set_log(move |_, line| {
+        if line.contains("is missing") {
+            tried.store(true, Relaxed);
+        }
+    });
+    let client = BatchTraceProcessor::open(config).unwrap();
+    eventually("it is tried", || was_tried.load(Relaxed));
+    fs::rename(&elsewhere, &database).unwrap();
+    eventually("they are delivered", || client.stats().unwrap().delivered >= 2);
+    drop(client);
+    let arrived = times(&receiver.requests());
+    assert!(oversize.iter().all(|name| arrived.get(name) == Some(&1)), "{:?}", arrived.values());
 }
 
 #[test]

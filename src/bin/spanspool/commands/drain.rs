@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueHint};
 use spanspool::{
     BatchTraceProcessor, Config, Destination, ErrorKind, ExportState, ForeignLane, LaneStatus, Level,
-    SpoolView,
+    SpoolView, UnreadableLane,
 };
 
 use crate::cli::human::{count, counted, duration};
@@ -33,8 +33,8 @@ use crate::cli::spool::Spool;
 /// Ctrl-C loses nothing: undelivered items stay in the spool. The lanes of
 /// running processes are named and left to them.
 /// It waits for an ingest that is down. When the ingest refuses all that is left,
-/// or a key or an address is wrong, it ends and says so, unless '--timeout-ms'
-/// gives it time.
+/// a key or an address is wrong, or a file can't be read, it ends and says so,
+/// unless '--timeout-ms' gives it time.
 ///
 /// Exit code: 0 all is delivered, 1 something is left or was rejected, 2 wrong usage.
 #[derive(Args)]
@@ -144,12 +144,13 @@ fn deliver(
         let flushers: Vec<_> = route.processors().map(flush).collect();
         let (mut total, mut standstill, mut standing) = (0, Standstill::default(), None);
         while !flushers.iter().all(|flusher| flusher.is_finished()) {
-            let lanes = route.lanes(view, &view.foreign()?)?;
+            let foreign = view.foreign()?;
+            let lanes = route.lanes(view, &foreign)?;
             let pending = totals(&lanes).pending;
             total = total.max(pending);
             let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
             progress.show(total - pending, total, &note.unwrap_or_default());
-            if !is_patient && standstill.lasts(&lanes) {
+            if !is_patient && standstill.lasts(&lanes, &damaged(view, &foreign)?) {
                 standing = Some(standstill.shown(view.lanes()?));
                 // The flushes end with it.
                 route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
@@ -174,8 +175,9 @@ struct Standstill {
 }
 
 impl Standstill {
-    /// Whether it lasts already. `lanes`: those that this process has or may have.
-    fn lasts(&mut self, lanes: &[LaneStatus]) -> bool {
+    /// Whether it lasts already. `lanes`: those that this process has or may have; it may recover those that are `damaged`,
+    /// too.
+    fn lasts(&mut self, lanes: &[LaneStatus], damaged: &[UnreadableLane]) -> bool {
         let pending = totals(lanes).pending;
         if std::mem::replace(&mut self.pending, pending) != pending {
             self.held.clear();
@@ -184,11 +186,12 @@ impl Standstill {
         let is_any_left = left.peek().is_some();
         // Each is noted, also after one that does not wait.
         let moving = left.filter(|lane| !self.note(lane)).count();
-        if !is_any_left || moving > 0 {
+        if !is_any_left && damaged.is_empty() || moving > 0 {
             self.since = None;
             return false;
         }
-        self.since.get_or_insert_with(Instant::now).elapsed() >= STANDSTILL
+        let is_over = self.since.get_or_insert_with(Instant::now).elapsed() >= STANDSTILL;
+        is_over && !damaged.iter().any(|lane| lane.owned)
     }
 
     /// Notes how `lane` is. Returns whether it waits for something outside to change.
@@ -229,9 +232,9 @@ fn flush_until_empty(
         // The flush does not wait for orphans that are not yet adopted; they are within `adopt_interval_ms`.
         // Damaged lanes are looked for first: their items are pending elsewhere before the lane is gone.
         let foreign = view.foreign()?;
-        let damaged = view.unreadable()?.iter().any(|lane| lane.damaged && !is_foreign(&lane.id, &foreign));
+        let is_any_damaged = !damaged(view, &foreign)?.is_empty();
         let lanes = route.lanes(view, &foreign)?;
-        let done = !damaged && totals(&lanes).pending == 0 && !route.moves_items(view, &lanes)?;
+        let done = !is_any_damaged && totals(&lanes).pending == 0 && !route.moves_items(view, &lanes)?;
         if done || Instant::now() >= deadline {
             return Ok(());
         }
@@ -299,6 +302,13 @@ impl Route {
         lanes.retain(|lane| !is_foreign(&lane.id, foreign) && is_ours(lane) && self.takes(&lane.destination));
         Ok(lanes)
     }
+}
+
+/// The lanes that a client recovers, once all of them can be read.
+fn damaged(view: &SpoolView, foreign: &[ForeignLane]) -> Result<Vec<UnreadableLane>, Failure> {
+    let mut unreadable = view.unreadable()?;
+    unreadable.retain(|lane| lane.damaged && !is_foreign(&lane.id, foreign));
+    Ok(unreadable)
 }
 
 /// Whether the lane `id` is another user's.

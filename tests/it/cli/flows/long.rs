@@ -1,11 +1,13 @@
 //! What waits for seconds that no condition can shorten.
 
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, symlink};
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 
 use testkit::TempDir;
 use testkit::cli::run;
-use testkit::client::{enqueue, open_offline};
+use testkit::client::{arrived, enqueue, lane_dir, let_go, open_offline, segment_dirs};
 use testkit::ingest::{Answer, Ingest};
 
 use super::spool_of;
@@ -42,4 +44,40 @@ fn drain_ends_with_more_lanes_on_hold_than_it_delivers_at_once() {
     assert_eq!(ended.out.matches("1 pending: hold: HTTP 401").count(), LANES as usize, "{}", ended.out);
     assert!(ended.out.contains("nothing can be delivered until that changes"), "{}", ended.out);
     assert!(ingest.requests().len() <= LANES as usize, "{} requests", ingest.requests().len());
+}
+
+#[test]
+fn drain_ends_with_what_can_not_be_read() {
+    for is_damaged in [false, true] {
+        let folder = TempDir::new("cli-unreadable");
+        let (spool, elsewhere) = (folder.join("spool"), folder.join("elsewhere"));
+        for n in 0..2 {
+            let client = open_offline(&spool, &[("journal_bytes", "64KiB")]);
+            enqueue(&client, n * 3000..(n + 1) * 3000);
+            let_go(client, &spool);
+        }
+        if is_damaged {
+            let journal = File::options().write(true).open(lane_dir(&spool).join("journal")).unwrap();
+            journal.write_all_at(&[0; 4096], 0).unwrap();
+        }
+        let database = segment_dirs(&spool)[1].join("db");
+        fs::rename(&database, &elsewhere).unwrap();
+        symlink(&elsewhere, &database).unwrap();
+        let ingest = Ingest::start(|_| Answer::status(200)).unwrap();
+        let (dir, endpoint) = (folder.argument("spool"), format!("endpoint={}", ingest.url()));
+        let ended = run(&["drain", "--spool-dir", &dir, "--set", &endpoint]).with(1);
+        let said = ended.out.clone() + &ended.err;
+        for part in ["db is not a file", "nothing can be delivered until that changes"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        fs::rename(&elsewhere, &database).unwrap();
+        run(&["drain", "--spool-dir", &dir, "--set", &endpoint]).with(0);
+        let mut arrived = arrived(&ingest);
+        arrived.sort_unstable();
+        if is_damaged {
+            // What the journal and a segment both have comes twice.
+            arrived.dedup();
+        }
+        assert!(arrived.into_iter().eq(0..6000));
+    }
 }
