@@ -255,8 +255,8 @@ enum spanspool_export
    */
   SPANSPOOL_EXPORT_BACKOFF = 2,
   /**
-   * Waiting for something outside to change: a key, a permission, an address, a file that stays missing or unreadable.
-   * It probes now and then.
+   * Waiting for something outside to change: a key, a permission, an address, room on the disk, a file that stays
+   * missing or unreadable. It probes now and then.
    */
   SPANSPOOL_EXPORT_HOLD = 3,
 };

@@ -321,7 +321,7 @@ impl Delivery {
     fn trouble(&self, dispatch: &Dispatch) -> Option<(ExportState, String, Instant)> {
         let store_trouble = || {
             let (reason, until) = self.store_trouble(dispatch)?;
-            Some((ExportState::Backoff, reason, until))
+            Some((ExportState::Hold, reason, until))
         };
         self.lane.read_trouble().or_else(store_trouble)
     }

@@ -54,8 +54,8 @@ pub enum ExportState {
     Sending = 1,
     /// Waiting before it tries again.
     Backoff = 2,
-    /// Waiting for something outside to change: a key, a permission, an address, a file that stays missing or unreadable.
-    /// It probes now and then.
+    /// Waiting for something outside to change: a key, a permission, an address, room on the disk, a file that stays
+    /// missing or unreadable. It probes now and then.
     Hold = 3,
 }
 

@@ -33,8 +33,8 @@ use crate::cli::spool::Spool;
 /// Ctrl-C loses nothing: undelivered items stay in the spool. The lanes of
 /// running processes are named and left to them.
 /// It waits for an ingest that is down. When the ingest refuses all that is left,
-/// a key or an address is wrong, or a file can't be read, it ends and says so,
-/// unless '--timeout-ms' gives it time.
+/// a key or an address is wrong, a file can't be read or the disk is full, it ends
+/// and says so, unless '--timeout-ms' gives it time.
 ///
 /// Exit code: 0 all is delivered, 1 something is left or was rejected, 2 wrong usage.
 #[derive(Args)]

@@ -2,13 +2,17 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 
 use testkit::TempDir;
-use testkit::cli::run;
+use testkit::cli::{Ended, run, run_with_input, spanspool};
 use testkit::client::{arrived, enqueue, lane_dir, let_go, open_offline, segment_dirs};
-use testkit::ingest::{Answer, Ingest};
+use testkit::faults::{Faults, Word};
+use testkit::ingest::{Answer, Ingest, Request};
+use testkit::run::output_within;
+use testkit::wait::PATIENCE;
 
 use super::spool_of;
 
@@ -80,4 +84,27 @@ fn drain_ends_with_what_can_not_be_read() {
         }
         assert!(arrived.into_iter().eq(0..6000));
     }
+}
+
+#[test]
+fn drain_ends_with_what_a_full_disk_can_not_set_aside() {
+    let (folder, dir) = spool_of("{\"id\":\"bad\"}\n{\"id\":\"good\"}\n");
+    let refuses = |request: &Request| String::from_utf8_lossy(&request.body).contains("bad");
+    let ingest =
+        Ingest::start(move |request| Answer::status(if refuses(request) { 422 } else { 200 })).unwrap();
+    let endpoint = format!("endpoint={}", ingest.url());
+    let drain = ["drain", "--spool-dir", &dir, "--set", &endpoint];
+    let store = lane_dir(Path::new(&dir)).join("rejected");
+    let faults = Faults::below(&store, &folder.join("faults"));
+    faults.set(Word::Full, 1);
+    let mut on_full_disk = spanspool(&drain);
+    faults.load(&Faults::compile(folder.path()), &mut on_full_disk);
+    let ended = Ended::from(output_within(PATIENCE, &mut on_full_disk, "drain")).with(1);
+    for part in ["1 pending: hold", "os error 28", "nothing can be delivered until that changes"] {
+        assert!(ended.out.contains(part), "{part} in {}", ended.out);
+    }
+    // What is accepted proves that the refusal is about the item.
+    run_with_input(&["enqueue", "--spool-dir", &dir], b"{\"id\":\"another\"}\n").with(0);
+    let ended = run(&drain).with(1);
+    assert!(ended.out.contains("1 item rejected in this run"), "{}", ended.out);
 }
