@@ -298,6 +298,8 @@ impl Delivery {
 
     /// A request was accepted with a word about it.
     fn note_partial_success(&self, part: &Batch, rejected: u64, message: &str) {
+        // A request has fewer records than bytes; what a receiver says beyond that must not overflow the counter.
+        let rejected = rejected.min(part.items_bytes());
         self.outlet.note_partially_rejected(rejected);
         let said = quote(message.as_bytes());
         let what = match rejected {

@@ -2,10 +2,12 @@
 
 use std::io::Read;
 
+use flate2::read::MultiGzDecoder;
+
 use crate::config::on_one_line;
 
 /// How much of an answer's body is read, so that its connection can be used again.
-const MAX_READ_BYTES: usize = 64 << 10;
+pub(super) const MAX_READ_BYTES: usize = 64 << 10;
 
 /// What the ingest said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,22 +34,30 @@ pub(crate) fn quote(body: &[u8]) -> String {
     if line.is_empty() { String::new() } else { format!(": {line}") }
 }
 
-/// Reads an answer's body up to its end or the limit, and keeps its first bytes. The status has already decided: a
+/// An answer's body without its `Content-Encoding`. Nothing asks for one, but a server may choose it (RFC 9110, 12.5.3).
+pub(super) fn plain<'a>(body: impl Read + 'a, encoding: Option<&str>) -> Box<dyn Read + 'a> {
+    match encoding.map(|name| name.trim().to_ascii_lowercase()).as_deref() {
+        Some("gzip" | "x-gzip") => Box::new(MultiGzDecoder::new(body)),
+        _ => Box::new(body),
+    }
+}
+
+/// Reads an answer's body up to its end or the limit, and keeps its first `most` bytes. The status has already decided: a
 /// body that breaks off changes nothing. Where the body quotes one of `secrets`, that is blotted out, because the answer
 /// is logged and stored.
-pub(super) fn read(mut body: impl Read, secrets: &[&str]) -> Vec<u8> {
+pub(super) fn read(mut body: impl Read, most: usize, secrets: &[&str]) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut chunk = [0; 8 << 10];
     let mut read = 0;
     // A secret that begins in the last byte to be kept must be seen whole.
-    let max_kept = Answer::MAX_BYTES + secrets.iter().map(|secret| secret.len()).max().unwrap_or(0);
+    let max_kept = most + secrets.iter().map(|secret| secret.len()).max().unwrap_or(0);
     while read < MAX_READ_BYTES {
         let Ok(n @ 1..) = body.read(&mut chunk) else { break };
         kept.extend(chunk.iter().take(n.min(max_kept - kept.len())));
         read += n;
     }
     blot_out(&mut kept, secrets);
-    kept.truncate(Answer::MAX_BYTES);
+    kept.truncate(most);
     kept
 }
 
@@ -87,7 +97,7 @@ mod tests {
         for at in Answer::MAX_BYTES - 8..=Answer::MAX_BYTES {
             let mut body = vec![b' '; at];
             body.extend(b"sk-12 and more");
-            let kept = read(&body[..], &["sk-12"]);
+            let kept = read(&body[..], Answer::MAX_BYTES, &["sk-12"]);
             assert!(!kept.windows(2).any(|part| part == b"sk"), "at {at}");
         }
     }

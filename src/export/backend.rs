@@ -10,7 +10,7 @@ use super::classify::classify;
 use super::environment::with_environment;
 use super::http::{Answered, HeaderName, HeaderValue, HttpClient, Proxy, Unanswered};
 use super::keys::{Env, Keys, env_text};
-use super::{Outcome, TracingExporter, answer, proxy};
+use super::{Answer, Outcome, TracingExporter, answer, proxy};
 use crate::batch::Batch;
 use crate::config::{Config, Destination, Endpoint, Secret, on_one_line};
 use crate::error::{Error, ErrorKind, Result};
@@ -204,16 +204,18 @@ impl BackendSpanExporter {
                     self.ask_first.store(false, Relaxed);
                 }
                 let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok());
-                let body = answer::read(body.into_reader(), &secrets);
-                let partial = match self.destination.signal() {
-                    Some(_) if head.status.is_success() => PartialSuccess::of(&body),
-                    _ => PartialSuccess::default(),
-                };
-                if !partial.is_whole() {
-                    let PartialSuccess { rejected, message } = partial;
-                    return Outcome::PartlyAccepted { status, rejected, message: on_one_line(&message) };
+                // Some compress without being asked.
+                let body = answer::plain(body.into_reader(), header("content-encoding"));
+                if !head.status.is_success() || self.destination.signal().is_none() {
+                    return classify(status, header, answer::read(body, Answer::MAX_BYTES, &secrets));
                 }
-                classify(status, header, body)
+                let body = answer::read(body, answer::MAX_READ_BYTES, &secrets);
+                let partial = PartialSuccess::of(&body);
+                if partial.is_whole() {
+                    return classify(status, header, body);
+                }
+                let PartialSuccess { rejected, message } = partial;
+                Outcome::PartlyAccepted { status, rejected, message: on_one_line(&message) }
             }
             Err(Unanswered::Hindered(reason)) => hold(reason),
             Err(

@@ -1,7 +1,10 @@
 //! Refusals: bad items at the door, and what receivers do not take.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as Traces;
 use prost::Message;
 use spanspool::{BatchTraceProcessor, ErrorKind};
@@ -169,4 +172,53 @@ fn records_that_are_refused_in_a_success_are_counted_and_told() {
     // The counter outlives the process.
     let next = open(dir.path(), &base(&receiver), &[]);
     assert_eq!(next.stats().unwrap().partially_rejected, 2);
+}
+
+#[test]
+fn a_partial_success_is_counted_however_it_is_written() {
+    let dir = TempDir::new("otlp-partial-forms");
+    let long = "x".repeat(200_000);
+    let json = format!(r#"{{"partialSuccess":{{"rejectedSpans":"2","errorMessage":"{long}"}}}}"#);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(json.as_bytes()).unwrap();
+    let answers = [
+        Answer::status(200).header("content-type", "application/json").body(json),
+        Answer::status(200).header("content-encoding", "gzip").body(gzip.finish().unwrap()),
+        partly(2, &long),
+        partly(-2, &long),
+    ];
+    let (said, receiver) = (Arc::new(Mutex::new(Vec::new())), answering(answers));
+    let (log, mut config) = (said.clone(), otlp_config(dir.path(), &base(&receiver), &[]));
+    config.set_log(move |_, line| log.lock().unwrap().push(line.to_owned()));
+    let client = BatchTraceProcessor::open(config).unwrap();
+    for n in 1..5 {
+        client.enqueue(&item(&n.to_string())).unwrap();
+        client.flush(PATIENCE).unwrap();
+    }
+    assert_all_delivered(&client, 4);
+    assert_eq!(client.stats().unwrap().partially_rejected, 6);
+    let said = said.lock().unwrap().clone();
+    let told = said.iter().filter(|line| line.contains("was accepted") && line.ends_with("xxx"));
+    assert_eq!(told.count(), 4, "{said:?}");
+}
+
+#[test]
+fn a_receiver_that_refuses_more_than_there_is_overflows_nothing() {
+    let (dir, receiver) =
+        (TempDir::new("otlp-partial-most"), answering([0; 4].map(|_| partly(i64::MAX, ""))));
+    let client = open(dir.path(), &base(&receiver), &[]);
+    let mut bytes = 0;
+    for n in 0..4 {
+        let item = item(&n.to_string());
+        bytes += item.len() as u64;
+        client.enqueue(&item).unwrap();
+        client.flush(PATIENCE).unwrap();
+    }
+    assert_eq!(client.stats().unwrap().partially_rejected, bytes);
+}
+
+/// Gives the `answers`, one after the other.
+fn answering<const N: usize>(answers: [Answer; N]) -> Ingest {
+    let answers = Mutex::new(answers.into_iter());
+    Ingest::start(move |_| answers.lock().unwrap().next().unwrap()).unwrap()
 }
