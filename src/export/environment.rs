@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// How long a request takes at most, in milliseconds, where neither a setting nor a variable says so.
 const TIMEOUT_MS: &str = "10000";
 
+/// What a timeout of 0 comes to, which means no limit in OpenTelemetry.
+const LONGEST_MS: &str = "86400000";
+
 /// `config` with what the environment adds to it, if it is for OTLP. The environment is read here and never again.
 ///
 /// # Errors
@@ -38,9 +41,14 @@ fn complete(config: &mut Config, signal: Signal, env: Env) -> Result<()> {
         if !config.is_told(key)
             && let Some((name, value)) = variables.text(option)?
         {
+            let value = match (option, value.to_ascii_lowercase()) {
+                ("TIMEOUT", none) if none == "0" => LONGEST_MS.to_owned(),
+                (_, value) => value,
+            };
             config.set(key, &value).map_err(|e| unusable(&name, e.message(), ""))?;
         }
     }
+    let mut identity = None;
     for (key, option) in [
         ("ca_file", "CERTIFICATE"),
         ("client_cert_file", "CLIENT_CERTIFICATE"),
@@ -50,11 +58,16 @@ fn complete(config: &mut Config, signal: Signal, env: Env) -> Result<()> {
             && let Some((name, path)) = variables.os_text(option)
         {
             config.set_os(key, &path).map_err(|e| unusable(&name, e.message(), ""))?;
+            identity = Some(name).filter(|_| key != "ca_file");
         }
     }
+    if let Some(name) = identity {
+        config.client_identity().map_err(|e| unusable(&name, e.message(), ""))?;
+    }
     if let Some((name, list)) = variables.text("HEADERS")? {
+        let told = config.headers.clone();
         for (header, value) in headers(&list).map_err(|why| unusable(&name, why, ""))? {
-            if !config.headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(&header)) {
+            if !told.iter().any(|(set, _)| set.eq_ignore_ascii_case(&header)) {
                 let key = format!("header.{header}");
                 config.set(&key, &value).map_err(|e| unusable(&name, e.message(), ""))?;
             }
@@ -80,7 +93,7 @@ impl Variables<'_> {
     /// The only encoding that is sent.
     fn check_protocol(&self) -> Result<()> {
         let Some((name, protocol)) = self.text("PROTOCOL")? else { return Ok(()) };
-        if protocol == "http/protobuf" {
+        if protocol.eq_ignore_ascii_case("http/protobuf") {
             return Ok(());
         }
         let why = "spanspool sends http/protobuf only; set the variable to http/protobuf, and the endpoint to the \
@@ -210,6 +223,7 @@ mod tests {
         }
         assert!(completed(&[], &[("PROTOCOL", "grpc"), ("TRACES_PROTOCOL", "http/protobuf")]).is_ok());
         assert!(completed(&[], &[("LOGS_PROTOCOL", "grpc")]).is_ok());
+        assert!(completed(&[], &[("PROTOCOL", "HTTP/Protobuf")]).is_ok());
     }
 
     #[test]
@@ -219,6 +233,9 @@ mod tests {
         let found: Vec<_> =
             config.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
         assert_eq!(found, [("X-A", "mine"), ("Authorization", "Basic c3Bhbg=="), ("x-b", "2=3")]);
+        // Of two of one name the last counts, as with the SDKs' own exporters.
+        let twice = completed(&[], &[("HEADERS", "x-a=1,X-A=2")]).unwrap();
+        assert_eq!(twice.headers, [("X-A".to_owned(), Secret::new("2"))]);
         let of_signal = completed(&[], &[variables[0], ("TRACES_HEADERS", "x-c=3")]).unwrap();
         assert_eq!(of_signal.headers, [("x-c".to_owned(), Secret::new("3"))]);
         for bad in ["sk-secret", "a=sk-secret%0d%0aHost: x", "a=sk-secret%f", "host=sk-secret", "ü=sk-secret"]
@@ -239,10 +256,11 @@ mod tests {
         assert_eq!(of(&[], &[]), (ten, false));
         assert_eq!(of(&[], &[far]), (ten, true));
         assert_eq!(of(&[], &[far, ("COMPRESSION", "none")]), (ten, false));
-        assert_eq!(of(&[], &[("TRACES_COMPRESSION", "gzip")]), (ten, true));
+        assert_eq!(of(&[], &[("TRACES_COMPRESSION", "GZip")]), (ten, true));
         let five = ("TIMEOUT", "5000");
         assert_eq!(of(&[], &[five, ("TRACES_TIMEOUT", "7000")]), (Duration::from_secs(7), false));
         assert_eq!(of(&[("request_timeout_ms", "60000")], &[five]), (Duration::from_secs(60), false));
+        assert_eq!(of(&[], &[("TIMEOUT", "0")]), (Duration::from_secs(86_400), false));
         assert!(completed(&[], &[("TIMEOUT", "soon")]).is_err());
     }
 
@@ -252,5 +270,9 @@ mod tests {
         let config = completed(&[("ca_file", "/mine")], &variables).unwrap();
         assert_eq!(config.ca_file.as_deref(), Some("/mine".as_ref()));
         assert_eq!(config.client_identity().unwrap(), Some(("/cert".as_ref(), "/key".as_ref())));
+        for half in ["CLIENT_CERTIFICATE", "TRACES_CLIENT_KEY"] {
+            let error = completed(&[], &[(half, "/half")]).unwrap_err();
+            assert!(error.message().contains(&format!("OTEL_EXPORTER_OTLP_{half}:")), "{error}");
+        }
     }
 }
