@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import mmap
 import os
@@ -144,9 +145,15 @@ def test_each_status_has_a_class_of_its_own_and_survives_pickling() -> None:
     assert len({type(error) for error in errors}) == len(errors)
     assert {type(error).__name__ for error in errors} <= set(spanspool.__all__)
     for error in [*errors, error_of(1234, "newer")]:
-        copy = pickle.loads(pickle.dumps(error))
-        assert (type(copy), str(copy), copy.status) == (type(error), str(error), error.status)
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), again.status) == (type(error), str(error), error.status)
     assert type(errors[-1]) is SpanspoolError and errors[-1].status == 1234
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_client_has_no_copies(make: Callable[[Client], object], ingest: Ingest, spool: Path) -> None:
+    with Client(spool, endpoint=ingest.url()) as client, pytest.raises(TypeError, match="spool_dir"):
+        make(client)
 
 
 def test_every_call_after_shutdown_says_so(ingest: Ingest, spool: Path) -> None:

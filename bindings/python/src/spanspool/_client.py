@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import ArgumentError, SettingError, SpanspoolError, Status, error_of
 from ._json import encode
@@ -185,6 +185,10 @@ class Client:
         if status not in (Status.OK, Status.SHUT_DOWN):
             logger.warning("not all items are delivered, they stay in the spool: %s", text)
 
+    def __reduce__(self) -> NoReturn:
+        # A copy would free the handle a second time.
+        raise TypeError("a Client can't be copied or pickled: open another one on the same spool_dir")
+
     def __del__(self) -> None:
         # A thread inside a call holds a reference to the client, so no thread is in one now.
         self._free(self._handle)
@@ -282,6 +286,8 @@ def _check_setting(status: int, why: bytes) -> None:
 
 def _c_text(what: str, value: str | bytes, kind: type[ArgumentError] = ArgumentError) -> bytes:
     """``value`` as a C string. C would take a NUL inside for its end and act on half of it."""
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"{what} is a text, not {type(value).__name__}")
     try:
         encoded = value if isinstance(value, bytes) else value.encode()
     except UnicodeEncodeError as error:

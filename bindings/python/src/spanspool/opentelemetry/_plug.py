@@ -20,6 +20,8 @@ Data = TypeVar("Data")
 
 # How long the end of a program waits for a receiver, in seconds. What is not delivered by then stays in the spool.
 _PATIENCE = 5.0
+# How long a flush without a timeout waits, as with the SDK's own processors.
+_FLUSH = 30.0
 
 
 class Plug(Generic[Data]):
@@ -41,13 +43,13 @@ class Plug(Generic[Data]):
         self._request = request
         self._losses = Losses(what)
 
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+    def force_flush(self, timeout_millis: float | None = None) -> bool:
         """Sends at once and waits until all is delivered or rejected. False if the time was over first.
 
-        What is left stays in the spool and is delivered later.
+        Without a timeout it waits 30 seconds at most. What is left stays in the spool and is delivered later.
         """
         try:
-            self.client.flush(timeout_millis / 1000)
+            self.client.flush(_FLUSH if timeout_millis is None else timeout_millis / 1000)
         except (TimeoutError, ShutDownError):
             return False
         except SpanspoolError as error:
