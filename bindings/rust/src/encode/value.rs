@@ -26,6 +26,9 @@ const HEAD: usize = 2;
 /// The field of `ArrayValue` and of `KeyValueList`.
 const VALUES: u32 = 1;
 
+/// The messages that a value may have in one another. Receivers take 100, and a value is at most the 6th.
+const MOST_NESTED: usize = 94;
+
 impl Writer<'_> {
     /// Writes attributes, each as a `KeyValue` in `field`.
     pub(super) fn attributes<'a>(&mut self, field: u32, attributes: impl IntoIterator<Item = &'a KeyValue>) {
@@ -79,19 +82,26 @@ impl Writer<'_> {
     }
 
     pub(super) fn any_value(&mut self, value: &AnyValue) {
+        self.any_value_within(value, MOST_NESTED);
+    }
+
+    /// Writes a value that may have `room` messages in one another. What needs more becomes a text.
+    fn any_value_within(&mut self, value: &AnyValue, room: usize) {
         match value {
             AnyValue::String(text) => self.string(text.as_str()),
             AnyValue::Boolean(value) => self.bool(*value),
             AnyValue::Int(value) => self.int(*value),
             AnyValue::Double(value) => self.double(*value),
             AnyValue::Bytes(bytes) => self.bytes(any_value::BYTES, bytes),
-            AnyValue::ListAny(values) => self.array(values, |w, value| w.any_value(value)),
-            AnyValue::Map(values) => self.message(any_value::KEY_VALUES, |w| {
+            AnyValue::ListAny(values) if room >= 2 => {
+                self.array(values, |w, value| w.any_value_within(value, room - 2));
+            }
+            AnyValue::Map(values) if room >= 3 => self.message(any_value::KEY_VALUES, |w| {
                 for (key, value) in values.iter() {
-                    w.key_value(VALUES, key, |w| w.any_value(value));
+                    w.key_value(VALUES, key, |w| w.any_value_within(value, room - 3));
                 }
             }),
-            // A type that a later SDK adds.
+            // Too deep, or a type that a later SDK adds.
             other => self.string(&format!("{other:?}")),
         }
     }

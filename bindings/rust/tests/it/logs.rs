@@ -202,3 +202,32 @@ fn the_exporter_stores_what_the_sdk_would_send() {
         builder.with_log_processor(BatchLogProcessor::builder(exporter).build())
     });
 }
+
+#[test]
+fn values_that_no_receiver_would_take_become_text() {
+    let (dir, receiver) = (TempDir::new("logs-deep"), receiver());
+    let client = client(dir.path(), receiver.port(), "logs");
+    let processor = SpoolLogProcessor::with_client(client.clone());
+    let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
+    let list = |inner| AnyValue::ListAny(Box::new(vec![inner]));
+    let map = |inner| AnyValue::Map(Box::new(HashMap::from([(Key::from("in"), inner)])));
+    let deep = [
+        (0..100).fold("core".into(), |inner, _| list(inner)),
+        (0..100).fold("core".into(), |inner, _| map(inner)),
+    ];
+    let logger = provider.logger("");
+    for value in &deep {
+        let mut record = logger.create_log_record();
+        record.set_body(value.clone());
+        record.add_attribute("value", value.clone());
+        logger.emit(record);
+    }
+    client.flush(PATIENCE).unwrap();
+    let found = arrived(&receiver);
+    assert_eq!(found.len(), deep.len());
+    for (_, record) in found {
+        let text = format!("{record:?}");
+        assert_eq!(text.matches("core").count(), 2, "{text}");
+    }
+    provider.shutdown().unwrap();
+}
