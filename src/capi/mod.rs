@@ -171,15 +171,16 @@ pub extern "C" fn spanspool_config_set_log(
 }
 
 /// Opens the spool, starts delivering, and adopts the lanes of dead processes. It reads OPENAI_API_KEY, OPENAI_ORG_ID
-/// and OPENAI_PROJECT_ID from the environment; no later call does.
+/// and OPENAI_PROJECT_ID from the environment, or with exporter=otlp OTEL_EXPORTER_OTLP_ENDPOINT and its kin; no later
+/// call does.
 ///
 /// config: yours; may be freed or changed as soon as the call returns.
 /// out: receives the handle on OK; otherwise it is not written.
 /// errbuf, errbuf_len: as under "Errors" above.
 ///
-/// Returns OK; ERR_INVALID_ARGUMENT: an argument is NULL, spool_dir is not set, or settings contradict each other;
-/// ERR_IO: spool_dir cannot be created or written, has no room for journal_bytes, or a thread cannot be started;
-/// ERR_CORRUPT; ERR_LOCKED; ERR_INTERNAL.
+/// Returns OK; ERR_INVALID_ARGUMENT: an argument is NULL, spool_dir is not set, settings contradict each other, or a
+/// variable of OpenTelemetry can't be used; ERR_IO: spool_dir cannot be created or written, has no room for
+/// journal_bytes, or a thread cannot be started; ERR_CORRUPT; ERR_LOCKED; ERR_INTERNAL.
 /// Threads: any, while no thread changes config. Several handles may be open on one spool_dir, in one process or in
 /// many.
 /// Lifetime: the handle is yours, until spanspool_free.
