@@ -82,7 +82,6 @@ fn nearest(key: &str) -> String {
 
 /// Headers that carry the request itself; a user's value would break it.
 const OWN_HEADERS: &[&str] = &[
-    "authorization",
     "connection",
     "content-encoding",
     "content-length",
@@ -103,9 +102,12 @@ fn set_header(config: &mut Config, name: &str, value: &str) -> std::result::Resu
         return Err("it is not a header name (RFC 9110 token)".into());
     }
     // Collectors take Basic and other schemes as well as Bearer.
-    let is_authorization =
-        config.exporter == ExporterKind::Otlp && name.eq_ignore_ascii_case("authorization");
-    if !is_authorization && OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+    let is_authorization = name.eq_ignore_ascii_case("authorization");
+    if is_authorization && config.exporter != ExporterKind::Otlp {
+        let why = "spanspool sets this header itself, of api_key; for a receiver of OTLP set exporter=otlp before it";
+        return Err(why.into());
+    }
+    if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         return Err("spanspool sets this header itself".into());
     }
     let value = Secret::new(header_text(value)?);

@@ -389,9 +389,11 @@ def test_where_and_how_it_sends(receiver: Ingest, spool: Path, monkeypatch: pyte
     token = f"spanspool-opentelemetry-python/{__version__} "
     assert request.headers["user-agent"].startswith(token) and "OTel-OTLP-Exporter" in request.headers["user-agent"]
     processor.shutdown()
-    processor = SpoolSpanProcessor(spool, headers={"user-agent": "mine"})
+    processor = SpoolSpanProcessor(spool, headers={"user-agent": "mine", "Authorization": "Basic c3Bhbg=="})
     tracer_of(processor).start_span("span").end()
-    assert processor.force_flush() and receiver.requests()[1].headers["user-agent"] == "mine"
+    assert processor.force_flush()
+    headers = receiver.requests()[1].headers
+    assert (headers["user-agent"], headers["authorization"]) == ("mine", "Basic c3Bhbg==")
     processor.shutdown()
 
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")

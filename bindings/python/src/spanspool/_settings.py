@@ -102,7 +102,8 @@ def default_spool_dir() -> str:
 def setting_texts(settings: Mapping[str, object]) -> list[tuple[str, str, str | bytes]]:
     """Each setting as a triple: its name in Python, its name in C, its value as a text or, for a path, as bytes."""
     texts: list[tuple[str, str, str | bytes]] = []
-    for name, value in settings.items():
+    # Which headers are allowed depends on the exporter, so they come last.
+    for name, value in sorted(settings.items(), key=lambda setting: setting[0] == "headers"):
         if value is None:
             continue
         if name in _IN_C:
