@@ -1,5 +1,6 @@
 //! Setting: one row of the table of all settings, the single source of names, defaults and limits.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(super) fn apply(config: &mut Config, key: &str, value: &str) -> Result<()> {
     let Some(setting) = SETTINGS.iter().find(|s| s.name == key) else {
         return Err(Error::new(
             ErrorKind::UnknownSetting,
-            format!("unknown setting '{key}'{}", nearest(key)),
+            format!("unknown setting '{}'{}", quoted(key), nearest(key)),
         ));
     };
     let may_be_secret = key == "api_key" || key == "endpoint" && value.contains(['@', '?']);
@@ -65,7 +66,17 @@ pub(super) fn path_of(key: &str, value: &OsStr) -> Result<PathBuf> {
 }
 
 fn refused(key: &str, value: &str, why: &str) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("setting {key}='{value}': {why}"))
+    let what = format!("setting {}='{}': {why}", quoted(key), quoted(value));
+    Error::new(ErrorKind::InvalidArgument, what)
+}
+
+/// As much of a text as an error quotes, so that a caller's buffer has room for what is wrong with it.
+fn quoted(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 200;
+    match text.floor_char_boundary(MOST) {
+        end if end < text.len() => format!("{}…", &text[..end]).into(),
+        _ => text.into(),
+    }
 }
 
 /// A hint at the setting that was probably meant.

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #define INVALID SPANSPOOL_ERR_INVALID_ARGUMENT
+#define FIVE(text) text text text text text
 
 struct refused {
     const char *key, *value, *parts[3];
@@ -24,6 +25,7 @@ static const struct refused BAD[] = {
     {"jitter", "NaN", {"jitter", "'NaN'", "0 to 1"}},
     {"overflow", "explode", {"overflow", "'explode'", "reject, drop_oldest"}},
     {"allow_insecure", "yes", {"allow_insecure", "'yes'", "true, false"}},
+    {"overflow", FIVE(FIVE(FIVE(FIVE("long")))), {"overflow", "'long", "reject, drop_oldest"}},
     {"endpoint", "not a url", {"endpoint", "'not a url'", "http"}},
     {"endpoint", "ftp://host/", {"endpoint", "'ftp://host/'", "http"}},
     {"endpoint", "http://", {"endpoint", "http"}},
