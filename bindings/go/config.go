@@ -67,7 +67,7 @@ type Config struct {
 	Settings map[string]string
 	// Logger receives the library's log: an ingest that refuses, items set aside or dropped, and at debug level why a
 	// call failed. Without one nothing is logged. Its handler is called on the library's threads, several at once, and
-	// must not call the client.
+	// must not call the client. If it panics, the line is lost.
 	Logger *slog.Logger
 }
 

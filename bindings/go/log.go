@@ -13,6 +13,8 @@ import (
 //
 //export spanspoolGoLog
 func spanspoolGoLog(level C.int32_t, message *C.char, handle C.uintptr_t) {
+	// A handler's panic must not travel through the library's frames, nor end the process on one of its threads.
+	defer func() { _ = recover() }()
 	logger, ctx, at := cgo.Handle(handle).Value().(*slog.Logger), context.Background(), slogLevel(int32(level))
 	if logger.Enabled(ctx, at) {
 		logger.Log(ctx, at, C.GoString(message))

@@ -3,6 +3,7 @@ package spanspool_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -75,6 +76,26 @@ func TestTheLibraryLogsToSlog(t *testing.T) {
 	}
 	if strings.Contains(all.String()+few.String(), "sk-secret") {
 		t.Error("the key is in the log")
+	}
+}
+
+// panicking is a handler with a defect.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panicking) Handle(context.Context, slog.Record) error { panic("a defect") }
+
+func TestAHandlerThatPanicsCostsItsLine(t *testing.T) {
+	client := open(t, spanspool.Config{SpoolDir: t.TempDir(), Endpoint: nowhere, Logger: slog.New(panicking{})})
+	if err := client.Enqueue([]byte("not JSON")); !errors.Is(err, spanspool.ErrInvalidItem) {
+		t.Error(err)
+	}
+	enqueue(t, client, item("log", 0))
+	for range 2 {
+		if err := client.Shutdown(within(t, 20*time.Millisecond)); !errors.Is(err, spanspool.ErrTimeout) {
+			t.Error(err)
+		}
 	}
 }
 
