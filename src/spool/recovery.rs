@@ -246,8 +246,12 @@ impl Lane {
         damaged_lane: DamagedLane,
         go_on: impl Fn() -> bool,
     ) -> Result<Option<Recovered>> {
-        // First whether all can be read: what is enqueued before something that can't would be enqueued again each time.
+        // First whether all can be read, and what comes last be done: what is enqueued before something that can't would be
+        // enqueued again each time.
         damaged_lane.pending(&mut |_, _| Ok(!self.has_ended()))?;
+        let store = RejectedFiles::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
+        store.damaged()?;
+        self.stores().quarantine().make()?;
         let mut items = 0;
         let mut stopped = false;
         let ledger = damaged_lane.pending(&mut |key_name, json| {
@@ -259,7 +263,6 @@ impl Lane {
             return Ok(None);
         }
         self.sync()?;
-        let store = RejectedFiles::new(&damaged_lane.id, damaged_lane.dir.join("rejected"));
         let (moved, evicted) = self.take_rejected(&store)?;
         self.stores().quarantine().take_over(&damaged_lane.dir)?;
         let lost = ledger.as_ref().and_then(|ledger| ledger.pending).map(|all| all.saturating_sub(items));

@@ -26,6 +26,11 @@ impl Quarantine {
         self.dir.bytes_on_disk()
     }
 
+    /// Makes the folder, if there is none: a full disk may have no room for it later.
+    pub(crate) fn make(&self) -> Result<()> {
+        self.dir.create()
+    }
+
     /// Moves the file or folder `path` here, durably. Returns where it is.
     pub(crate) fn keep(&self, path: &HeldPath, name: &str) -> Result<HeldPath> {
         self.dir.create()?;

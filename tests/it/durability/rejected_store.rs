@@ -1,7 +1,7 @@
 //! The rejected store: within the spool's limit, cheap however much is in it, and shared with other processes.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -132,6 +132,34 @@ fn rejected_items_that_can_not_be_read_for_a_while_are_taken_over_later() {
     fs::rename(&away, &file).unwrap();
     eventually("the other is taken over", || lanes(&spool).len() == 1);
     assert_eq!((rejected(&spool).len(), living.stats().unwrap().rejected), (1, 1));
+}
+
+#[test]
+fn a_damaged_lane_whose_rejected_items_can_not_be_read_for_a_while_is_sent_once() {
+    let dir = TempDir::new("rejected-damaged-lane");
+    let (spool, away) = (dir.join("spool"), dir.join("away"));
+    let dying = open_picky(&spool, &[("schedule_delay_ms", "3600000")]);
+    enqueue(&dying, 0..2);
+    dying.flush(PATIENCE).unwrap();
+    (1..10).for_each(|n| dying.enqueue(item(2 * n + 1).as_bytes()).unwrap());
+    drop(dying);
+    let (file, journal) = (files(&spool).remove(0), lane_dir(&spool).join("journal"));
+    put_link(&file, &away);
+    File::options().write(true).open(journal).unwrap().write_all_at(&[0; 4096], 0).unwrap();
+
+    let said = Arc::new(AtomicBool::new(false));
+    let mut config = config(&spool, "http://127.0.0.1:9/", &[("adopt_interval_ms", "20")]);
+    let told = said.clone();
+    config.set_log(move |_, line| told.store(told.load(SeqCst) || line.contains("cannot read"), SeqCst));
+    let living = BatchTraceProcessor::with_exporter(config, Arc::new(Picky::default())).unwrap();
+    eventually("it is tried", || said.load(SeqCst));
+    fs::rename(&away, &file).unwrap();
+    eventually("it is recovered", || living.stats().unwrap().lanes_adopted == 1);
+    living.flush(PATIENCE).unwrap();
+    let stats = living.stats().unwrap();
+    // Without a header nobody knows that one was refused before: it is refused again.
+    assert_eq!((stats.accepted, stats.rejected), (12, 2));
+    assert_ledger(&stats);
 }
 
 #[test]
