@@ -113,8 +113,13 @@ impl Picture {
         }
     }
 
-    /// Writes it to `path`, for its owner's eyes only, in place of what is there.
+    /// Writes it to `path`, for its owner's eyes only, in place of the file that is there or that a link leads to. A pipe or
+    /// a device stays what it is, and is written to.
     pub fn write(&self, path: &Path) -> io::Result<()> {
+        if fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+            return OpenOptions::new().write(true).open(path)?.write_all(&self.to_html()?);
+        }
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let name = path.file_name().ok_or_else(|| io::Error::other("this names no file"))?;
         let unfinished = path.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
         let written = (|| {

@@ -79,7 +79,13 @@ impl Server {
     fn start_on(spool: Arc<Spool>, port: u16) -> io::Result<Self> {
         let gate = Arc::new(Gate { port, token: random()?, invitation: Mutex::new(None) });
         let answering = gate.clone();
-        let running = HttpServer::new(move |request| reply(&spool, &answering, request).into_response())
+        let answer = move |request: &mut Request<Body>| {
+            let reply = reply(&spool, &answering, request);
+            // After the head of an answer to HEAD the next answer begins.
+            let body = if request.method() == Method::HEAD { Vec::new() } else { reply.body };
+            Reply { body, ..reply }.into_response()
+        };
+        let running = HttpServer::new(answer)
             .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             .with_global_timeout(TIMEOUT)
             .with_max_concurrent_connections(MOST_CONNECTIONS)

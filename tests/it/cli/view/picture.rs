@@ -1,7 +1,7 @@
 //! The page as one file.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 use testkit::TempDir;
@@ -103,6 +103,25 @@ fn one_trace_is_written_by_itself() {
     run(&["view", "--spool-dir", spool.to_str().unwrap(), "--trace", "trace_1"]).with(2);
     run(&["view", "--spool-dir", spool.to_str().unwrap(), "--html", "/dev/null/x"]).with(1);
     drop(client);
+}
+
+#[test]
+fn a_link_leads_to_the_file_and_a_device_stays_one() {
+    let dir = TempDir::new("view-link");
+    let (spool, link) = (dir.join("spool"), dir.join("link"));
+    drop(open_offline(&spool, &[]));
+    let write = || run(&["view", "--spool-dir", spool.to_str().unwrap(), "--html", &dir.argument("link")]);
+    symlink("file", &link).unwrap();
+    fs::write(dir.join("file"), "before").unwrap();
+    write().with(0);
+    assert!(fs::read_to_string(dir.join("file")).unwrap().starts_with("<!"));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+    fs::remove_file(&link).unwrap();
+    symlink("/dev/full", &link).unwrap();
+    let full = write().with(1);
+    assert!(full.err.contains("No space left"), "{}", full.err);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn without_the_token_or_under_another_host_nothing_is_answered() {
     for method in ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"] {
         let reply = viewer.ask(method, &good, &[("Host", &host), ("Content-Length", "0")]);
         assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")), "{method}");
+        assert_eq!(reply.body.is_empty(), method == "HEAD", "{method}");
     }
     // A request that is too long ends with an answer, and the server goes on.
     assert_eq!(status("GET", &format!("/{}", "a".repeat(9000)), &[("Host", &host)]), 400);
