@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::Destination;
 use crate::error::{Error, ErrorKind, Result};
-use crate::spool::held_path::{HeldPath, denied};
+use crate::spool::held_path::{HeldPath, Standing, denied};
 use crate::spool::inspect::check::LaneCheck;
 use crate::spool::journal::{HeaderCounter, JournalView};
 use crate::spool::lane::Lane;
@@ -83,7 +83,7 @@ impl SpoolView {
     }
 
     /// Every lane, sorted by id. One whose journal can't be read is among [`SpoolView::unreadable`]; one that is not
-    /// finished yet is left out.
+    /// finished yet is left out. An error: the lanes can't be listed, or their folder was removed.
     pub fn lanes(&self) -> Result<Vec<LaneStatus>> {
         let mut lanes = Vec::new();
         for (id, path) in self.lane_dirs()? {
@@ -240,8 +240,13 @@ impl SpoolView {
         Ok(lanes.map(|(id, path)| RejectedFiles::new(&id, path.join("rejected"))).collect())
     }
 
+    /// The lanes. An error: the folder of all lanes was removed, which is not the same as to have none.
     pub(super) fn lane_dirs(&self) -> Result<Vec<(String, HeldPath)>> {
         let Some(lanes) = &self.lanes else { return Ok(Vec::new()) };
+        if lanes.standing() == Standing::Deleted {
+            let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "the folder was removed");
+            return Err(Error::io(format!("look at the lanes in {}", lanes.path().display()), gone));
+        }
         let ids = lanes.names()?.into_iter().filter(|name| is_lane(name));
         Ok(ids.map(|id| (id.clone(), lanes.join(id))).collect())
     }

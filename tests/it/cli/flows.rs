@@ -3,13 +3,16 @@
 mod long;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use spanspool::{BatchTraceProcessor, Config};
 use testkit::TempDir;
 use testkit::cli::{Ended, run, run_with_input, spanspool};
+use testkit::host::files_below;
 use testkit::ingest::{Answer, Ingest, Request, items_of};
+use testkit::run::output_of;
+use testkit::wait::{PATIENCE, eventually};
 
 const THREE: &str = "{\"id\":\"a\"}\n{\"id\":\"b\", \"n\":[1,2]}\n{\"id\":\"ż\"}\n";
 const SAMPLE: &str = include_str!("../../fixtures/agents-sdk-sample.ndjson");
@@ -177,6 +180,20 @@ fn what_cannot_be_delivered_in_time_stays() {
 }
 
 #[test]
+fn a_drain_ends_when_its_spool_is_removed() {
+    let (_folder, dir) = spool_of(THREE);
+    let ingest = Ingest::start(|_| Answer::status(503)).unwrap();
+    let endpoint = format!("endpoint={}", ingest.url());
+    let arguments = ["drain", "--spool-dir", &dir, "--set", &endpoint];
+    let mut draining = spanspool(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("a delivery is tried", || !ingest.requests().is_empty());
+    fs::remove_dir_all(&dir).unwrap();
+    let ended = Ended::from(output_of(&mut draining, PATIENCE, "the drain")).with(1);
+    assert!(ended.err.contains("the folder was removed"), "{}", ended.err);
+    assert_eq!(ended.out, "");
+}
+
+#[test]
 fn what_several_processes_left_behind_is_drained() {
     let folder = TempDir::new("cli");
     let dir = folder.argument("spool");
@@ -242,6 +259,25 @@ fn a_refused_item_is_listed_requeued_and_delivered() {
     drain(&dir, &taking.url(), &["--set=adopt=any"]).with(0);
     assert_eq!(arrived(&taking), ["{\"id\":\"b\", \"n\":[1,2]}"]);
     assert_eq!(status(&dir, "delivered"), 3);
+}
+
+#[test]
+fn rejected_items_that_can_not_be_read_keep_no_other_from_being_drained() {
+    let (_folder, dir) = spool_of("{\"n\":1}\n{\"n\":2}\n");
+    let picky = |request: &Request| {
+        let has = |part: &str| items_of(request).iter().any(|item| item.contains(part));
+        Answer::status(if has("1") { 400 } else { 200 })
+    };
+    let ingest = Ingest::start(picky).unwrap();
+    drain(&dir, &ingest.url(), &[]).with(1);
+    run_with_input(&["enqueue", "--spool-dir", &dir], b"{\"n\":3}\n").with(0);
+    let is_rejected = |path: &PathBuf| path.parent().unwrap().ends_with("rejected");
+    let file = files_below(Path::new(&dir)).into_iter().find(is_rejected).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let ended = drain(&dir, &ingest.url(), &[]).with(1);
+    assert!(ended.err.contains("cannot read"), "{}", ended.err);
+    assert_eq!(arrived(&ingest).last().unwrap(), "{\"n\":3}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::cli::spanspool;
+use testkit::client::open_offline;
 use testkit::host::{Host, NOBODY, lane_names, settings};
 use testkit::ingest::{Answer, Fault, Ingest};
 use testkit::wait::{PATIENCE, eventually, until};
@@ -104,6 +105,22 @@ fn watch_goes_on_until_nobody_reads() {
         .collect();
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line["pending"] == 7));
+}
+
+#[test]
+fn watch_follows_what_takes_the_place_of_a_spool() {
+    let dir = TempDir::new("watch-replaced");
+    let spool = dir.join("spool");
+    drop(open_offline(&spool, &[]));
+    let watch = Host::run(spanspool(&[]).args(status_arguments(&spool)).arg("--watch"));
+    let next_with = |part: &str| while !watch.line().contains(part) {};
+    next_with("accepted 0 = ");
+    // For longer than the time between two pictures.
+    fs::rename(&spool, dir.join("away")).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let fresh = open_offline(&spool, &[]);
+    fresh.enqueue(b"{}").unwrap();
+    next_with("accepted 1 = ");
 }
 
 #[test]

@@ -85,34 +85,43 @@ fn usage(option: &str, why: &str) -> Failure {
     Failure::Usage(format!("option '{option}': {why}"))
 }
 
-/// How many rejected items wait for a key, by its name, and whether the ingest has refused the one before.
-pub struct Held(BTreeMap<(String, bool), u64>);
+/// How many rejected items wait for a key.
+pub struct Held {
+    /// By its name, and whether the ingest has refused the one before.
+    by_key: BTreeMap<(String, bool), u64>,
+    /// Why they can't be read now, if they can't.
+    pub unread: Option<String>,
+}
 
 impl Held {
     /// Those in lanes of which `is_wanted` says so by id.
-    pub fn of(view: &SpoolView, is_wanted: impl Fn(&str) -> bool) -> Result<Self, Failure> {
-        let mut held = BTreeMap::new();
-        for item in view.rejected()? {
+    pub fn of(view: &SpoolView, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let (items, unread) = match view.rejected() {
+            Ok(items) => (items, None),
+            Err(error) => (Vec::new(), Some(error.message().to_owned())),
+        };
+        let mut by_key = BTreeMap::new();
+        for item in items {
             let lane = item.id.split('-').next().unwrap_or_default();
             let was_refused = item.reason.starts_with("key_refused:");
             if (was_refused || item.reason.starts_with("no_key:")) && is_wanted(lane) {
-                *held.entry((item.key_name, was_refused)).or_default() += 1;
+                *by_key.entry((item.key_name, was_refused)).or_default() += 1;
             }
         }
-        Ok(Self(held))
+        Self { by_key, unread }
     }
 
     pub fn items(&self) -> u64 {
-        self.0.values().sum()
+        self.by_key.values().sum()
     }
 
     /// Whether items are there that lacked one of the keys with these names.
     pub fn lacks(&self, keys: &BTreeMap<String, String>) -> bool {
-        self.0.keys().any(|(name, was_refused)| !was_refused && keys.contains_key(name))
+        self.by_key.keys().any(|(name, was_refused)| !was_refused && keys.contains_key(name))
     }
 
     pub fn write(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        for ((name, was_refused), items) in &self.0 {
+        for ((name, was_refused), items) in &self.by_key {
             let items = counted(*items, "item");
             let name = one_line(name.as_bytes(), 255);
             match was_refused {

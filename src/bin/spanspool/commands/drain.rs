@@ -82,7 +82,7 @@ impl Drain {
         let keys = self.named_keys.read()?;
         // Opened first: a mistyped folder is an error here, not a new spool.
         let view = self.spool.view()?;
-        let (before, held_before) = (view.lanes()?, Held::of(&view, |_| true)?);
+        let (before, held_before) = (view.lanes()?, Held::of(&view, |_| true));
         let progress = Arc::new(Progress::new("delivered"));
         let log = Arc::clone(&progress);
         config.set_log(move |level, line| {
@@ -95,7 +95,7 @@ impl Drain {
         let is_patient = self.timeout_ms.is_some();
         let result = deliver(&route, &view, started + limit, is_patient, &progress);
         progress.clear();
-        let (seen, unreadable, held) = (view.lanes()?, view.unreadable()?, Held::of(&view, |_| true)?);
+        let (seen, unreadable, held) = (view.lanes()?, view.unreadable()?, Held::of(&view, |_| true));
         // Nothing is left or the time is up, so there is nothing to wait for.
         route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
         let standing = result?;
@@ -125,7 +125,11 @@ impl Drain {
         for ForeignLane { id, reason } in view.foreign()? {
             warn(&format!("spanspool drain: lane {id} {reason}"));
         }
-        let is_left = after.pending > 0 || held.items() > 0 || !unreadable.is_empty();
+        if let Some(why) = &held.unread {
+            warn(&format!("spanspool drain: {why}"));
+        }
+        let is_unread = !unreadable.is_empty() || held.unread.is_some();
+        let is_left = after.pending > 0 || held.items() > 0 || is_unread;
         Ok(Done::all_if(refused == 0 && !is_left))
     }
 }
@@ -142,26 +146,41 @@ fn deliver(
     thread::scope(|scope| {
         let flush = |processor| scope.spawn(move || flush_until_empty(processor, route, view, deadline));
         let flushers: Vec<_> = route.processors().map(flush).collect();
-        let (mut total, mut standstill, mut standing) = (0, Standstill::default(), None);
-        while !flushers.iter().all(|flusher| flusher.is_finished()) {
-            let foreign = view.foreign()?;
-            let lanes = route.lanes(view, &foreign)?;
-            let pending = totals(&lanes).pending;
-            total = total.max(pending);
-            let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
-            progress.show(total - pending, total, &note.unwrap_or_default());
-            if !is_patient && standstill.lasts(&lanes, &damaged(view, &foreign)?) {
-                standing = Some(standstill.shown(view.lanes()?));
-                // The flushes end with it.
-                route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
-                break;
-            }
-            thread::sleep(LOOK_INTERVAL);
+        let have_ended = || flushers.iter().all(|flusher| flusher.is_finished());
+        let standing = watch(route, view, is_patient, progress, have_ended);
+        if !matches!(standing, Ok(None)) {
+            // The flushes end with it.
+            route.processors().for_each(|processor| drop(processor.shutdown(Duration::ZERO)));
         }
         let died = |_| Err(Failure::Failed("a thread of this program died".into()));
         flushers.into_iter().try_for_each(|flusher| flusher.join().unwrap_or_else(died))?;
-        Ok(standing)
+        standing
     })
+}
+
+/// Shows the progress until the flushes `have_ended`. Returns the lanes as they are when, unless it `is_patient`, all that
+/// is left waits for something outside to change.
+fn watch(
+    route: &Route,
+    view: &SpoolView,
+    is_patient: bool,
+    progress: &Progress,
+    have_ended: impl Fn() -> bool,
+) -> Result<Option<Vec<LaneStatus>>, Failure> {
+    let (mut total, mut standstill) = (0, Standstill::default());
+    while !have_ended() {
+        let foreign = view.foreign()?;
+        let lanes = route.lanes(view, &foreign)?;
+        let pending = totals(&lanes).pending;
+        total = total.max(pending);
+        let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
+        progress.show(total - pending, total, &note.unwrap_or_default());
+        if !is_patient && standstill.lasts(&lanes, &damaged(view, &foreign)?) {
+            return Ok(Some(standstill.shown(view.lanes()?)));
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+    Ok(None)
 }
 
 /// Whether all that is left waits for something outside to change. This process has a few lanes at a time: one that gave
@@ -293,7 +312,7 @@ impl Route {
         if self.keys.is_empty() || totals(lanes).held_batches == 0 {
             return Ok(false);
         }
-        Ok(Held::of(view, |id| lanes.iter().any(|lane| lane.id == id))?.lacks(&self.keys))
+        Ok(Held::of(view, |id| lanes.iter().any(|lane| lane.id == id)).lacks(&self.keys))
     }
 
     /// The lanes that this process owns or may adopt, but for those of other users.

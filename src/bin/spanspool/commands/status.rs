@@ -12,6 +12,7 @@ use spanspool::{LaneStatus, SpoolView, Stats};
 use crate::cli::human::{bytes, count, counted, duration, one_line};
 use crate::cli::ledger::{dropped, equation, totals};
 use crate::cli::outcome::{Done, Failure};
+use crate::cli::progress::warn;
 use crate::cli::report::{SHOWN_CHARS, waiting, write_json, write_unreadable};
 use crate::cli::spool::Spool;
 
@@ -47,32 +48,50 @@ impl Status {
     pub fn run(&self, out: &mut dyn Write) -> Result<Done, Failure> {
         let view = self.spool.view()?;
         if self.watch {
-            return self.watch(&view, out);
+            return self.watch(out);
         }
         self.write_picture(&view, out)?;
         Ok(Done::All)
     }
 
-    /// Shows the spool until the reader is gone, as a pager or `head` is when it has enough.
-    fn watch(&self, view: &SpoolView, out: &mut dyn Write) -> Result<Done, Failure> {
+    /// Shows the spool until the reader is gone, as a pager or `head` is when it has enough. It is opened each time: what
+    /// was there at first may have been replaced, and what is away may come back.
+    fn watch(&self, out: &mut dyn Write) -> Result<Done, Failure> {
         let on_terminal = io::stdout().is_terminal();
+        let mut said = None;
         loop {
             let mut picture = Vec::new();
-            self.write_picture(view, &mut picture)?;
-            if on_terminal {
-                if !self.json {
-                    writeln!(picture, "\n  'spanspool view' shows the traces, too")?;
+            let trouble = match self.spool.view().and_then(|view| self.write_picture(&view, &mut picture)) {
+                Err(Failure::Failed(why)) => Some(why),
+                shown => {
+                    shown?;
+                    self.show(picture, on_terminal, out)?;
+                    None
                 }
-                out.write_all(&drawn_over(&picture))?;
-            } else {
-                out.write_all(&picture)?;
-                if !self.json {
-                    writeln!(out)?;
-                }
+            };
+            if trouble != said
+                && let Some(why) = &trouble
+            {
+                warn(&format!("spanspool status: {why}"));
             }
-            out.flush()?;
+            said = trouble;
             thread::sleep(WATCH_INTERVAL);
         }
+    }
+
+    fn show(&self, mut picture: Vec<u8>, on_terminal: bool, out: &mut dyn Write) -> Result<(), Failure> {
+        if on_terminal {
+            if !self.json {
+                writeln!(picture, "\n  'spanspool view' shows the traces, too")?;
+            }
+            out.write_all(&drawn_over(&picture))?;
+        } else {
+            out.write_all(&picture)?;
+            if !self.json {
+                writeln!(out)?;
+            }
+        }
+        Ok(out.flush()?)
     }
 
     fn write_picture(&self, view: &SpoolView, out: &mut dyn Write) -> Result<(), Failure> {
