@@ -126,6 +126,15 @@ impl LaneReader {
         }
     }
 
+    /// Calls `each` with the items of the journal from `next` on, as `read` does. What has moved into a segment since `parts`
+    /// is not read: it may have other seqs there.
+    pub fn read_journal_from(&mut self, next: u64, each: Each<'_>) -> Result<Found> {
+        let journal = self.journal()?;
+        let mut found = Found { next: next.max(journal.checkpoint().cursor), missing: 0 };
+        self.read_journal(&journal, std::slice::from_ref(&(next..u64::MAX)), &mut found, each);
+        Ok(found)
+    }
+
     /// Reads what is in segments. Returns whether to go on.
     fn read_segments(
         &mut self,

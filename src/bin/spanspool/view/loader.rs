@@ -124,9 +124,14 @@ impl Loader {
         self.spool.index().set_has_dropped(followed.slot, dropped > 0);
         self.spool.index().set_cursor(followed.slot, cursor);
         followed.older.retain(|part| part.end > cursor);
-        followed.read_moved(&self.spool, cursor, parts.last().map_or(0, |journal| journal.start))?;
-        let found = followed.read(&self.spool, followed.next..u64::MAX)?;
-        followed.next = found.next;
+        let head = parts.last().map_or(0, |journal| journal.start);
+        followed.read_moved(&self.spool, cursor, head)?;
+        if followed.next < head {
+            followed.next = followed.read(&self.spool, followed.next..head, true)?.next;
+        }
+        if followed.next >= head {
+            followed.next = followed.read_journal(&self.spool)?.next;
+        }
         Ok(())
     }
 
@@ -138,7 +143,7 @@ impl Loader {
         let has_room = !self.spool.index().is_full();
         if let Some(part) = followed.older.pop_if(|_| has_room) {
             let (begin, end) = (part.start, part.end);
-            match followed.read(&self.spool, part) {
+            match followed.read(&self.spool, part, false) {
                 Ok(found) if found.next < end => followed.older.push(found.next..end),
                 Ok(_) => {}
                 Err(_) => self.spool.progress().missing += end - begin,
@@ -207,12 +212,27 @@ impl Followed {
         Ok(())
     }
 
-    /// Adds the items of `seqs` to the index. Of those in segments, as many as it has memory for.
-    fn read(&mut self, spool: &Spool, seqs: Range<u64>) -> Result<Found> {
+    /// Adds the items of `seqs`, which are in segments, to the index; unless they are new, as many as it has memory for.
+    fn read(&mut self, spool: &Spool, seqs: Range<u64>, is_new: bool) -> Result<Found> {
+        self.add_read(spool, is_new, |reader, each| reader.read(&[seqs], each))
+    }
+
+    /// Adds the items of the journal that are not in the index yet.
+    fn read_journal(&mut self, spool: &Spool) -> Result<Found> {
+        let next = self.next;
+        self.add_read(spool, true, |reader, each| reader.read_journal_from(next, each))
+    }
+
+    fn add_read(
+        &mut self,
+        spool: &Spool,
+        is_new: bool,
+        read: impl FnOnce(&mut LaneReader, &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<Found>,
+    ) -> Result<Found> {
         let Self { reader, slot, signal, .. } = self;
-        let (slot, signal, is_new) = (*slot, *signal, seqs.end == u64::MAX);
+        let (slot, signal) = (*slot, *signal);
         let (mut chunk, mut count) = (Vec::new(), 0);
-        let found = reader.read(&[seqs], &mut |seq, item| {
+        let found = read(reader, &mut |seq, item| {
             let records = records(item, signal);
             count += records.len().max(1);
             chunk.push((seq, records));
