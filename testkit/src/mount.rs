@@ -52,14 +52,16 @@ impl Kind {
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts `image` at `folder`, which is made; `options` as for mount(8).
+    /// Mounts `image` at `folder`, which is made if nothing is there; `options` as for mount(8).
     pub fn new(image: &Path, options: &str, folder: PathBuf) -> Self {
         Self::try_new(image, options, folder).unwrap()
     }
 
     /// As `new`; what mount(8) says when it can't.
     pub fn try_new(image: &Path, options: &str, folder: PathBuf) -> Result<Self, String> {
-        fs::create_dir_all(&folder).unwrap();
+        if !folder.exists() {
+            fs::create_dir_all(&folder).unwrap();
+        }
         let output = Command::new("mount").args(["-o", options]).arg(image).arg(&folder).output().unwrap();
         let said = || format!("mount {}: {}", image.display(), String::from_utf8_lossy(&output.stderr));
         if output.status.success() { Ok(Self(folder)) } else { Err(said()) }

@@ -124,7 +124,6 @@ impl Lane {
         }
         let journal = JournalView::open(&dir.join("journal"))?;
         let is_complete = Cell::new(true);
-        let _alone = self.requeue.alone.lock().unpoisoned();
         self.requeue_groups(
             &store,
             &groups,

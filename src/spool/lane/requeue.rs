@@ -1,6 +1,7 @@
 //! Requeue: items that go to the end of the queue: rejected ones, and refused ones that can't be set aside now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
@@ -21,9 +22,22 @@ const ITEMS_AT_ONCE: usize = 256;
 #[derive(Default)]
 pub(super) struct Requeue {
     /// Held by the thread that puts items back: two at once would put back the same ones.
-    pub(super) alone: Mutex<()>,
+    back: Mutex<Back>,
     /// Items may be in the rejected store for want of a key that is known by now.
     late_key: AtomicBool,
+}
+
+/// Items that are on their way again and that a store could not be rid of yet: they are not put back once more.
+#[derive(Default)]
+struct Back {
+    names: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Back {
+    fn name_of(&self, store: &RejectedFiles, seq: u64, json: &[u8]) -> u64 {
+        self.hasher.hash_one((store.lane(), seq, json))
+    }
 }
 
 impl Lane {
@@ -32,7 +46,6 @@ impl Lane {
     ///
     /// `Full`, `Io`, `ShutDown`, `Locked`: some were moved, the others stay where they are.
     pub(crate) fn requeue(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
-        let _alone = self.requeue.alone.lock().unpoisoned();
         let (journal, rejected) = (self.stores.journal(), self.stores.rejected());
         let cursor = journal.checkpoint().cursor;
         let groups = rejected.awaiting(wanted)?;
@@ -62,7 +75,6 @@ impl Lane {
     ///
     /// Errors: as above.
     pub(crate) fn requeue_from(&self, store: &RejectedFiles, wanted: impl Fn(u64) -> bool) -> Result<u64> {
-        let _alone = self.requeue.alone.lock().unpoisoned();
         self.requeue_groups(store, &store.firsts()?, |_| true, wanted, |taken| count_taken(store, taken))
     }
 
@@ -76,12 +88,13 @@ impl Lane {
         is_wanted: impl Fn(u64) -> bool,
         taken: impl Fn(&TakenOut) -> Result<()>,
     ) -> Result<u64> {
+        let mut back = self.requeue.back.lock().unpoisoned();
         let (mut moved, mut all_read) = (0, Ok(()));
         let mut groups = groups.iter().copied().peekable();
         while groups.peek().is_some() {
             // Nobody else puts the same ones back meanwhile.
             let _lock = store.lock()?;
-            let (mut read, mut seqs) = (Vec::new(), BTreeSet::new());
+            let (mut read, mut seqs) = (Vec::new(), BTreeMap::new());
             let mut outcome = Ok(());
             while let Some(first) = groups.next_if(|_| seqs.len() < ITEMS_AT_ONCE && outcome.is_ok()) {
                 let group = store.read(first).unwrap_or_else(|why| {
@@ -91,16 +104,21 @@ impl Lane {
                 let Some(group) = group.filter(&is_wanted_group) else { continue };
                 outcome =
                     group.items.iter().filter(|(seq, _)| is_wanted(*seq)).try_for_each(|(seq, json)| {
-                        self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
-                        seqs.insert(*seq);
+                        let name = back.name_of(store, *seq, json);
+                        if !back.names.contains(&name) {
+                            self.enqueue(&Item::check(json, &group.key_name, usize::MAX, Validation::None)?)?;
+                        }
+                        seqs.insert(*seq, name);
                         Ok(())
                     });
                 read.push(Ok((first, group)));
             }
             if !seqs.is_empty() {
                 // The store's copies go only when the new ones can't get lost any more.
+                back.names.extend(seqs.values());
                 self.sync()?;
-                let out = store.take_out(read, |seq| seqs.contains(&seq))?;
+                let out = store.take_out(read, |seq| seqs.contains_key(&seq))?;
+                seqs.values().for_each(|name| _ = back.names.remove(name));
                 taken(&out)?;
                 moved += out.items;
             }
@@ -112,7 +130,7 @@ impl Lane {
     /// Puts refused items, which the rejected store can't take now, to the end of the queue as new items. `count_put_off`
     /// is due for them when their batch is settled. Returns whether there was room for all of them.
     pub(crate) fn put_off(&self, key_name: &str, items: &[&[u8]]) -> bool {
-        let _alone = self.requeue.alone.lock().unpoisoned();
+        let _alone = self.requeue.back.lock().unpoisoned();
         let journal = self.stores.journal();
         if !journal.fit_in_reserve(items.iter().map(|json| key_name.len() + json.len())) {
             return false;

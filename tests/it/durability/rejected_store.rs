@@ -3,19 +3,20 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use spanspool::{Answer, Batch, BatchTraceProcessor, ErrorKind, Outcome, SpoolView, TracingExporter};
-use testkit::TempDir;
 use testkit::client::{
     assert_ledger, config, disk_usage, enqueue, item, lane_dir, lanes, let_go, long_item, number_of,
     open_offline, rejected,
 };
+use testkit::mount::Mount;
 use testkit::wait::{PATIENCE, eventually};
+use testkit::{TempDir, is_root};
 
 /// Refuses items with an even number, each alone, and knows no key until it is told one.
 #[derive(Default)]
@@ -181,6 +182,34 @@ fn items_that_wait_for_a_key_and_can_not_be_read_when_it_comes_are_sent_later() 
     fs::rename(&away, &held[0]).unwrap();
     eventually("it is sent", || client.stats().unwrap().delivered == 2);
     assert_ledger(&client.stats().unwrap());
+}
+
+#[test]
+fn items_that_can_not_be_taken_out_of_the_store_are_sent_once() {
+    if !is_root("items_that_can_not_be_taken_out_of_the_store_are_sent_once") {
+        return;
+    }
+    let (dir, tries) = (TempDir::new("held-mounted"), Arc::new(AtomicUsize::new(0)));
+    let (spool, tried) = (dir.join("spool"), tries.clone());
+    let mut config = config(&spool, "http://127.0.0.1:9/", &[("adopt_interval_ms", "20")]);
+    config.set_log(move |_, line| {
+        if line.contains("requeueing items") {
+            tried.fetch_add(1, SeqCst);
+        }
+    });
+    let client = BatchTraceProcessor::with_exporter(config, Arc::new(Picky::default())).unwrap();
+    client.enqueue_as("team", item(1).as_bytes()).unwrap();
+    client.flush(PATIENCE).unwrap();
+    let file = files(&spool).remove(0);
+    // A file that something is mounted on can't be removed.
+    let mounted = Mount::new(&file, "bind", file.clone());
+    client.set_named_key("team", "key").unwrap();
+    eventually("that is tried", || tries.load(SeqCst) >= 3);
+    drop(mounted);
+    eventually("it is taken out", || client.stats().unwrap().rejected == 0);
+    client.flush(PATIENCE).unwrap();
+    let stats = client.stats().unwrap();
+    assert_eq!((stats.accepted, stats.delivered, stats.rejected), (1, 1, 0));
 }
 
 #[test]
