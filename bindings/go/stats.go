@@ -20,7 +20,8 @@ const (
 	ExportSending ExportState = C.SPANSPOOL_EXPORT_SENDING
 	// ExportBackoff: it waits before it tries again.
 	ExportBackoff ExportState = C.SPANSPOOL_EXPORT_BACKOFF
-	// ExportHold: it waits for something outside to change (a key, a permission, an address), and probes now and then.
+	// ExportHold: it waits for something outside to change (a key, a permission, an address, room on the disk, a file that
+	// stays missing or unreadable), and probes now and then.
 	ExportHold ExportState = C.SPANSPOOL_EXPORT_HOLD
 )
 

@@ -17,7 +17,8 @@ class ExportState(IntEnum):
     BACKOFF = 2
     """It waits before it tries again."""
     HOLD = 3
-    """It waits for something outside to change (a key, a permission, an address), and probes now and then."""
+    """It waits for something outside to change (a key, a permission, an address, room on the disk, a file that stays
+    missing or unreadable), and probes now and then."""
 
 
 @dataclass(frozen=True)
