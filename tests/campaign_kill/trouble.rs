@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +29,8 @@ pub enum Trouble {
     SpoolMoved,
     /// The folder of all lanes has.
     LanesMoved,
+    /// The folder of a lane's segments has.
+    SegmentsMoved,
     /// The link that the worker knows the spool by leads elsewhere for a while.
     LinkSwitched,
     /// The worker knows the spool by a relative path, and goes to another folder.
@@ -92,9 +95,10 @@ impl Tools {
 
 impl Trouble {
     /// All of them; those that take root come last.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::SpoolMoved,
         Self::LanesMoved,
+        Self::SegmentsMoved,
         Self::LinkSwitched,
         Self::FolderLeft,
         Self::Unlocked,
@@ -103,7 +107,7 @@ impl Trouble {
         Self::Frozen,
         Self::OtherUser,
     ];
-    const WITHOUT_ROOT: usize = 6;
+    const WITHOUT_ROOT: usize = 7;
 
     /// How the worker knows the spool.
     pub fn name_of(self, spool: &Path) -> PathBuf {
@@ -126,7 +130,10 @@ impl Trouble {
 
     /// Whether the worker opens the spool only before it.
     pub fn takes_one_round(self) -> bool {
-        matches!(self, Self::SpoolMoved | Self::LanesMoved | Self::LinkSwitched | Self::Covered)
+        matches!(
+            self,
+            Self::SpoolMoved | Self::LanesMoved | Self::SegmentsMoved | Self::LinkSwitched | Self::Covered
+        )
     }
 
     /// Whether a lane stays the first that the next worker finds.
@@ -145,6 +152,11 @@ impl Trouble {
         match self {
             Self::SpoolMoved => Lasting::moved(spool),
             Self::LanesMoved => Lasting::moved(spool.join("lanes")),
+            Self::SegmentsMoved => {
+                let lanes = spool.join("lanes");
+                let any = entries(&lanes).into_iter().map(|lane| lanes.join(lane).join("segments"));
+                any.max().filter(|segments| segments.exists()).map_or(Lasting::Done, Lasting::moved)
+            }
             Self::LinkSwitched => Lasting::switched(spool.with_extension(LINK)),
             Self::FolderLeft => Lasting::Done,
             Self::Covered => {
@@ -229,7 +241,11 @@ impl Drop for Lasting {
     fn drop(&mut self) {
         match self {
             // Fails when something was made under the old name.
-            Self::Moved { from, to } => fs::rename(to, from).unwrap(),
+            Self::Moved { from, to } => match fs::rename(to, from) {
+                // Of a lane that was drained and removed meanwhile.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                moved => moved.unwrap(),
+            },
             Self::Switched { link, from, to } => {
                 lead(link, from);
                 // Fails when something was made there.
