@@ -1,8 +1,10 @@
 //! The spool is held: names that change, folders that are moved or deleted, locks that are cleaned away, disks that do
 //! not read for a while. Nothing that had an OK is lost, or the call did not say OK.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, symlink};
+mod long;
+
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -314,11 +316,6 @@ fn segments_that_can_not_be_read_for_a_while_are_read_later() {
     wait_for_readable_segments(1);
 }
 
-#[test]
-fn segments_that_can_not_be_read_for_a_while_are_read_later_with_eight_requests_in_flight() {
-    wait_for_readable_segments(8);
-}
-
 fn wait_for_readable_segments(in_flight: u32) {
     let (dir, ingest) = (TempDir::new("ground-eio"), accepting());
     let (mut host, faults) =
@@ -375,33 +372,6 @@ fn a_segment_that_is_away_for_a_while_is_waited_for() {
         host.end();
         assert_each_once(&ingest, &[("kept", 3000)]);
     }
-}
-
-#[test]
-fn a_damaged_lane_that_can_not_be_read_for_a_while_keeps_no_other_one() {
-    let (dir, ingest) = (TempDir::new("ground-damaged"), accepting());
-    let (spool, elsewhere) = (dir.join("spool"), dir.join("elsewhere"));
-    let mut hosts: Vec<Host> = (0..2).map(|_| start(&dir, &spool, DEAD, &["exporter=none"])).collect();
-    let names = lane_names(&spool);
-    for (n, host) in hosts.iter_mut().enumerate() {
-        assert_eq!(host.ask(&format!("enqueue of{n} 3000 100")), "0 3000");
-        host.kill();
-    }
-    for name in &names {
-        let journal = spool.join("lanes").join(name).join("journal");
-        File::options().write(true).open(journal).unwrap().write_all_at(&[0; 4096], 0).unwrap();
-    }
-    let away = first_segment(&spool.join("lanes").join(&names[0])).join("db");
-    fs::rename(&away, &elsewhere).unwrap();
-    symlink(&elsewhere, &away).unwrap();
-    let mut host = start(&dir, &spool, &ingest.url(), &["adopt_interval_ms=100"]);
-    wait_for_items(&ingest, 3000);
-    fs::rename(&elsewhere, &away).unwrap();
-    eventually("it is recovered", || lane_names(&spool).len() == 1);
-    assert_eq!(host.ask("flush 60000"), "0");
-    host.end();
-    let arrived = arrivals(&ingest);
-    assert_eq!(arrived.len(), 6000);
 }
 
 #[test]
