@@ -66,8 +66,7 @@ impl Lane {
         let (standing, is_news) = self.stores.lock_queue().segments_mut().look_after_folder();
         match standing {
             Standing::Deleted => {
-                folder.create()?;
-                let lost = self.lose_segments(hold(&folder)?);
+                let lost = self.lose_segments(make_held(&folder)?);
                 let what = format_args!("{folder} was deleted while in use: it is made again; {lost}");
                 self.log.line(Level::Error, what);
                 return Ok(true);
@@ -113,9 +112,7 @@ impl Lane {
         let locked = named.create().and_then(|()| lock::hold(named)).and_then(|fresh| {
             let Some(fresh) = fresh else { return Err(deleted.clone()) };
             let Some(lock) = LaneLock::take(named, &fresh)? else { return Err(deleted.clone()) };
-            let segments = fresh.join(segments::FOLDER);
-            segments.create()?;
-            Ok((hold(&segments)?, fresh, lock))
+            Ok((make_held(&fresh.join(segments::FOLDER))?, fresh, lock))
         });
         let (segments, fresh, lock) = locked.map_err(|why| {
             let what = format!("{deleted}, and can't be made again: {why}");
@@ -130,6 +127,7 @@ impl Lane {
     }
 }
 
-fn hold(folder: &HeldPath) -> Result<HeldPath> {
+fn make_held(folder: &HeldPath) -> Result<HeldPath> {
+    folder.create()?;
     folder.hold().map_err(|e| Error::io(format!("hold the folder {folder}"), e))
 }

@@ -158,7 +158,7 @@ fn a_damaged_lane_whose_rejected_items_can_not_be_read_for_a_while_is_sent_once(
     eventually("it is recovered", || living.stats().unwrap().lanes_adopted == 1);
     living.flush(PATIENCE).unwrap();
     let stats = living.stats().unwrap();
-    // Without a header nobody knows that one was refused before: it is refused again.
+    // The damaged header no longer says which item was refused, so the ingest refuses it a second time.
     assert_eq!((stats.accepted, stats.rejected), (12, 2));
     assert_ledger(&stats);
 }

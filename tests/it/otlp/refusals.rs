@@ -144,21 +144,15 @@ fn what_is_left_of_a_cut_item_waits_for_its_key_as_one() {
 #[test]
 fn records_that_are_refused_in_a_success_are_counted_and_told() {
     let dir = TempDir::new("otlp-partial");
-    let answers = Mutex::new(
-        [partly(2, "no\u{1b}[2J\nspans"), partly(0, "beware"), partly(0, ""), Answer::status(204)]
-            .into_iter(),
-    );
-    let receiver =
-        Ingest::start(move |_| answers.lock().unwrap().next().unwrap_or(Answer::status(200).body("{}")))
-            .unwrap();
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let (log, mut config) = (said.clone(), otlp_config(dir.path(), &base(&receiver), &[]));
-    config.set_log(move |_, line| log.lock().unwrap().push(line.to_owned()));
-    let client = BatchTraceProcessor::open(config).unwrap();
-    for n in 0..5 {
-        client.enqueue(&item(&n.to_string())).unwrap();
-        client.flush(PATIENCE).unwrap();
-    }
+    let receiver = answering([
+        partly(2, "no\u{1b}[2J\nspans"),
+        partly(0, "beware"),
+        partly(0, ""),
+        Answer::status(204),
+        Answer::status(200).body("{}"),
+    ]);
+    let (client, said) = open_with_log(&dir, &receiver);
+    (0..5).for_each(|n| send(&client, n));
     assert_all_delivered(&client, 5);
     assert_eq!(client.stats().unwrap().partially_rejected, 2);
     assert_eq!(receiver.requests().len(), 5, "nothing is sent again");
@@ -187,14 +181,9 @@ fn a_partial_success_is_counted_however_it_is_written() {
         partly(2, &long),
         partly(-2, &long),
     ];
-    let (said, receiver) = (Arc::new(Mutex::new(Vec::new())), answering(answers));
-    let (log, mut config) = (said.clone(), otlp_config(dir.path(), &base(&receiver), &[]));
-    config.set_log(move |_, line| log.lock().unwrap().push(line.to_owned()));
-    let client = BatchTraceProcessor::open(config).unwrap();
-    for n in 1..5 {
-        client.enqueue(&item(&n.to_string())).unwrap();
-        client.flush(PATIENCE).unwrap();
-    }
+    let receiver = answering(answers);
+    let (client, said) = open_with_log(&dir, &receiver);
+    (1..5).for_each(|n| send(&client, n));
     assert_all_delivered(&client, 4);
     assert_eq!(client.stats().unwrap().partially_rejected, 6);
     let said = said.lock().unwrap().clone();
@@ -209,12 +198,24 @@ fn a_receiver_that_refuses_more_than_there_is_overflows_nothing() {
     let client = open(dir.path(), &base(&receiver), &[]);
     let mut bytes = 0;
     for n in 0..4 {
-        let item = item(&n.to_string());
-        bytes += item.len() as u64;
-        client.enqueue(&item).unwrap();
-        client.flush(PATIENCE).unwrap();
+        bytes += item(&n.to_string()).len() as u64;
+        send(&client, n);
     }
     assert_eq!(client.stats().unwrap().partially_rejected, bytes);
+}
+
+/// A client of `receiver`, and what it logs.
+fn open_with_log(dir: &TempDir, receiver: &Ingest) -> (BatchTraceProcessor, Arc<Mutex<Vec<String>>>) {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let (log, mut config) = (said.clone(), otlp_config(dir.path(), &base(receiver), &[]));
+    config.set_log(move |_, line| log.lock().unwrap().push(line.to_owned()));
+    (BatchTraceProcessor::open(config).unwrap(), said)
+}
+
+/// Sends the item `n` in a request of its own.
+fn send(client: &BatchTraceProcessor, n: u64) {
+    client.enqueue(&item(&n.to_string())).unwrap();
+    client.flush(PATIENCE).unwrap();
 }
 
 /// Gives the `answers`, one after the other.

@@ -175,7 +175,7 @@ fn watch(
         total = total.max(pending);
         let note = lanes.iter().find(|lane| lane.stats.state().is_waiting()).map(waiting);
         progress.show(total - pending, total, &note.unwrap_or_default());
-        if !is_patient && standstill.lasts(&lanes, &damaged(view, &foreign)?) {
+        if !is_patient && standstill.lasts(&lanes, || damaged(view, &foreign))? {
             return Ok(Some(standstill.shown(view.lanes()?)));
         }
         thread::sleep(LOOK_INTERVAL);
@@ -194,9 +194,13 @@ struct Standstill {
 }
 
 impl Standstill {
-    /// Whether it lasts already. `lanes`: those that this process has or may have; it may recover those that are `damaged`,
-    /// too.
-    fn lasts(&mut self, lanes: &[LaneStatus], damaged: &[UnreadableLane]) -> bool {
+    /// Whether it lasts already. `lanes`: those that this process has or may have. It may recover those that are `damaged`,
+    /// too; they are looked for only when nothing else moves.
+    fn lasts(
+        &mut self,
+        lanes: &[LaneStatus],
+        damaged: impl FnOnce() -> Result<Vec<UnreadableLane>, Failure>,
+    ) -> Result<bool, Failure> {
         let pending = totals(lanes).pending;
         if std::mem::replace(&mut self.pending, pending) != pending {
             self.held.clear();
@@ -205,12 +209,13 @@ impl Standstill {
         let is_any_left = left.peek().is_some();
         // Each is noted, also after one that does not wait.
         let moving = left.filter(|lane| !self.note(lane)).count();
-        if !is_any_left && damaged.is_empty() || moving > 0 {
+        let damaged = if moving == 0 { damaged()? } else { Vec::new() };
+        if moving > 0 || !is_any_left && damaged.is_empty() {
             self.since = None;
-            return false;
+            return Ok(false);
         }
         let is_over = self.since.get_or_insert_with(Instant::now).elapsed() >= STANDSTILL;
-        is_over && !damaged.iter().any(|lane| lane.owned)
+        Ok(is_over && !damaged.iter().any(|lane| lane.owned))
     }
 
     /// Notes how `lane` is. Returns whether it waits for something outside to change.
